@@ -1,0 +1,3 @@
+module github.com/taskgroup-operator/taskgroup-operator
+
+go 1.26
