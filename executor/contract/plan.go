@@ -1,0 +1,115 @@
+package contract
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	// PlanVersion is the version of the Plan's shape that this package writes.
+	PlanVersion = 1
+	// PlanEnv is the environment variable of the pod that holds the encoded plan.
+	PlanEnv = "TASKGROUP_PLAN"
+	// MaxEncodedPlan bounds the encoded plan, in bytes. Linux refuses to start a
+	// program with one environment string of 128 KiB or more (MAX_ARG_STRLEN);
+	// the rest is left for the variable's name.
+	MaxEncodedPlan = 127 << 10
+	// maxDecodedPlan bounds what decoding may unpack, against a decompression bomb.
+	maxDecodedPlan = 8 << 20
+)
+
+// ErrPlanTooLarge says that a plan does not fit in an environment variable.
+var ErrPlanTooLarge = errors.New("the tasks and URIs do not fit in one pod")
+
+// Plan is all that a runner has to know of one attempt of a task group.
+type Plan struct {
+	Version int `json:"version"`
+	// DispatchID is Covalent's dispatch_id; empty for groups without Covalent.
+	DispatchID string `json:"dispatchID,omitempty"`
+	// TaskGroupID is Covalent's task_group_id.
+	TaskGroupID int64 `json:"taskGroupID,omitempty"`
+	// Namespace, Name and UID name the TaskGroup object.
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	UID       string `json:"uid"`
+	// Attempt counts from 1.
+	Attempt int32 `json:"attempt"`
+	// Tasks are in the order in which they run.
+	Tasks []PlanTask `json:"tasks"`
+	// Inputs maps nodes outside the group to the URIs of their outputs.
+	Inputs map[NodeID]string `json:"inputs,omitempty"`
+	// Outputs is the URI below which this attempt, and no other, writes:
+	// <Outputs>/<node>/{output,stdout,stderr,error} and <Outputs>/manifest.json.
+	// Empty means that nothing is kept but the pod's log; only plans without
+	// functions may have that.
+	Outputs string `json:"outputs,omitempty"`
+}
+
+// PlanTask is one task: a Covalent function or a plain command.
+type PlanTask struct {
+	NodeID NodeID `json:"nodeID"`
+	// Command is the argument vector of a plain command.
+	Command []string `json:"command,omitempty"`
+	// Function is the URI of a pickled function, where Command is empty.
+	Function string `json:"function,omitempty"`
+	// Hooks is the URI of the function's hooks (Covalent's "hooks" asset).
+	Hooks string `json:"hooks,omitempty"`
+	// Args are the nodes whose outputs are the positional arguments.
+	Args []NodeID `json:"args,omitempty"`
+	// Kwargs are the nodes whose outputs are the keyword arguments.
+	Kwargs map[string]NodeID `json:"kwargs,omitempty"`
+}
+
+// EncodePlan packs a plan for PlanEnv: JSON, gzip, base64. Equal plans have
+// equal encodings. It returns ErrPlanTooLarge where the result would exceed
+// MaxEncodedPlan.
+func EncodePlan(p *Plan) (string, error) {
+	raw, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encoding the plan: %w", err)
+	}
+	var packed bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return "", fmt.Errorf("compressing the plan: %w", err)
+	}
+	if _, err := zip.Write(raw); err != nil {
+		return "", fmt.Errorf("compressing the plan: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return "", fmt.Errorf("compressing the plan: %w", err)
+	}
+	if size := base64.StdEncoding.EncodedLen(packed.Len()); size > MaxEncodedPlan {
+		return "", fmt.Errorf("%w: %d bytes compressed, at most %d: use fewer tasks or shorter URIs", ErrPlanTooLarge, size, MaxEncodedPlan)
+	}
+	return base64.StdEncoding.EncodeToString(packed.Bytes()), nil
+}
+
+// DecodePlan reads what EncodePlan wrote. It refuses a version it does not know.
+func DecodePlan(encoded string) (*Plan, error) {
+	zip, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(encoded)))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the plan: %w", err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(zip, maxDecodedPlan+1))
+	if err != nil {
+		return nil, fmt.Errorf("unpacking the plan: %w", err)
+	}
+	if len(raw) > maxDecodedPlan {
+		return nil, fmt.Errorf("unpacking the plan: it is larger than %d bytes", maxDecodedPlan)
+	}
+	var p Plan
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return nil, fmt.Errorf("decoding the plan: %w", err)
+	}
+	if p.Version != PlanVersion {
+		return nil, fmt.Errorf("decoding the plan: version %d, this runner knows %d: use the runner image of the operator's release", p.Version, PlanVersion)
+	}
+	return &p, nil
+}
