@@ -1,0 +1,19 @@
+package v1alpha1
+
+const (
+	// UIDLabel is on every Job and pod of a group and holds the TaskGroup's UID.
+	// The operator caches nothing that lacks it.
+	UIDLabel = GroupName + "/taskgroup-uid"
+	// AttemptLabel is on every Job and pod of a group and counts from 1.
+	AttemptLabel = GroupName + "/attempt"
+	// NameLabel is on every Job and pod whose TaskGroup's name fits in a label.
+	NameLabel = GroupName + "/taskgroup"
+	// DispatchLabel is on every Job and pod whose dispatch ID fits in a label.
+	DispatchLabel = GroupName + "/dispatch"
+
+	// NameAnnotation is on every pod and holds the TaskGroup's full name, which
+	// may be longer than a label's value.
+	NameAnnotation = GroupName + "/taskgroup"
+	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
+	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
+)

@@ -1,0 +1,204 @@
+package v1alpha1
+
+import corev1 "k8s.io/api/core/v1"
+
+// PodOptions shapes the pod of a group. It is an allow-list and no
+// PodTemplateSpec: whoever may create a TaskGroup gains no more than who may
+// create a pod that Pod Security calls restricted.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="each name must be that of an entry in spec.pod.volumes",fieldPath=".volumeMounts"
+type PodOptions struct {
+	// image is the container image that the tasks run in. Functions need Python
+	// 3.9 or newer with cloudpickle in it. The operator has a default.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy is when the kubelet pulls the image.
+	// +optional
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// imagePullSecrets name the Secrets of registries.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// env is added to the environment of every task. Names that begin with
+	// TASKGROUP_ are the operator's.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !e.name.startsWith('TASKGROUP_'))",message="names that begin with TASKGROUP_ are reserved"
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// envFrom adds all entries of ConfigMaps and Secrets to the environment.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
+
+	// resources are what the container that runs the tasks requests and may use.
+	// +optional
+	Resources *Resources `json:"resources,omitempty"`
+
+	// volumes can be mounted by volumeMounts.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Volumes []Volume `json:"volumes,omitempty"`
+
+	// volumeMounts are where the volumes appear in the container.
+	// +optional
+	// +listType=map
+	// +listMapKey=mountPath
+	// +kubebuilder:validation:MaxItems=32
+	VolumeMounts []VolumeMount `json:"volumeMounts,omitempty"`
+
+	// nodeSelector are labels that the node must have.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+
+	// tolerations are taints that the pod tolerates.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	Tolerations []corev1.Toleration `json:"tolerations,omitempty"`
+
+	// affinity constrains where the pod runs.
+	// +optional
+	Affinity *corev1.Affinity `json:"affinity,omitempty"`
+
+	// priorityClassName is the pod's priority class.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// runtimeClassName is the pod's runtime class.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+
+	// schedulerName is the scheduler that places the pod.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	SchedulerName string `json:"schedulerName,omitempty"`
+
+	// serviceAccountName is the pod's identity. Its token is not mounted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// securityContext says as whom the tasks run.
+	// +optional
+	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
+
+	// labels are added to the pod.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved"
+	Labels map[string]string `json:"labels,omitempty"`
+
+	// annotations are added to the pod.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved"
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// Resources are amounts by resource name, such as cpu, memory or nvidia.com/gpu.
+type Resources struct {
+	// requests are what the scheduler sets aside.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+
+	// limits are what may be used; a container over its memory limit is killed.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=16
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
+// Volume is one of the kinds of volume that a restricted pod may have.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.emptyDir), has(self.configMap), has(self.secret), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",message="needs exactly one of emptyDir, configMap, secret and persistentVolumeClaim"
+type Volume struct {
+	// name is what volumeMounts refer to.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('taskgroup-')",message="names that begin with taskgroup- are reserved"
+	Name string `json:"name"`
+
+	// emptyDir lives as long as the pod.
+	// +optional
+	EmptyDir *corev1.EmptyDirVolumeSource `json:"emptyDir,omitempty"`
+
+	// configMap holds the entries of a ConfigMap as files.
+	// +optional
+	ConfigMap *corev1.ConfigMapVolumeSource `json:"configMap,omitempty"`
+
+	// secret holds the entries of a Secret as files.
+	// +optional
+	Secret *corev1.SecretVolumeSource `json:"secret,omitempty"`
+
+	// persistentVolumeClaim is storage that outlives the pod.
+	// +optional
+	PersistentVolumeClaim *corev1.PersistentVolumeClaimVolumeSource `json:"persistentVolumeClaim,omitempty"`
+}
+
+// VolumeMount is where a volume appears in the container.
+type VolumeMount struct {
+	// name is that of a volume.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// mountPath is where it appears.
+	// +required
+	// +kubebuilder:validation:MinLength=2
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.contains(':') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')",message="must be an absolute path without .. and :"
+	// +kubebuilder:validation:XValidation:rule="self != '/taskgroup' && !self.startsWith('/taskgroup/')",message="/taskgroup is reserved"
+	MountPath string `json:"mountPath"`
+
+	// subPath is the part of the volume to mount; all of it by default.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	SubPath string `json:"subPath,omitempty"`
+
+	// readOnly forbids writing.
+	// +optional
+	ReadOnly bool `json:"readOnly,omitempty"`
+}
+
+// SecurityContext says as whom the tasks run. Everything else that a restricted
+// pod needs is set by the operator and cannot be loosened.
+type SecurityContext struct {
+	// runAsUser is the user ID; 65532 by default. Root is refused.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	RunAsUser *int64 `json:"runAsUser,omitempty"`
+
+	// runAsGroup is the group ID; 65532 by default.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	RunAsGroup *int64 `json:"runAsGroup,omitempty"`
+
+	// fsGroup owns the volumes that support it; 65532 by default.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	FSGroup *int64 `json:"fsGroup,omitempty"`
+
+	// supplementalGroups are further groups of the processes.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	SupplementalGroups []int64 `json:"supplementalGroups,omitempty"`
+}

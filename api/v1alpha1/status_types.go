@@ -1,0 +1,138 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// TaskGroupStatus is what became of a group. The API server presets the
+// condition Succeeded to Unknown, Pending; the first thing the operator writes
+// is that the pod runs, or what keeps it from running.
+type TaskGroupStatus struct {
+	// observedGeneration is the metadata.generation that the status describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions are Succeeded and Finished.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// startTime is when the operator first saw the pod run.
+	// +optional
+	StartTime *metav1.Time `json:"startTime,omitempty"`
+
+	// completionTime is when the group reached its end.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// attempt is the newest attempt's number, from 1.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+
+	// jobs are the Jobs of the newest attempts, oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Jobs []JobReference `json:"jobs,omitempty"`
+
+	// tasks are the states of all tasks, in the order of spec.tasks.
+	// +optional
+	// +listType=map
+	// +listMapKey=nodeID
+	// +kubebuilder:validation:MaxItems=256
+	Tasks []TaskStatus `json:"tasks,omitempty"`
+
+	// summary is "completed/all" in tasks.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Summary string `json:"summary,omitempty"`
+
+	// manifest is the committed record of the attempt that ended the group.
+	// +optional
+	Manifest *ManifestReference `json:"manifest,omitempty"`
+
+	// nodeName is the Kubernetes node that the newest pod was placed on.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+}
+
+// JobReference names the Job of one attempt.
+type JobReference struct {
+	// name is the Job's name, in the group's namespace.
+	// +required
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// uid is the Job's; a Job of that name with another UID is not ours.
+	// +required
+	UID types.UID `json:"uid"`
+
+	// attempt is the attempt that the Job carries out, from 1.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Attempt int32 `json:"attempt"`
+}
+
+// TaskState is Covalent's vocabulary for the state of a task.
+//
+// +kubebuilder:validation:Enum=PENDING;RUNNING;COMPLETED;FAILED;CANCELLED
+type TaskState string
+
+// The states of a task.
+const (
+	// TaskPending is a task whose pod does not run yet.
+	TaskPending TaskState = "PENDING"
+	// TaskRunning is a task whose pod runs. Tasks that share a pod turn RUNNING
+	// together: which of them has the processor is the pod's business.
+	TaskRunning TaskState = "RUNNING"
+	// TaskCompleted is a task that ended well and left its output.
+	TaskCompleted TaskState = "COMPLETED"
+	// TaskFailed is a task that ended badly.
+	TaskFailed TaskState = "FAILED"
+	// TaskCancelled is a task that was stopped, or never started because the
+	// group ended before its turn.
+	TaskCancelled TaskState = "CANCELLED"
+)
+
+// TaskStatus is what became of one task.
+type TaskStatus struct {
+	// nodeID is the task's.
+	// +required
+	NodeID NodeID `json:"nodeID"`
+
+	// state is Covalent's word for it.
+	// +required
+	State TaskState `json:"state"`
+
+	// reason is why the task failed, in one word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// message is why the task failed, in a sentence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Message string `json:"message,omitempty"`
+
+	// exitCode is that of the process of a task that failed.
+	// +optional
+	ExitCode *int32 `json:"exitCode,omitempty"`
+}
+
+// ManifestReference names the committed record of an attempt.
+type ManifestReference struct {
+	// uri is where the manifest is.
+	// +required
+	// +kubebuilder:validation:MaxLength=2304
+	URI string `json:"uri"`
+
+	// sha256 is its digest, in lower-case hexadecimal.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	SHA256 string `json:"sha256"`
+}

@@ -1,0 +1,162 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TaskGroup is one request of Covalent's dispatcher to run a group of tasks, or
+// a person's request to run plain commands. The operator runs it as a Job.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=taskgroups,singular=taskgroup,shortName=tg,categories=covalent
+// +kubebuilder:selectablefield:JSONPath=`.spec.dispatchID`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Succeeded")].reason`
+// +kubebuilder:printcolumn:name="Done",type=string,JSONPath=`.status.summary`
+// +kubebuilder:printcolumn:name="Attempt",type=integer,JSONPath=`.status.attempt`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Succeeded")].message`
+// +kubebuilder:printcolumn:name="Dispatch",type=string,priority=1,JSONPath=`.spec.dispatchID`
+// +kubebuilder:printcolumn:name="Node",type=string,priority=1,JSONPath=`.status.nodeName`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type TaskGroup struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what to run. Only cancel may change after creation.
+	// +required
+	Spec TaskGroupSpec `json:"spec"`
+
+	// status is what became of it. Only the operator writes it.
+	// +optional
+	// +kubebuilder:default={conditions: {{type: "Succeeded", status: "Unknown", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
+	Status TaskGroupStatus `json:"status,omitempty"`
+}
+
+// TaskGroupList is a list of TaskGroups.
+//
+// +kubebuilder:object:root=true
+type TaskGroupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []TaskGroup `json:"items"`
+}
+
+// TaskGroupSpec is what to run.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.dispatchID) == has(oldSelf.dispatchID) && (!has(self.dispatchID) || self.dispatchID == oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
+// +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) == has(oldSelf.taskGroupID) && (!has(self.taskGroupID) || self.taskGroupID == oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
+// +kubebuilder:validation:XValidation:rule="has(self.assets) == has(oldSelf.assets) && (!has(self.assets) || self.assets == oldSelf.assets)",message="is immutable",fieldPath=".assets"
+// +kubebuilder:validation:XValidation:rule="has(self.pod) == has(oldSelf.pod) && (!has(self.pod) || self.pod == oldSelf.pod)",message="is immutable",fieldPath=".pod"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",message="is one-way: a cancelled group stays cancelled; create a new one instead",fieldPath=".cancel"
+// +kubebuilder:validation:XValidation:rule="self.tasks.all(t, has(t.command) != (string(t.nodeID) in self.?assets.functions.orValue({})))",message="each task needs exactly one of command and an entry for its nodeID in spec.assets.functions",fieldPath=".tasks"
+// +kubebuilder:validation:XValidation:rule="[self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(i, t, !has(t.args) || t.args.all(a, a in position ? position[a] < i : string(a) in self.?assets.inputs.orValue({}))))",message="each number in args must be the nodeID of an earlier task or have an entry in spec.assets.inputs",fieldPath=".tasks"
+// +kubebuilder:validation:XValidation:rule="[self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(i, t, !has(t.kwargs) || t.kwargs.all(name, a, a in position ? position[a] < i : string(a) in self.?assets.inputs.orValue({}))))",message="each number in kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs",fieldPath=".tasks"
+// +kubebuilder:validation:XValidation:rule="self.?assets.functions.orValue({}).size() == self.tasks.filter(t, string(t.nodeID) in self.?assets.functions.orValue({})).size()",message="each key must be the nodeID of a task in spec.tasks",fieldPath=".assets.functions"
+// +kubebuilder:validation:XValidation:rule="self.?assets.hooks.orValue({}).size() == self.tasks.filter(t, string(t.nodeID) in self.?assets.hooks.orValue({}) && string(t.nodeID) in self.?assets.functions.orValue({})).size()",message="each key must have an entry in spec.assets.functions too: hooks belong to functions",fieldPath=".assets.hooks"
+// +kubebuilder:validation:XValidation:rule="self.tasks.all(t, !(string(t.nodeID) in self.?assets.inputs.orValue({})))",message="no key may be the nodeID of a task in spec.tasks: a task's output comes from the task",fieldPath=".assets.inputs"
+// +kubebuilder:validation:XValidation:rule="self.?assets.functions.orValue({}).size() == 0 || has(self.assets.outputs)",message="is required with spec.assets.functions: results need a place to go",fieldPath=".assets.outputs"
+type TaskGroupSpec struct {
+	// dispatchID is Covalent's dispatch_id. Leave it out for groups that do not
+	// come from Covalent.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	DispatchID string `json:"dispatchID,omitempty"`
+
+	// taskGroupID is Covalent's task_group_id.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TaskGroupID *int64 `json:"taskGroupID,omitempty"`
+
+	// tasks run one after another, in this order, in one pod. The first that
+	// fails ends the group.
+	// +required
+	// +listType=map
+	// +listMapKey=nodeID
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create a new TaskGroup instead"
+	Tasks []TaskSpec `json:"tasks"`
+
+	// assets says where functions and inputs come from and results go to.
+	// +optional
+	Assets *Assets `json:"assets,omitempty"`
+
+	// cancel ends the group. It cannot be taken back.
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
+
+	// pod shapes the pod that runs the tasks.
+	// +optional
+	Pod *PodOptions `json:"pod,omitempty"`
+}
+
+// NodeID is Covalent's electron_id: the number of a node in a dispatch's graph.
+//
+// +kubebuilder:validation:Minimum=0
+type NodeID int64
+
+// TaskSpec is one task: a Covalent function, when spec.assets.functions has an
+// entry for its nodeID, or else a plain command.
+type TaskSpec struct {
+	// nodeID is Covalent's electron_id; for plain commands any number that is
+	// unique in the group.
+	// +required
+	NodeID NodeID `json:"nodeID"`
+
+	// command is the program and its arguments; no shell is involved.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=128
+	// +kubebuilder:validation:items:MaxLength=32768
+	Command []string `json:"command,omitempty"`
+
+	// args are the nodes whose outputs are the positional arguments, in order:
+	// earlier tasks of the group, or keys of spec.assets.inputs.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Args []NodeID `json:"args,omitempty"`
+
+	// kwargs maps the names of keyword arguments to the nodes whose outputs they
+	// are.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=256
+	Kwargs map[string]NodeID `json:"kwargs,omitempty"`
+}
+
+// AssetURI is where an object is: file:///path on a volume that spec.pod mounts.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=2048
+// +kubebuilder:validation:XValidation:rule="self.startsWith('file:///') && size(self) > 8",message="must be a file:///absolute/path on a volume that spec.pod.volumes mounts"
+// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must not contain control characters"
+// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/|%2[fF])([.]|%2[eE]){1,2}(/|%2[fF]|$)')",message="must not contain . or .. as a part of its path"
+type AssetURI string
+
+// Assets is Covalent's ResourceMap: node IDs, as strings, to URIs.
+type Assets struct {
+	// functions are the pickled functions of tasks.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=256
+	Functions map[string]AssetURI `json:"functions,omitempty"`
+
+	// inputs are the outputs of nodes outside the group.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=1024
+	Inputs map[string]AssetURI `json:"inputs,omitempty"`
+
+	// hooks are what to do before and after a function: Covalent's deps.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=256
+	Hooks map[string]AssetURI `json:"hooks,omitempty"`
+
+	// outputs is the place below which results go, as
+	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of
+	// plain commands may leave it out; their streams are then in the pod's log only.
+	// +optional
+	Outputs AssetURI `json:"outputs,omitempty"`
+}
