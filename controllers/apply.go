@@ -1,0 +1,79 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+)
+
+// apply carries out what a plan asks of the Job.
+func (r *TaskGroupReconciler) apply(ctx context.Context, o *plan.Observed, p *plan.Plan) error {
+	if p.CreateJob {
+		return r.createJob(ctx, o)
+	}
+	if p.DeleteJob != "" {
+		return r.deleteJob(ctx, o, p.DeleteJob)
+	}
+	return nil
+}
+
+// createJob creates the attempt's Job. Its name is deterministic, so one that
+// exists is that of an earlier pass that the cache does not show yet, or
+// somebody else's: the next pass tells, with the Job in sight.
+func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) error {
+	job, err := jobspec.Job(o.TaskGroup, o.Attempt, r.Jobs)
+	if err != nil {
+		return classifyRender(err)
+	}
+	err = r.Client.Create(ctx, job)
+	if apierrors.IsAlreadyExists(err) {
+		return r.adoptJob(ctx, o)
+	}
+	if err != nil {
+		return classifyCreate(job.Name, err)
+	}
+	r.created.remember(o.TaskGroup, job.UID)
+	logf.FromContext(ctx).Info("created Job", "job", job.Name, "attempt", o.Attempt)
+	return nil
+}
+
+// adoptJob looks at the Job that is in the way. The cache selects by label and
+// may never show a Job that is not ours, so the API server is asked.
+func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) error {
+	job, err := getJob(ctx, r.APIReader, types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName})
+	if err != nil {
+		return err
+	}
+	if job == nil {
+		return fmt.Errorf("creating Job %s: it existed and is gone again", o.JobName)
+	}
+	if !metav1.IsControlledBy(job, o.TaskGroup) {
+		return nameConflict(o.JobName)
+	}
+	r.created.remember(o.TaskGroup, job.UID)
+	return nil
+}
+
+// deleteJob deletes in the foreground, so that the Job stays until its pods are
+// gone and its disappearance says that all is quiet; and only the Job that was
+// observed. A bare delete would orphan the pods.
+func (r *TaskGroupReconciler) deleteJob(ctx context.Context, o *plan.Observed, uid types.UID) error {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: o.TaskGroup.Namespace, Name: o.JobName}}
+	err := r.Client.Delete(ctx, job,
+		client.PropagationPolicy(metav1.DeletePropagationForeground),
+		client.Preconditions{UID: &uid})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting Job %s: %w", o.JobName, err)
+	}
+	logf.FromContext(ctx).Info("deleted Job", "job", o.JobName)
+	return nil
+}

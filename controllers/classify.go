@@ -1,0 +1,52 @@
+package controllers
+
+import (
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// rejectedError is a Job that can never be created: it ends the group. Any other
+// error is tried again.
+type rejectedError struct {
+	reason  v1alpha1.Reason
+	message string
+}
+
+func (e *rejectedError) Error() string { return string(e.reason) + ": " + e.message }
+
+// classifyRender sorts the errors of jobspec.Job.
+func classifyRender(err error) error {
+	if errors.Is(err, contract.ErrPlanTooLarge) {
+		return &rejectedError{reason: v1alpha1.ReasonTooLarge, message: err.Error()}
+	}
+	return err
+}
+
+// classifyCreate sorts the API server's refusals. What it calls invalid stays
+// invalid, whereas 403 may be a quota or a policy that an admin is about to change.
+func classifyCreate(job string, err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
+		return &rejectedError{reason: v1alpha1.ReasonJobRejected, message: fmt.Sprintf(
+			"The API server refused Job %s: %v", job, err)}
+	}
+	return fmt.Errorf("creating Job %s: %w", job, err)
+}
+
+func nameConflict(job string) error {
+	return &rejectedError{reason: v1alpha1.ReasonNameConflict, message: fmt.Sprintf(
+		"Job %s exists and does not belong to this TaskGroup: delete that Job, then create the TaskGroup anew", job)}
+}
+
+// quietConflict lets a conflict be tried again without an error in the log: the
+// cache was behind, and the event that mends it is on its way.
+func quietConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,106 @@
+package jobspec
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Delivery is how the runner gets into a pod.
+type Delivery string
+
+const (
+	// ImageVolume mounts the runner's image as a read-only volume: no init
+	// container, no copy. Kubernetes has it since 1.36
+	// (sig-node KEP-4639).
+	ImageVolume Delivery = "ImageVolume"
+	// InitContainer copies the runner from its image to an emptyDir.
+	InitContainer Delivery = "InitContainer"
+)
+
+// Config is what the operator, not the group, decides of a Job.
+type Config struct {
+	// DefaultImage is the image of groups that name none.
+	DefaultImage string
+	// RunnerImage holds the runner at /runner.
+	RunnerImage string
+	// Delivery is how the runner gets into the pod.
+	Delivery Delivery
+}
+
+// TaskContainer is the name of the container that runs the tasks.
+const TaskContainer = "tasks"
+
+// Job renders the Job of one attempt. It returns contract.ErrPlanTooLarge where
+// the tasks do not fit in a pod.
+//
+// The Job has no retries of its own (an attempt is a Job, so that attempts can
+// differ and never overlap) and no TTL (the group's owner reference cleans up).
+func Job(tg *v1alpha1.TaskGroup, attempt int32, cfg Config) (*batchv1.Job, error) {
+	plan, err := contract.EncodePlan(runnerPlan(tg, attempt))
+	if err != nil {
+		return nil, fmt.Errorf("rendering the Job of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	labels := groupLabels(tg, attempt)
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      JobName(tg.Name, tg.UID, attempt),
+			Namespace: tg.Namespace,
+			Labels:    labels,
+			OwnerReferences: []metav1.OwnerReference{
+				*metav1.NewControllerRef(tg, v1alpha1.GroupVersion.WithKind("TaskGroup")),
+			},
+		},
+		Spec: batchv1.JobSpec{
+			Completions:          new(int32(1)),
+			Parallelism:          new(int32(1)),
+			BackoffLimit:         new(int32(0)),
+			PodReplacementPolicy: new(batchv1.Failed),
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: podMeta(tg, labels),
+				Spec:       podSpec(tg, plan, cfg),
+			},
+		},
+	}, nil
+}
+
+// groupLabels are on the Job and its pods.
+func groupLabels(tg *v1alpha1.TaskGroup, attempt int32) map[string]string {
+	labels := map[string]string{
+		v1alpha1.UIDLabel:     string(tg.UID),
+		v1alpha1.AttemptLabel: strconv.Itoa(int(attempt)),
+	}
+	addIfLabel(labels, v1alpha1.NameLabel, tg.Name)
+	addIfLabel(labels, v1alpha1.DispatchLabel, tg.Spec.DispatchID)
+	return labels
+}
+
+func addIfLabel(labels map[string]string, key, value string) {
+	if value != "" && len(validation.IsValidLabelValue(value)) == 0 {
+		labels[key] = value
+	}
+}
+
+// podMeta lets the operator's labels and annotations win over the user's.
+func podMeta(tg *v1alpha1.TaskGroup, labels map[string]string) metav1.ObjectMeta {
+	meta := metav1.ObjectMeta{
+		Labels:      map[string]string{},
+		Annotations: map[string]string{},
+	}
+	if pod := tg.Spec.Pod; pod != nil {
+		maps.Copy(meta.Labels, pod.Labels)
+		maps.Copy(meta.Annotations, pod.Annotations)
+	}
+	maps.Copy(meta.Labels, labels)
+	meta.Annotations[v1alpha1.NameAnnotation] = tg.Name
+	meta.Annotations[v1alpha1.DefaultContainerAnnotation] = TaskContainer
+	return meta
+}

@@ -1,0 +1,87 @@
+package jobspec
+
+import (
+	"strconv"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// runnerPlan is what the runner has to know of one attempt.
+func runnerPlan(tg *v1alpha1.TaskGroup, attempt int32) *contract.Plan {
+	assets := tg.Spec.Assets
+	if assets == nil {
+		assets = &v1alpha1.Assets{}
+	}
+	p := &contract.Plan{
+		Version:    contract.PlanVersion,
+		DispatchID: tg.Spec.DispatchID,
+		Namespace:  tg.Namespace,
+		Name:       tg.Name,
+		UID:        string(tg.UID),
+		Attempt:    attempt,
+		Outputs:    AttemptURI(tg, attempt),
+	}
+	if tg.Spec.TaskGroupID != nil {
+		p.TaskGroupID = *tg.Spec.TaskGroupID
+	}
+	for i := range tg.Spec.Tasks {
+		p.Tasks = append(p.Tasks, planTask(&tg.Spec.Tasks[i], assets))
+	}
+	p.Inputs = usedInputs(p.Tasks, assets)
+	return p
+}
+
+func planTask(task *v1alpha1.TaskSpec, assets *v1alpha1.Assets) contract.PlanTask {
+	key := strconv.FormatInt(int64(task.NodeID), 10)
+	p := contract.PlanTask{
+		NodeID:   contract.NodeID(task.NodeID),
+		Command:  task.Command,
+		Function: string(assets.Functions[key]),
+		Hooks:    string(assets.Hooks[key]),
+	}
+	for _, node := range task.Args {
+		p.Args = append(p.Args, contract.NodeID(node))
+	}
+	for name, node := range task.Kwargs {
+		if p.Kwargs == nil {
+			p.Kwargs = make(map[string]contract.NodeID, len(task.Kwargs))
+		}
+		p.Kwargs[name] = contract.NodeID(node)
+	}
+	return p
+}
+
+// usedInputs leaves out what no task asks for: an input that only orders the
+// nodes of a dispatch need not travel.
+func usedInputs(tasks []contract.PlanTask, assets *v1alpha1.Assets) map[contract.NodeID]string {
+	var used map[contract.NodeID]string
+	add := func(node contract.NodeID) {
+		uri, ok := assets.Inputs[strconv.FormatInt(int64(node), 10)]
+		if !ok {
+			return
+		}
+		if used == nil {
+			used = make(map[contract.NodeID]string)
+		}
+		used[node] = string(uri)
+	}
+	for _, task := range tasks {
+		for _, node := range task.Args {
+			add(node)
+		}
+		for _, node := range task.Kwargs {
+			add(node)
+		}
+	}
+	return used
+}
+
+// AttemptURI is the place that belongs to one attempt of a group; empty for a
+// group that keeps nothing.
+func AttemptURI(tg *v1alpha1.TaskGroup, attempt int32) string {
+	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" {
+		return ""
+	}
+	return contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), attempt)
+}

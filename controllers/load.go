@@ -1,0 +1,94 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// firstAttempt is the only attempt there is: failed groups are not retried.
+const firstAttempt = int32(1)
+
+// load does every read of a pass. It returns nil where there is nothing to decide.
+func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*plan.Observed, error) {
+	var tg v1alpha1.TaskGroup
+	if err := r.Client.Get(ctx, name, &tg); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.created.forget(name)
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
+	}
+	if tg.DeletionTimestamp != nil || plan.IsTerminal(&tg.Status) {
+		r.created.forget(name)
+		return nil, nil
+	}
+	observed := &plan.Observed{
+		TaskGroup: &tg,
+		Attempt:   firstAttempt,
+		JobName:   jobspec.JobName(tg.Name, tg.UID, firstAttempt),
+	}
+	if uri := jobspec.AttemptURI(&tg, firstAttempt); uri != "" {
+		observed.ManifestURI = contract.ManifestURI(uri)
+	}
+	var pods corev1.PodList
+	err := r.Client.List(ctx, &pods, client.InNamespace(tg.Namespace),
+		client.MatchingFields{podGroupIndex: string(tg.UID)}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of TaskGroup %s: %w", name, err)
+	}
+	for i := range pods.Items {
+		observed.Pods = append(observed.Pods, &pods.Items[i])
+	}
+	observed.JobUID = r.knownJob(observed)
+	observed.Job, err = r.loadJob(ctx, observed)
+	if err != nil {
+		return nil, err
+	}
+	return observed, nil
+}
+
+// knownJob is the UID of the attempt's Job as the status or this process's
+// memory has it; empty where none was created as far as anyone knows.
+func (r *TaskGroupReconciler) knownJob(o *plan.Observed) types.UID {
+	for _, job := range o.TaskGroup.Status.Jobs {
+		if job.Attempt == o.Attempt {
+			return job.UID
+		}
+	}
+	return r.created.get(o.TaskGroup)
+}
+
+// loadJob reads the attempt's Job from the cache. A Job that is known to have
+// been created and is not there was deleted, or the cache is behind: since the
+// first cancels the group, the API server is asked before it is believed.
+func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (*batchv1.Job, error) {
+	key := types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName}
+	job, err := getJob(ctx, r.Client, key)
+	if job != nil || err != nil || o.JobUID == "" {
+		return job, err
+	}
+	return getJob(ctx, r.APIReader, key)
+}
+
+// getJob returns nil where there is no such Job.
+func getJob(ctx context.Context, reader client.Reader, key types.NamespacedName) (*batchv1.Job, error) {
+	var job batchv1.Job
+	if err := reader.Get(ctx, key, &job); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading Job %s: %w", key, err)
+	}
+	return &job, nil
+}

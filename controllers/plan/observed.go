@@ -1,0 +1,104 @@
+package plan
+
+import (
+	"slices"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+)
+
+// Observed is everything that a decision rests on. Its objects are shared and
+// read-only.
+type Observed struct {
+	// TaskGroup is the object itself.
+	TaskGroup *v1alpha1.TaskGroup
+	// Attempt is the attempt that JobName and Job belong to, from 1.
+	Attempt int32
+	// JobName is the name of the attempt's Job.
+	JobName string
+	// Job is the object of that name, whoever made it; nil where there is none.
+	Job *batchv1.Job
+	// JobUID is the Job that the attempt is known to have had, from the status,
+	// from this process's memory or from a pod; empty where none was created.
+	JobUID types.UID
+	// Pods are all that carry the group's UID label, whoever made them.
+	Pods []*corev1.Pod
+	// Manifest is where the attempt commits its manifest; empty for a group that
+	// keeps nothing.
+	ManifestURI string
+}
+
+// Plan is what to do, in this order: create or delete the Job, write the
+// status, look again later.
+type Plan struct {
+	// CreateJob asks for the attempt's Job.
+	CreateJob bool
+	// DeleteJob is the UID of the Job to delete in the foreground; empty for none.
+	DeleteJob types.UID
+	// Status is the whole status that should be; nil leaves it as it is.
+	Status *v1alpha1.TaskGroupStatus
+	// RequeueAfter is when to look again though nothing changed; 0 for never.
+	RequeueAfter time.Duration
+}
+
+// jobIsOurs says whether the Job belongs to this very object: a name is not
+// enough, since a group may be deleted and created anew (invariant I11).
+func (o *Observed) jobIsOurs() bool {
+	return o.Job != nil && metav1.IsControlledBy(o.Job, o.TaskGroup) && (o.JobUID == "" || o.JobUID == o.Job.UID)
+}
+
+// jobWasDeleted says whether the attempt had a Job that is no more.
+func (o *Observed) jobWasDeleted() bool {
+	return o.JobUID != "" && (o.Job == nil || o.Job.UID != o.JobUID)
+}
+
+// attemptPod is the newest pod that the attempt's Job made; nil where there is none.
+func (o *Observed) attemptPod() *corev1.Pod {
+	uid := o.JobUID
+	if o.Job != nil && uid == "" {
+		uid = o.Job.UID
+	}
+	var newest *corev1.Pod
+	for _, pod := range o.Pods {
+		owner := metav1.GetControllerOf(pod)
+		if owner == nil || owner.UID != uid {
+			continue
+		}
+		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
+			newest = pod
+		}
+	}
+	return newest
+}
+
+// livePod is a pod of the group that has not ended, Terminating included; nil
+// where all is quiet. A pod that was orphaned counts too.
+func (o *Observed) livePod() *corev1.Pod {
+	i := slices.IndexFunc(o.Pods, func(pod *corev1.Pod) bool { return !podEnded(pod) })
+	if i < 0 {
+		return nil
+	}
+	return o.Pods[i]
+}
+
+func podEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
+
+// jobCondition returns the Job's true condition of a type; nil where it is not true.
+func jobCondition(job *batchv1.Job, conditionType batchv1.JobConditionType) *batchv1.JobCondition {
+	if job == nil {
+		return nil
+	}
+	for i := range job.Status.Conditions {
+		if c := &job.Status.Conditions[i]; c.Type == conditionType && c.Status == corev1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}

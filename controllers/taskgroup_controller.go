@@ -1,0 +1,120 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+)
+
+// Config is what a TaskGroupReconciler needs. Clock and Concurrency have
+// defaults.
+type Config struct {
+	// Client reads from the cache and writes to the API server.
+	Client client.Client
+	// APIReader reads from the API server; used only where the cache may be
+	// behind what is already known.
+	APIReader client.Reader
+	// Recorder emits one event at the end of a group.
+	Recorder events.EventRecorder
+	// Jobs is what the operator decides of every Job.
+	Jobs jobspec.Config
+	// Clock is the real one by default.
+	Clock clock.PassiveClock
+	// Concurrency is how many groups are reconciled at once; 8 by default.
+	Concurrency int
+}
+
+const defaultConcurrency = 8
+
+// TaskGroupReconciler runs TaskGroups.
+type TaskGroupReconciler struct {
+	Config
+	created createdJobs
+}
+
+// NewTaskGroupReconciler checks the config and fills in its defaults.
+func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
+	if cfg.Client == nil || cfg.APIReader == nil || cfg.Recorder == nil {
+		return nil, errors.New("a TaskGroupReconciler needs a Client, an APIReader and a Recorder")
+	}
+	if cfg.Jobs.RunnerImage == "" || cfg.Jobs.Delivery == "" {
+		return nil, errors.New("a TaskGroupReconciler needs the runner's image and how it is delivered")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
+	}
+	if cfg.Concurrency == 0 {
+		cfg.Concurrency = defaultConcurrency
+	}
+	return &TaskGroupReconciler{Config: cfg}, nil
+}
+
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/status,verbs=patch
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/finalizers,verbs=update
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile takes one TaskGroup a step on its way.
+func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	observed, err := r.load(ctx, req.NamespacedName)
+	if err != nil || observed == nil {
+		return ctrl.Result{}, err
+	}
+	now := r.Clock.Now()
+	decided := plan.Decide(observed, now)
+
+	err = r.apply(ctx, observed, &decided)
+	if rejected, ok := errors.AsType[*rejectedError](err); ok {
+		decided = plan.Reject(observed, rejected.reason, rejected.message, now)
+	} else if err != nil {
+		return ctrl.Result{}, quietConflict(err)
+	}
+
+	if err := r.report(ctx, observed, decided.Status); err != nil {
+		return ctrl.Result{}, quietConflict(err)
+	}
+	return ctrl.Result{RequeueAfter: decided.RequeueAfter}, nil
+}
+
+// SetupWithManager watches TaskGroups, the Jobs they own, and their pods. The
+// pods' owner is the Job, so they name their group in an annotation.
+func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if err := indexPodsByGroup(mgr); err != nil {
+		return err
+	}
+	err := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.TaskGroup{}).
+		Owns(&batchv1.Job{}).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(groupOfPod)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("setting up the TaskGroup controller: %w", err)
+	}
+	return nil
+}
+
+func groupOfPod(_ context.Context, pod client.Object) []reconcile.Request {
+	name := pod.GetAnnotations()[v1alpha1.NameAnnotation]
+	if name == "" || pod.GetLabels()[v1alpha1.UIDLabel] == "" {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: pod.GetNamespace(), Name: name}}}
+}
