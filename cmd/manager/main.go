@@ -1,0 +1,102 @@
+// Command manager is the operator: it runs TaskGroups as Jobs.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers"
+)
+
+func main() {
+	os.Exit(run(ctrl.SetupSignalHandler(), os.Args[1:]))
+}
+
+// run returns the exit code: 2 for wrong flags, 1 for anything else that failed.
+func run(ctx context.Context, args []string) int {
+	options, err := parseOptions(args, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.Log)))
+	log := ctrl.Log.WithName("setup")
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		log.Error(err, "no cluster to work for: run in a pod, or set KUBECONFIG")
+		return 1
+	}
+	mgr, err := newManager(config, options)
+	if err != nil {
+		log.Error(err, "could not start")
+		return 1
+	}
+	if err := mgr.Start(ctx); err != nil {
+		log.Error(err, "stopped")
+		return 1
+	}
+	return 0
+}
+
+// newManager wires the reconciler into a manager that is ready to start.
+func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
+	// The API server's own priority and fairness limits the operator; a second
+	// limit here would only add latency.
+	config.QPS = -1
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("registering the API types: %w", err)
+	}
+	cacheOptions, err := controllers.CacheOptions()
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions,
+		Metrics:                       metricsserver.Options{BindAddress: "0"},
+		HealthProbeBindAddress:        options.HealthAddress,
+		LeaderElection:                options.LeaderElection,
+		LeaderElectionID:              "taskgroup-operator." + v1alpha1.GroupName,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating the manager: %w", err)
+	}
+	jobs, err := options.jobs(config)
+	if err != nil {
+		return nil, err
+	}
+	reconciler, err := controllers.NewTaskGroupReconciler(controllers.Config{
+		Client:      mgr.GetClient(),
+		APIReader:   mgr.GetAPIReader(),
+		Recorder:    mgr.GetEventRecorder("taskgroup-operator"),
+		Jobs:        jobs,
+		Concurrency: options.Concurrency,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+		return nil, fmt.Errorf("adding the probes: %w", err)
+	}
+	return mgr, nil
+}
