@@ -1,0 +1,55 @@
+"""Where the runner starts Python in a task's pod.
+
+This file says in words what the image lacks, so it keeps to a syntax that any
+Python 3 can read; everything newer is in the package beside it.
+"""
+
+import json
+import os
+import sys
+
+# The runner's end of this socket is told of everything; see protocol.py.
+CONTROL_FD = 3
+OLDEST = (3, 9)
+
+
+def lack():
+    """Return what this Python lacks to run a task, in words, or None."""
+    if sys.version_info < OLDEST:
+        return "%s is Python %d.%d: a function needs Python %d.%d or newer: use an image that has it" % (
+            (sys.executable,) + tuple(sys.version_info[:2]) + OLDEST
+        )
+    try:
+        import cloudpickle  # noqa: F401
+    except Exception as err:
+        return "%s (Python %d.%d) cannot import cloudpickle (%s: %s): add it to the image (pip install cloudpickle)" % (
+            (sys.executable,) + tuple(sys.version_info[:2]) + (type(err).__name__, err)
+        )
+    return None
+
+
+def refuse(message):
+    """Tell the runner why no task can run here."""
+    os.write(CONTROL_FD, (json.dumps({"event": "unavailable", "message": message}) + "\n").encode("utf-8"))
+
+
+def main():
+    """Serve tasks until the runner closes the socket."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    # A function must find its own modules, not those of the harness.
+    sys.path[:] = [entry for entry in sys.path if entry != here]
+    missing = lack()
+    if missing:
+        refuse(missing)
+        return 1
+    written, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    sys.path.insert(0, here)
+    from taskgroup_harness import server
+
+    sys.path.remove(here)
+    sys.dont_write_bytecode = written
+    return server.serve(CONTROL_FD)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
