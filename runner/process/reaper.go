@@ -1,0 +1,124 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Exit is how a process ended.
+type Exit struct {
+	// Code is the exit code; 0 where a signal ended the process.
+	Code int
+	// Signal is 0 where the process ended by itself.
+	Signal syscall.Signal
+	// PeakMemoryBytes is the largest resident set of the process or of a child
+	// that it waited for.
+	PeakMemoryBytes int64
+	// CPU is user and system time, children that it waited for included.
+	CPU time.Duration
+}
+
+// Success says whether the process ended by itself with code 0.
+func (e Exit) Success() bool { return e.Code == 0 && e.Signal == 0 }
+
+// Status is the number a shell would show: the code, or 128 plus the signal.
+func (e Exit) Status() int32 {
+	if e.Signal != 0 {
+		return int32(128 + e.Signal)
+	}
+	return int32(e.Code)
+}
+
+// Reaper waits for all children of this process, its own and orphans alike.
+type Reaper struct {
+	mu       sync.Mutex
+	children map[int]*Process
+	// started wakes the waiting loop, which stops while there is no child.
+	started chan struct{}
+}
+
+// NewReaper makes this process the one that orphans below it fall to, as PID 1
+// is in a pod, and starts to wait. A program has at most one Reaper and starts
+// no child in another way.
+func NewReaper() (*Reaper, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("becoming the reaper of orphans: %w", err)
+	}
+	r := &Reaper{children: map[int]*Process{}, started: make(chan struct{}, 1)}
+	go r.loop()
+	return r, nil
+}
+
+func (r *Reaper) loop() {
+	for {
+		pid, err := nextEnded()
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			// ECHILD: nothing to wait for until something is started.
+			<-r.started
+		default:
+			r.reap(pid)
+		}
+	}
+}
+
+// reap ends what a child left in its process group, then collects the child.
+// Until it is collected nobody else can have its number, so the group that is
+// killed is the right one.
+func (r *Reaper) reap(pid int) {
+	r.mu.Lock()
+	child := r.children[pid]
+	delete(r.children, pid)
+	r.mu.Unlock()
+	if child != nil {
+		_ = unix.Kill(-pid, unix.SIGKILL)
+	}
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	for {
+		_, err := unix.Wait4(pid, &status, 0, &usage)
+		if !errors.Is(err, unix.EINTR) {
+			break
+		}
+	}
+	if child != nil {
+		child.end(exitOf(status, &usage))
+	}
+}
+
+func exitOf(status unix.WaitStatus, usage *unix.Rusage) Exit {
+	exit := Exit{
+		// ru_maxrss is in KiB on Linux.
+		PeakMemoryBytes: usage.Maxrss * 1024,
+		CPU:             time.Duration(usage.Utime.Nano() + usage.Stime.Nano()),
+	}
+	if status.Signaled() {
+		exit.Signal = status.Signal()
+	} else {
+		exit.Code = status.ExitStatus()
+	}
+	return exit
+}
+
+// childInfo is the part of the kernel's siginfo_t that waitid(2) fills, on
+// 64-bit Linux; unix.Siginfo leaves the pid unnamed.
+type childInfo struct {
+	signo, errno, code, _ int32
+	pid                   int32
+	_                     [108]byte
+}
+
+// nextEnded waits until some child has ended and returns its pid without
+// collecting it.
+func nextEnded() (int, error) {
+	var info childInfo
+	err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+	return int(info.pid), err
+}

@@ -1,0 +1,161 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// bufferSize is the capacity of a pipe, so that one read empties it.
+	bufferSize = 64 << 10
+	// maxPending bounds what is still read after the task has ended; it is the
+	// most that a process without privileges can make a pipe hold
+	// (/proc/sys/fs/pipe-max-size).
+	maxPending = 1 << 20
+	// DefaultQuiet is how long an open pipe may stay silent after its task ended.
+	DefaultQuiet = 100 * time.Millisecond
+)
+
+// Config says where a captured stream goes.
+type Config struct {
+	// File receives the bytes exactly; it must not exist.
+	File string
+	// Tee receives a copy for people to read. Its errors are ignored: a log
+	// that nobody takes must not fail a task.
+	Tee io.Writer
+	// Quiet is DefaultQuiet where it is zero.
+	Quiet time.Duration
+}
+
+// Capture is one stream of one task.
+type Capture struct {
+	// Path is the file with the bytes.
+	Path  string
+	read  *os.File
+	write *os.File
+	file  *os.File
+	tee   io.Writer
+	quiet time.Duration
+	ended atomic.Bool
+	done  chan struct{}
+	err   error
+}
+
+// Start opens the pipe and the file and copies until Finish.
+func Start(cfg Config) (*Capture, error) {
+	file, err := os.OpenFile(cfg.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("creating the file of a stream: %w", err)
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		_ = file.Close()
+		return nil, fmt.Errorf("opening the pipe of a stream: %w", err)
+	}
+	// The read end alone does not block, so that a deadline can end a read; a
+	// program expects blocking descriptors.
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		_ = file.Close()
+		_ = unix.Close(fds[0])
+		_ = unix.Close(fds[1])
+		return nil, fmt.Errorf("opening the pipe of a stream: %w", err)
+	}
+	c := &Capture{
+		Path: cfg.File, file: file, tee: cfg.Tee, quiet: cfg.Quiet, done: make(chan struct{}),
+		read:  os.NewFile(uintptr(fds[0]), "stream"),
+		write: os.NewFile(uintptr(fds[1]), "stream"),
+	}
+	if c.quiet == 0 {
+		c.quiet = DefaultQuiet
+	}
+	go c.copy()
+	return c, nil
+}
+
+// Writer is the end that the task gets. Release gives it up.
+func (c *Capture) Writer() *os.File { return c.write }
+
+// Release closes this process's copy of the task's end; without it the stream
+// never ends.
+func (c *Capture) Release() { _ = c.write.Close() }
+
+// Finish is called when the task's main process has ended. All that was written
+// until then is kept. A process that outlives the task and holds the pipe open
+// is listened to until it is silent for Config.Quiet, within bounds, and then
+// cut off. The error is of the file: bytes are lost.
+func (c *Capture) Finish() error {
+	c.ended.Store(true)
+	_ = c.read.SetReadDeadline(time.Now().Add(c.quiet))
+	<-c.done
+	_ = c.read.Close()
+	if err := c.file.Close(); c.err == nil {
+		c.err = err
+	}
+	if c.err != nil {
+		return fmt.Errorf("keeping a stream: %w", c.err)
+	}
+	return nil
+}
+
+func (c *Capture) copy() {
+	defer close(c.done)
+	buf := make([]byte, bufferSize)
+	pending := 0
+	for pending < maxPending {
+		n, err := c.read.Read(buf)
+		c.keep(buf[:n])
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			c.drain(buf)
+			return
+		}
+		if err != nil {
+			return
+		}
+		if c.ended.Load() {
+			pending += n
+			_ = c.read.SetReadDeadline(time.Now().Add(c.quiet))
+		}
+	}
+}
+
+// drain reads what is in the pipe without waiting: a deadline may pass while a
+// slow log holds the copy up, before the last bytes were read.
+func (c *Capture) drain(buf []byte) {
+	_ = c.read.SetReadDeadline(time.Time{})
+	conn, err := c.read.SyscallConn()
+	if err != nil {
+		return
+	}
+	for pending := 0; pending < maxPending; {
+		n := 0
+		_ = conn.Read(func(fd uintptr) bool {
+			n, _ = unix.Read(int(fd), buf)
+			return true
+		})
+		if n <= 0 {
+			return
+		}
+		c.keep(buf[:n])
+		pending += n
+	}
+}
+
+// keep goes on reading after the file refused bytes: the task must not hang or
+// die because the work directory is full.
+func (c *Capture) keep(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	if c.tee != nil {
+		_, _ = c.tee.Write(p)
+	}
+	if c.err == nil {
+		_, c.err = c.file.Write(p)
+	}
+}
