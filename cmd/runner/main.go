@@ -1,0 +1,123 @@
+// Command runner is PID 1 of a task group's pod: it runs the plan that it finds
+// in its environment.
+//
+//	runner               run the plan in TASKGROUP_PLAN
+//	runner install DEST  copy this program to DEST, for images that lack it
+//	runner --version     print the version
+//
+// Exit codes: 0 all tasks completed and the manifest is committed, 1 not so, 2
+// no task could run, 143 the pod was told to end before all was done.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/group"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+const (
+	exitFailed     = 1
+	exitNoPlan     = 2
+	exitTerminated = 128 + int(syscall.SIGTERM)
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	switch {
+	case len(args) == 0:
+		return runPlan(ctx)
+	case len(args) == 1 && args[0] == "--version":
+		fmt.Println(version)
+		return 0
+	case len(args) == 2 && args[0] == "install":
+		if err := install(args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "runner:", err)
+			return exitFailed
+		}
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "usage: runner | runner install DEST | runner --version")
+	return exitNoPlan
+}
+
+func runPlan(ctx context.Context) int {
+	options, err := optionsFrom(os.Environ())
+	var result *group.Result
+	if err == nil {
+		result, err = runGroup(ctx, options)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "runner:", err)
+		refused(options, err)
+		return exitNoPlan
+	}
+	leave(options, &result.Message)
+	switch {
+	case result.Interrupted:
+		return exitTerminated
+	case result.Message.Failure != nil:
+		return exitFailed
+	}
+	return 0
+}
+
+func runGroup(ctx context.Context, o *options) (*group.Result, error) {
+	reaper, err := process.NewReaper()
+	if err != nil {
+		return nil, err
+	}
+	return group.Run(ctx, group.Config{
+		Plan:        o.plan,
+		Store:       store.New(),
+		Reaper:      reaper,
+		Memory:      cgroup.FindMemory("/"),
+		WorkDir:     o.workDir,
+		Env:         o.env,
+		Interpreter: o.python,
+		Stdout:      os.Stdout,
+		Stderr:      os.Stderr,
+		Grace:       o.grace,
+	})
+}
+
+// refused tells the controller of a group in which nothing could run.
+func refused(o *options, err error) {
+	message := contract.TerminationMessage{
+		Failure: &contract.Failure{Reason: contract.ReasonPlanInvalid, Message: err.Error()},
+	}
+	if o.plan != nil {
+		for range o.plan.Tasks {
+			message.States = append(message.States, contract.TaskCancelled)
+		}
+	}
+	leave(o, &message)
+}
+
+// leave writes the termination message. Without it the manifest still tells
+// all, so an error is no reason to fail.
+func leave(o *options, message *contract.TerminationMessage) {
+	raw, err := contract.EncodeTerminationMessage(message)
+	if err == nil {
+		err = writeTermination(o, raw)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintln(os.Stderr, "runner: leaving the termination message:", err)
+	}
+}

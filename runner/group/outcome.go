@@ -1,0 +1,99 @@
+package group
+
+import (
+	"fmt"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
+)
+
+type signal = syscall.Signal
+
+const (
+	sigTerm = syscall.SIGTERM
+	sigKill = syscall.SIGKILL
+)
+
+// outcome is how a task ended.
+type outcome struct {
+	state     contract.TaskState
+	reason    contract.Reason
+	message   string
+	traceback string
+	// exit is nil where no process ran.
+	exit *process.Exit
+	// output is the file with the result of a completed task; empty where a
+	// command left none.
+	output string
+}
+
+func completed(exit process.Exit, output string) outcome {
+	return outcome{state: contract.TaskCompleted, exit: &exit, output: output}
+}
+
+func failed(reason contract.Reason, format string, args ...any) outcome {
+	return outcome{state: contract.TaskFailed, reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+// notStarted is a task that was told to end while it waited for its inputs or
+// for Python.
+func notStarted() outcome {
+	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted,
+		message: "the pod was told to end before this task started"}
+}
+
+// after adds the process that ran.
+func (o outcome) after(exit process.Exit) outcome {
+	o.exit = &exit
+	return o
+}
+
+func (o outcome) record(node contract.NodeID) contract.TaskRecord {
+	record := contract.TaskRecord{NodeID: node, State: o.state, Reason: o.reason, Message: o.message}
+	if o.exit != nil {
+		record.ExitCode = new(o.exit.Status())
+		record.PeakMemoryBytes = o.exit.PeakMemoryBytes
+		record.CPUSeconds = o.exit.CPU.Seconds()
+	}
+	return record
+}
+
+// terminated is a task that the runner stopped because the pod was told to end.
+func terminated(exit process.Exit) outcome {
+	message := fmt.Sprintf("stopped because the pod was told to end: %s", ending(exit))
+	if exit.Signal == sigKill {
+		message += ", since SIGTERM did not end it in time"
+	}
+	return outcome{state: contract.TaskCancelled, reason: contract.ReasonTerminated, message: message}.after(exit)
+}
+
+// ending says how a process ended, in words.
+func ending(exit process.Exit) string {
+	if exit.Signal != 0 {
+		return fmt.Sprintf("killed by signal %d (%s)", int(exit.Signal), unix.SignalName(exit.Signal))
+	}
+	return fmt.Sprintf("exit code %d", exit.Code)
+}
+
+// outOfMemory says whether the kernel killed a process since it counted kills
+// before. A shell ends with 137 where a child of its own was killed.
+func (r *run) outOfMemory(exit process.Exit, before int64) bool {
+	return exit.Status() == int32(128+sigKill) && r.Memory.Kills() > before
+}
+
+// starved is a task that was killed for want of memory.
+func (r *run) starved(exit process.Exit) outcome {
+	text := "killed by the kernel for want of memory"
+	if limit := r.Memory.Limit(); limit > 0 {
+		text += fmt.Sprintf(": the container's limit is %s", mebibytes(limit))
+	}
+	if peak := r.Memory.Peak(); peak > 0 {
+		text += fmt.Sprintf(", its peak was %s", mebibytes(peak))
+	}
+	return failed(contract.ReasonOOMKilled, "%s: raise spec.pod.resources.limits.memory", text).after(exit)
+}
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

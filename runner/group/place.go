@@ -1,0 +1,97 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"
+)
+
+// place is where one task works and leaves things, below the work directory.
+type place struct {
+	// cwd is the task's working directory.
+	cwd string
+	// The rest are files.
+	stdout, stderr, output, report string
+}
+
+func placeAt(dir string) place {
+	return place{
+		cwd:    filepath.Join(dir, "cwd"),
+		stdout: filepath.Join(dir, "stdout"),
+		stderr: filepath.Join(dir, "stderr"),
+		output: filepath.Join(dir, "output"),
+		report: filepath.Join(dir, "report.json"),
+	}
+}
+
+// streams are a task's captured stdout and stderr.
+type streams struct{ stdout, stderr *stream.Capture }
+
+// open creates the directories and starts to capture.
+func (p place) open(stdout, stderr io.Writer) (*streams, error) {
+	if err := os.MkdirAll(p.cwd, 0o755); err != nil {
+		return nil, err
+	}
+	out, err := stream.Start(stream.Config{File: p.stdout, Tee: stdout})
+	if err != nil {
+		return nil, err
+	}
+	errs, err := stream.Start(stream.Config{File: p.stderr, Tee: stderr})
+	if err != nil {
+		out.Release()
+		return nil, errors.Join(err, out.Finish())
+	}
+	return &streams{stdout: out, stderr: errs}, nil
+}
+
+// say writes a line of the runner's into the task's stderr, where no process
+// ran that could.
+func (s *streams) say(text string) { _, _ = fmt.Fprintln(s.stderr.Writer(), text) }
+
+// release gives up this process's copies of the task's ends; it may be called again.
+func (s *streams) release() {
+	s.stdout.Release()
+	s.stderr.Release()
+}
+
+// finish is called once the task's process has ended.
+func (s *streams) finish() error {
+	s.release()
+	return errors.Join(s.stdout.Finish(), s.stderr.Finish())
+}
+
+// withHome gives tasks a HOME that they can write to: an image without an entry
+// for the pod's user leaves it unset or at "/".
+func withHome(env []string, fallback string) []string {
+	for _, entry := range env {
+		if home, ok := strings.CutPrefix(entry, "HOME="); ok && home != "" && unix.Access(home, unix.W_OK|unix.X_OK) == nil {
+			return env
+		}
+	}
+	if err := os.MkdirAll(fallback, 0o755); err != nil {
+		return env
+	}
+	return withVariables(env, map[string]string{"HOME": fallback})
+}
+
+// withVariables returns env with variables set, each a single time.
+func withVariables(env []string, set map[string]string) []string {
+	merged := make([]string, 0, len(env)+len(set))
+	for _, entry := range env {
+		name, _, _ := strings.Cut(entry, "=")
+		if _, replaced := set[name]; !replaced {
+			merged = append(merged, entry)
+		}
+	}
+	for name, value := range set {
+		merged = append(merged, name+"="+value)
+	}
+	return merged
+}

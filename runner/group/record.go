@@ -1,0 +1,149 @@
+package group
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// keep uploads what a task left and puts it into the record. A completed task
+// whose assets the store does not take has failed.
+func (r *run) keep(ctx context.Context, record *contract.TaskRecord, place place, traceback string) {
+	if r.Plan.Outputs == "" {
+		return
+	}
+	files := map[contract.AssetKey]string{contract.AssetStdout: place.stdout, contract.AssetStderr: place.stderr}
+	if record.State == contract.TaskCompleted {
+		if _, err := os.Stat(place.output); err == nil {
+			files[contract.AssetOutput] = place.output
+		}
+	}
+	kept, err := r.upload(ctx, record.NodeID, files)
+	record.Assets = kept
+	if err != nil {
+		r.mark(record.NodeID, "uploading: "+err.Error())
+		if record.State == contract.TaskCompleted {
+			record.State, record.Reason, record.Message = contract.TaskFailed, contract.ReasonOutputUploadFailed, err.Error()
+			delete(record.Assets, contract.AssetOutput)
+		}
+	}
+	if record.State != contract.TaskFailed {
+		return
+	}
+	text := fmt.Sprintf("%s: %s\n", record.Reason, record.Message)
+	if traceback != "" {
+		text += "\n" + traceback
+	}
+	if asset, err := r.put(ctx, record.NodeID, contract.AssetError, strings.NewReader(text)); err == nil {
+		record.Assets[contract.AssetError] = asset
+	} else {
+		r.mark(record.NodeID, "uploading: "+err.Error())
+	}
+}
+
+// upload puts files at the same time; it returns those that it could put, and
+// the first error.
+func (r *run) upload(ctx context.Context, node contract.NodeID, files map[contract.AssetKey]string) (map[contract.AssetKey]contract.Asset, error) {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		kept  = make(map[contract.AssetKey]contract.Asset, len(files)+1)
+		first error
+	)
+	for key, path := range files {
+		wg.Go(func() {
+			asset, err := r.putFile(ctx, node, key, path)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				kept[key] = asset
+			} else if first == nil {
+				first = err
+			}
+		})
+	}
+	wg.Wait()
+	return kept, first
+}
+
+func (r *run) putFile(ctx context.Context, node contract.NodeID, key contract.AssetKey, path string) (contract.Asset, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return contract.Asset{}, fmt.Errorf("reading the task's %s: %w", key, err)
+	}
+	defer func() { _ = f.Close() }()
+	return r.put(ctx, node, key, f)
+}
+
+func (r *run) put(ctx context.Context, node contract.NodeID, key contract.AssetKey, data io.Reader) (contract.Asset, error) {
+	return r.Store.Put(ctx, contract.AssetURI(r.Plan.Outputs, node, key), data)
+}
+
+// finish commits the manifest and says how the group ended.
+func (r *run) finish(ctx context.Context, started time.Time, told bool) *Result {
+	result := &Result{}
+	done := true
+	for i := range r.records {
+		record := &r.records[i]
+		result.Message.States = append(result.Message.States, record.State)
+		done = done && record.State == contract.TaskCompleted
+		if result.Message.Failure == nil && record.State != contract.TaskCompleted {
+			result.Message.Failure = &contract.Failure{
+				NodeID: &record.NodeID, Reason: record.Reason, Message: record.Message, ExitCode: record.ExitCode,
+			}
+		}
+	}
+	if r.Plan.Outputs != "" {
+		digest, err := r.commit(ctx, started)
+		result.Message.ManifestSHA256 = digest
+		if err != nil {
+			_, _ = fmt.Fprintf(r.Stderr, "[taskgroup] %s\n", err)
+			done = false
+			if result.Message.Failure == nil {
+				result.Message.Failure = &contract.Failure{Reason: contract.ReasonOutputUploadFailed, Message: err.Error()}
+			}
+		}
+	}
+	result.Interrupted = told && !done
+	return result
+}
+
+// commit writes the manifest and returns its digest.
+func (r *run) commit(ctx context.Context, started time.Time) (string, error) {
+	manifest := contract.Manifest{
+		Version:     contract.ManifestVersion,
+		DispatchID:  r.Plan.DispatchID,
+		TaskGroupID: r.Plan.TaskGroupID,
+		UID:         r.Plan.UID,
+		Attempt:     r.Plan.Attempt,
+		StartTime:   started,
+		EndTime:     time.Now().UTC(),
+		Python:      r.python.versions(),
+		Tasks:       r.records,
+	}
+	var raw bytes.Buffer
+	encoder := json.NewEncoder(&raw)
+	// URIs and messages are read by people: no \u0026 for &.
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(manifest); err != nil {
+		return "", fmt.Errorf("encoding the manifest: %w", err)
+	}
+	if raw.Len() > contract.MaxManifest {
+		return "", errors.New("committing the manifest: it is too large")
+	}
+	asset, err := r.Store.Commit(ctx, contract.ManifestURI(r.Plan.Outputs), &raw)
+	if err != nil {
+		return "", fmt.Errorf("committing the manifest: %w", err)
+	}
+	return asset.SHA256, nil
+}

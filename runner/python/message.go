@@ -1,0 +1,85 @@
+package python
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// protocolVersion is that of python/harness/taskgroup_harness/protocol.py.
+const protocolVersion = 1
+
+// File is something of the user's that the harness reads.
+type File struct {
+	Path string `json:"path"`
+	// Name is what messages call it.
+	Name string `json:"name"`
+}
+
+// Request is one function to run.
+type Request struct {
+	Node     contract.NodeID `json:"node"`
+	Dispatch string          `json:"dispatch"`
+	Function File            `json:"function"`
+	// Hooks has no path where there are none.
+	Hooks  File            `json:"hooks"`
+	Args   []File          `json:"args"`
+	Kwargs map[string]File `json:"kwargs"`
+	// Directory is the task's working directory; it exists.
+	Directory string `json:"directory"`
+	// Environment is added to that of the harness.
+	Environment map[string]string `json:"environment"`
+	// Output is where the result goes, as a TransportableObject.
+	Output string `json:"output"`
+	// Report is where the outcome goes; see ReadReport.
+	Report string `json:"report"`
+}
+
+// event is a line from the harness.
+type event struct {
+	Event string `json:"event"`
+	// Of unavailable.
+	Message string `json:"message"`
+	// Of ready.
+	Protocol    int    `json:"protocol"`
+	Python      string `json:"python"`
+	Cloudpickle string `json:"cloudpickle"`
+	// Of started and ended.
+	PID             int     `json:"pid"`
+	Code            int     `json:"code"`
+	Signal          int     `json:"signal"`
+	PeakMemoryBytes int64   `json:"peakMemoryBytes"`
+	CPUSeconds      float64 `json:"cpuSeconds"`
+}
+
+// Report is what a task's process says of itself.
+type Report struct {
+	// Outcome is completed or failed.
+	Outcome   string          `json:"outcome"`
+	Reason    contract.Reason `json:"reason"`
+	Message   string          `json:"message"`
+	Traceback string          `json:"traceback"`
+}
+
+// Completed says that the function returned and its result was written.
+func (r *Report) Completed() bool { return r.Outcome == "completed" }
+
+// ReadReport returns nil where a process ended without a word.
+func ReadReport(path string) (*Report, error) {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a task's report: %w", err)
+	}
+	var report Report
+	if err := json.Unmarshal(raw, &report); err != nil {
+		return nil, fmt.Errorf("decoding a task's report: %w", err)
+	}
+	return &report, nil
+}

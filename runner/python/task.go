@@ -1,0 +1,100 @@
+package python
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
+)
+
+// ErrHarnessDied is a harness that ended while it ran a task: the task killed
+// it, or the kernel did.
+var ErrHarnessDied = errors.New("the Python process that runs the tasks ended")
+
+// Task is one function that runs.
+type Task struct {
+	session *Session
+	pid     int
+	done    chan struct{}
+	exit    process.Exit
+	err     error
+}
+
+// Run has the harness fork a task that writes to the given streams, and returns
+// once the task's own process runs. Tasks run one at a time.
+func (s *Session) Run(request Request, stdout, stderr *os.File) (*Task, error) {
+	if err := s.channel.send(request, stdout, stderr); err != nil {
+		return nil, s.died(err)
+	}
+	e, err := s.channel.receive()
+	if err != nil {
+		return nil, s.died(err)
+	}
+	t := &Task{session: s, pid: e.PID, done: make(chan struct{})}
+	if e.Event == "ended" {
+		// It was killed before it could say that it started.
+		t.exit = e.exit()
+		close(t.done)
+		return t, nil
+	}
+	go t.wait()
+	return t, nil
+}
+
+func (t *Task) wait() {
+	defer close(t.done)
+	e, err := t.session.channel.receive()
+	if err != nil {
+		t.err = t.session.died(err)
+		// The reaper has nobody to ask: end what the task still is.
+		_ = syscall.Kill(-t.pid, syscall.SIGKILL)
+		return
+	}
+	t.exit = e.exit()
+}
+
+// Done is closed when the task's process has ended.
+func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Exit waits for the end of the task's process. The error is ErrHarnessDied
+// where nobody saw the end; the Exit is the harness's then.
+func (t *Task) Exit() (process.Exit, error) {
+	<-t.done
+	if errors.Is(t.err, ErrHarnessDied) {
+		return t.session.process.Exit(), t.err
+	}
+	return t.exit, t.err
+}
+
+// Signal sends a signal to the task's process group.
+func (t *Task) Signal(sig syscall.Signal) {
+	select {
+	case <-t.done:
+	default:
+		_ = syscall.Kill(-t.pid, sig)
+	}
+}
+
+// died makes ErrHarnessDied of a broken channel, and sees to it that the
+// harness really is gone.
+func (s *Session) died(err error) error {
+	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
+		s.process.Signal(syscall.SIGKILL)
+		return fmt.Errorf("%w: %w", ErrHarnessDied, err)
+	}
+	s.process.Signal(syscall.SIGKILL)
+	return ErrHarnessDied
+}
+
+func (e *event) exit() process.Exit {
+	return process.Exit{
+		Code:            e.Code,
+		Signal:          syscall.Signal(e.Signal),
+		PeakMemoryBytes: e.PeakMemoryBytes,
+		CPU:             time.Duration(e.CPUSeconds * float64(time.Second)),
+	}
+}
