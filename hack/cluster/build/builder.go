@@ -1,0 +1,132 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/progress"
+	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/workspace"
+)
+
+// Builder builds targets into a folder and remembers what each was built from.
+type Builder struct {
+	// Dir gets the folders bin (the programs) and keys (what they were built from).
+	Dir string
+	// Report hears of every program that is built.
+	Report *progress.Reporter
+}
+
+// Bin is the folder of the programs.
+func (b Builder) Bin() string { return filepath.Join(b.Dir, "bin") }
+
+// Path is where the program of a target is, or will be.
+func (b Builder) Path(t Target) string { return filepath.Join(b.Bin(), t.Subdir, t.Name) }
+
+// Build builds those targets that are not current. Only one process builds at a
+// time: a second one waits, then finds everything current.
+func (b Builder) Build(ctx context.Context, targets []Target) error {
+	goVersion, err := goVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(b.Dir, "keys"), 0o755); err != nil {
+		return fmt.Errorf("making the build folder: %w", err)
+	}
+	unlock, err := b.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, target := range targets {
+		if err := b.buildOne(ctx, target, goVersion); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b Builder) buildOne(ctx context.Context, target Target, goVersion string) error {
+	key, err := target.key(goVersion)
+	if err != nil {
+		return err
+	}
+	keyFile := filepath.Join(b.Dir, "keys", target.Name)
+	if b.isCurrent(target, keyFile, key) {
+		return nil
+	}
+	return b.Report.Step("building "+target.Name, func() error {
+		if err := b.compile(ctx, target); err != nil {
+			return err
+		}
+		if err := os.WriteFile(keyFile, []byte(key), 0o644); err != nil {
+			return fmt.Errorf("recording what %s was built from: %w", target.Name, err)
+		}
+		return nil
+	})
+}
+
+func (b Builder) isCurrent(target Target, keyFile, key string) bool {
+	built, err := os.ReadFile(keyFile)
+	if err != nil || string(built) != key {
+		return false
+	}
+	_, err = os.Stat(b.Path(target))
+	return err == nil
+}
+
+// compile builds next to the destination and renames, so that a program that
+// is running keeps its file and an interrupted build leaves the old one.
+func (b Builder) compile(ctx context.Context, target Target) error {
+	output := b.Path(target)
+	partial := output + ".partial"
+	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
+		return fmt.Errorf("making the folder of %s: %w", target.Name, err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-mod=readonly", "-trimpath", "-buildvcs=false",
+		"-ldflags", target.LDFlags, "-tags", target.Tags, "-o", partial, target.Package)
+	cmd.Dir = target.ModuleDir
+	// A go.work of the user must not change which versions are built.
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s in %s: %w\n%s", target.Name, target.ModuleDir, err, strings.TrimSpace(string(out)))
+	}
+	if err := os.Rename(partial, output); err != nil {
+		return fmt.Errorf("installing %s: %w", target.Name, err)
+	}
+	return nil
+}
+
+func (b Builder) lock() (unlock func(), err error) {
+	dir, err := os.Open(b.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("locking the build folder: %w", err)
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		dir.Close()
+		return nil, fmt.Errorf("locking the build folder: %w", err)
+	}
+	return func() { dir.Close() }, nil
+}
+
+func goVersion(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOVERSION", "GOOS", "GOARCH").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking go for its version (is Go on the PATH?): %w", err)
+	}
+	return strings.Join(strings.Fields(string(out)), " "), nil
+}
+
+// DefaultDir is where a workspace keeps what is built for its version of Kubernetes.
+func DefaultDir(repository workspace.Workspace) (string, error) {
+	version, err := KubernetesVersion(repository.Modules())
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(repository.Cache(), "cluster", version), nil
+}

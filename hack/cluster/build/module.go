@@ -1,0 +1,169 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/mod/modfile"
+)
+
+// upstream says how the programs of one pinned module are built.
+type upstream struct {
+	// dir is the folder in hack/cluster/modules.
+	dir string
+	// module is the module whose version counts.
+	module string
+	// versionVariables are set to the version at link time, with trimV without its "v".
+	versionVariables []string
+	trimV            bool
+	// tags are build tags.
+	tags string
+	// names renames a tool whose import path does not end in the name of the program.
+	names map[string]string
+	// subdir is the folder below bin that the programs go to.
+	subdir string
+}
+
+// kubernetesModule is the module that gives a cluster its version.
+const kubernetesModule = "k8s.io/kubernetes"
+
+// upstreams is in the order in which a cluster needs them.
+var upstreams = []upstream{
+	{
+		dir:    "etcd",
+		module: "go.etcd.io/etcd/server/v3",
+		names:  map[string]string{"v3": "etcd"},
+	},
+	{
+		dir:    "kubernetes",
+		module: kubernetesModule,
+		versionVariables: []string{
+			"k8s.io/component-base/version.gitVersion",
+			"k8s.io/client-go/pkg/version.gitVersion",
+		},
+	},
+	{
+		dir:              "containerd",
+		module:           "github.com/containerd/containerd/v2",
+		versionVariables: []string{"github.com/containerd/containerd/v2/version.Version"},
+		trimV:            true,
+		// These snapshotters need C libraries or devices that the cluster does not use.
+		tags: "no_btrfs no_devmapper no_zfs",
+	},
+	{
+		dir:              "cni",
+		module:           "github.com/containernetworking/plugins",
+		versionVariables: []string{"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion"},
+		subdir:           "cni",
+	},
+}
+
+// controlPlane holds the programs that a cluster without a node needs.
+var controlPlane = map[string]bool{
+	"etcd": true, "kube-apiserver": true, "kube-controller-manager": true, "kube-scheduler": true, "kubectl": true,
+}
+
+// Target is one program to build.
+type Target struct {
+	// Name is the program's file name.
+	Name string
+	// Subdir is the folder below bin that it goes to, empty for bin itself.
+	Subdir string
+	// ModuleDir is the folder of the module that pins it.
+	ModuleDir string
+	// Package is its import path.
+	Package string
+	// LDFlags and Tags are handed to the linker and the compiler.
+	LDFlags, Tags string
+	// Sources are the files of a program that needs the standard library only.
+	// Without them go.mod and go.sum say what a program is built from.
+	Sources []string
+}
+
+// Targets reads the pinned modules below modulesDir and lists what to build.
+func Targets(modulesDir string, controlPlaneOnly bool) ([]Target, error) {
+	var targets []Target
+	for _, up := range upstreams {
+		file, err := parseModule(filepath.Join(modulesDir, up.dir, "go.mod"))
+		if err != nil {
+			return nil, err
+		}
+		version, err := requiredVersion(file, up.module)
+		if err != nil {
+			return nil, err
+		}
+		for _, tool := range file.Tool {
+			target := up.target(modulesDir, tool.Path, version)
+			if !controlPlaneOnly || controlPlane[target.Name] {
+				targets = append(targets, target)
+			}
+		}
+	}
+	return targets, nil
+}
+
+// PauseTarget is the program of the sandbox containers, part of this module.
+func PauseTarget(hackDir string) Target {
+	return Target{
+		Name:      "pause",
+		ModuleDir: hackDir,
+		Package:   "./cluster/pause",
+		LDFlags:   "-s -w",
+		Sources:   []string{filepath.Join(hackDir, "cluster", "pause", "main.go")},
+	}
+}
+
+// KubernetesVersion reads the pinned version of Kubernetes, such as "v1.37.2".
+func KubernetesVersion(modulesDir string) (string, error) {
+	file, err := parseModule(filepath.Join(modulesDir, "kubernetes", "go.mod"))
+	if err != nil {
+		return "", err
+	}
+	return requiredVersion(file, kubernetesModule)
+}
+
+func (up upstream) target(modulesDir, pkg, version string) Target {
+	name := path.Base(pkg)
+	if renamed, ok := up.names[name]; ok {
+		name = renamed
+	}
+	if up.trimV {
+		version = strings.TrimPrefix(version, "v")
+	}
+	ldflags := []string{"-s", "-w"}
+	for _, variable := range up.versionVariables {
+		ldflags = append(ldflags, "-X", variable+"="+version)
+	}
+	return Target{
+		Name:      name,
+		Subdir:    up.subdir,
+		ModuleDir: filepath.Join(modulesDir, up.dir),
+		Package:   pkg,
+		LDFlags:   strings.Join(ldflags, " "),
+		Tags:      up.tags,
+	}
+}
+
+func parseModule(file string) (*modfile.File, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading a pinned module: %w", err)
+	}
+	parsed, err := modfile.Parse(file, data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("parsing a pinned module: %w", err)
+	}
+	return parsed, nil
+}
+
+func requiredVersion(file *modfile.File, module string) (string, error) {
+	for _, require := range file.Require {
+		if require.Mod.Path == module {
+			return require.Mod.Version, nil
+		}
+	}
+	return "", fmt.Errorf("reading the version of %s: %s does not require it", module, file.Syntax.Name)
+}

@@ -1,0 +1,131 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// modules is the folder of the real pinned modules.
+const modules = "../modules"
+
+func names(targets []Target) []string {
+	var all []string
+	for _, target := range targets {
+		all = append(all, filepath.Join(target.Subdir, target.Name))
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestTargetsOfThePinnedModules(t *testing.T) {
+	tests := map[string]struct {
+		controlPlaneOnly bool
+		want             []string
+	}{
+		"a control plane": {true, []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}},
+		"a whole cluster": {false, []string{
+			"cni/host-local", "cni/ptp", "containerd", "containerd-shim-runc-v2", "ctr", "etcd",
+			"kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet",
+		}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			targets, err := Targets(modules, test.controlPlaneOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, names(targets)); diff != "" {
+				t.Errorf("Targets (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestVersionsComeFromTheModules(t *testing.T) {
+	version, err := KubernetesVersion(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	targets, err := Targets(modules, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range targets {
+		switch target.Name {
+		case "kubelet":
+			if want := "k8s.io/component-base/version.gitVersion=" + version; !strings.Contains(target.LDFlags, want) {
+				t.Errorf("the kubelet's link flags are %q, want %q among them", target.LDFlags, want)
+			}
+		case "containerd":
+			if strings.Contains(target.LDFlags, "Version=v") {
+				t.Errorf("containerd's version starts with a v: %q", target.LDFlags)
+			}
+		}
+	}
+}
+
+func TestEveryStagingModuleHasTheVersionOfKubernetes(t *testing.T) {
+	file, err := parseModule(filepath.Join(modules, "kubernetes", "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version, err := requiredVersion(file, kubernetesModule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "v0" + strings.TrimPrefix(version, "v1")
+	for _, replace := range file.Replace {
+		if replace.New.Version != want {
+			t.Errorf("%s is at %s, want %s", replace.Old.Path, replace.New.Version, want)
+		}
+	}
+}
+
+func TestKeyFollowsWhatABinaryIsBuiltFrom(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"go.mod", "go.sum"} {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("one"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target := Target{Name: "x", ModuleDir: dir, Package: "example/x", LDFlags: "-s"}
+	key := func(target Target, goVersion string) string {
+		t.Helper()
+		key, err := target.key(goVersion)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	first := key(target, "go1")
+	if key(target, "go1") != first {
+		t.Error("the key of the same target changed")
+	}
+	if key(target, "go2") == first {
+		t.Error("another Go version gives the same key")
+	}
+	flagged := target
+	flagged.LDFlags = "-w"
+	if key(flagged, "go1") == first {
+		t.Error("other link flags give the same key")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "go.sum"), []byte("two"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if key(target, "go1") == first {
+		t.Error("another go.sum gives the same key")
+	}
+}
+
+func TestMissingPackagesNamesEachOnce(t *testing.T) {
+	programs := []SystemProgram{{"ip", "iproute2"}, {"tc", "iproute2"}, {"runc", "runc"}, {"nft", "nftables"}}
+	got := missingPackages(programs, func(command string) bool { return command == "runc" })
+	if diff := cmp.Diff([]string{"iproute2", "nftables"}, got); diff != "" {
+		t.Errorf("missingPackages (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,2 @@
+// Package mounts unmounts what a node left mounted below its folders.
+package mounts

@@ -1,0 +1,3 @@
+// Package workspace finds the repository that a command runs for and names the
+// places in it: the pinned modules, the caches and the state of the clusters.
+package workspace
