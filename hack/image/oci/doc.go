@@ -1,0 +1,3 @@
+// Package oci makes container images and image archives without an engine or a
+// registry. The same input gives the same image: no time of day goes into it.
+package oci
