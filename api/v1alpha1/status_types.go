@@ -131,8 +131,9 @@ type ManifestReference struct {
 	// +kubebuilder:validation:MaxLength=2304
 	URI string `json:"uri"`
 
-	// sha256 is its digest, in lower-case hexadecimal.
-	// +required
+	// sha256 is its digest, in lower-case hexadecimal; absent where the pod was
+	// gone before the operator could read it.
+	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
-	SHA256 string `json:"sha256"`
+	SHA256 string `json:"sha256,omitempty"`
 }

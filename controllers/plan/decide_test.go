@@ -1,0 +1,252 @@
+package plan_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+var (
+	now    = testkit.Created.Add(time.Minute)
+	digest = strings.Repeat("ab", 32)
+)
+
+// observe is what a pass loads for a group; job may be nil.
+func observe(tg *v1alpha1.TaskGroup, job *batchv1.Job, pods ...*corev1.Pod) *plan.Observed {
+	o := &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: jobspec.JobName(tg.Name, tg.UID, 1), Job: job, Pods: pods}
+	if uri := jobspec.AttemptURI(tg, 1); uri != "" {
+		o.ManifestURI = contract.ManifestURI(uri)
+	}
+	return o
+}
+
+// known says that the Job was created before.
+func known(o *plan.Observed, uid types.UID) *plan.Observed {
+	o.JobUID = uid
+	return o
+}
+
+func record(t *testing.T, states string, failure *contract.Failure) string {
+	t.Helper()
+	m := contract.TerminationMessage{Failure: failure, ManifestSHA256: digest}
+	for _, letter := range states {
+		m.States = append(m.States, map[rune]contract.TaskState{
+			'C': contract.TaskCompleted, 'F': contract.TaskFailed, 'X': contract.TaskCancelled, 'P': contract.TaskPending,
+		}[letter])
+	}
+	raw, err := contract.EncodeTerminationMessage(&m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// outcome is the part of a plan that the tables compare.
+type outcome struct {
+	Create  bool
+	Delete  types.UID
+	Reason  v1alpha1.Reason
+	Message string
+	Done    string
+	States  string
+	// Manifest is the digest in the status.
+	Manifest string
+	Terminal bool
+	Requeue  time.Duration
+}
+
+func outcomeOf(p plan.Plan) outcome {
+	got := outcome{Create: p.CreateJob, Delete: p.DeleteJob, Requeue: p.RequeueAfter}
+	if p.Status == nil {
+		return got
+	}
+	got.Reason = plan.ReasonOf(p.Status)
+	got.Message = meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded).Message
+	got.Done = p.Status.Summary
+	got.Terminal = plan.IsTerminal(p.Status)
+	for _, task := range p.Status.Tasks {
+		got.States += string(contract.TaskState(task.State).Letter())
+	}
+	if p.Status.Manifest != nil {
+		got.Manifest = p.Status.Manifest.SHA256
+	}
+	return got
+}
+
+func TestDecideProgress(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(2).Obj()
+	job := testkit.Job(tg).Obj()
+	fresh := testkit.Created.Add(500 * time.Millisecond)
+	cases := map[string]struct {
+		observed *plan.Observed
+		now      time.Time
+		want     outcome
+	}{
+		"a new group gets a Job": {
+			observed: observe(tg, nil), now: now,
+			want: outcome{Create: true},
+		},
+		"a group that is being deleted is left alone": {
+			observed: observe(testkit.TaskGroup("g").Commands(2).Deleting().Obj(), nil), now: now,
+			want: outcome{},
+		},
+		"a Job of the same name and another owner ends the group": {
+			observed: observe(tg, testkit.Job(tg).Foreign().Obj()), now: now,
+			want: outcome{Reason: v1alpha1.ReasonNameConflict, Terminal: true, Done: "0/2", States: "FF",
+				Message: "Job " + job.Name + " exists and does not belong to this TaskGroup: delete that Job, then create the TaskGroup anew"},
+		},
+		"a fresh Job is given a moment": {
+			observed: observe(tg, job), now: fresh,
+			want: outcome{Requeue: 1500 * time.Millisecond},
+		},
+		"a clock that is behind the API server's waits no longer than the moment": {
+			observed: observe(tg, job), now: testkit.Created.Add(-time.Hour),
+			want: outcome{Requeue: plan.StartingGrace},
+		},
+		"a Job without a pod says so": {
+			observed: observe(tg, job), now: now,
+			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+				Message: "Job " + job.Name + " has no pod yet: see kubectl describe job " + job.Name},
+		},
+		"an image that cannot be pulled is named": {
+			observed: observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "no such image x").Obj()), now: now,
+			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+				Message: "Pod " + job.Name + "-x waits: ErrImagePull: no such image x"},
+		},
+		"a pod without a node says why": {
+			observed: observe(tg, job, testkit.Pod(job).Unplaced("Unschedulable", "0/1 nodes are available").Obj()), now: now,
+			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+				Message: "Pod " + job.Name + "-x is not placed on a node: Unschedulable: 0/1 nodes are available"},
+		},
+		"a pod whose node is silent changes nothing": {
+			observed: observe(tg, job, func() *corev1.Pod {
+				pod := testkit.Pod(job).Obj()
+				pod.Status.Phase = corev1.PodUnknown
+				return pod
+			}()), now: now,
+			want: outcome{},
+		},
+		"a pod that runs is Running at once": {
+			observed: observe(tg, job, testkit.Pod(job).Running().Obj()), now: fresh,
+			want: outcome{Reason: v1alpha1.ReasonRunning, Done: "0/2", States: "RR", Message: "Pod " + job.Name + "-x runs on node node-1"},
+		},
+		"a pod of another Job tells nothing": {
+			observed: observe(tg, job, testkit.Pod(testkit.Job(testkit.TaskGroup("other").Obj()).Obj()).Ended(0, "Completed", "").Obj()), now: fresh,
+			want: outcome{Requeue: 1500 * time.Millisecond},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, outcomeOf(plan.Decide(tc.observed, tc.now))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDecideEnds(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj()
+	job := testkit.Job(tg).Obj()
+	node := contract.NodeID(1)
+	code := int32(3)
+	taskError := &contract.Failure{NodeID: &node, Reason: contract.ReasonTaskError, Message: "ValueError: boom"}
+	cases := map[string]struct {
+		pods []*corev1.Pod
+		job  *batchv1.Job
+		want outcome
+	}{
+		"all tasks completed": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", record(t, "CC", nil)).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonCompleted, Message: "All 2 tasks completed", Done: "2/2", States: "CC", Manifest: digest, Terminal: true},
+		},
+		"a live pod keeps the end back": {
+			pods: []*corev1.Pod{
+				testkit.Pod(job).Ended(0, "Completed", record(t, "CC", nil)).Obj(),
+				testkit.Pod(job).Named("orphan").Orphaned().Running().Obj(),
+			},
+			want: outcome{},
+		},
+		"an exception in the second task": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", taskError)).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonTaskError, Message: "Task 1: ValueError: boom", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},
+		},
+		"an exit code": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", &contract.Failure{NodeID: &node, Reason: contract.ReasonExitCode, Message: "exit code 3", ExitCode: &code})).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonExitCode, Message: "Task 1: exit code 3", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},
+		},
+		"a forged reason is not passed on": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", &contract.Failure{Reason: "not a word!", Message: "x"})).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonUnknown, Message: "x", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},
+		},
+		"success without a record is not believed": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", "done!").Obj()},
+			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
+				Message: "The container of pod " + job.Name + "-x ended with exit code 0 and left no record of its tasks: something other than the runner ended it"},
+		},
+		"success with an unfinished task is not believed": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", record(t, "CX", nil)).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "1/2", States: "CX", Manifest: digest, Terminal: true,
+				Message: "Pod " + job.Name + "-x succeeded, but its record says that task 1 is CANCELLED"},
+		},
+		"success without a manifest is a failed upload": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", `{"v":1,"states":"CC"}`).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonOutputUploadFailed, Done: "0/2", States: "FF", Terminal: true,
+				Message: "Pod " + job.Name + "-x succeeded without committing a manifest at file:///out/uid-of-g/a1/manifest.json"},
+		},
+		"an OOM kill of the whole container": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(137, "OOMKilled", "").MemoryLimit("64Mi").Obj()},
+			want: outcome{Reason: v1alpha1.ReasonOOMKilled, Done: "0/2", States: "FF", Terminal: true,
+				Message: "The container reached its memory limit of 64Mi and the kernel ended all of it: raise spec.pod.resources.limits.memory"},
+		},
+		"an eviction, whatever the container says": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(143, "Error", record(t, "CX", nil)).Disrupted("EvictionByEvictionAPI", "drained").Obj()},
+			want: outcome{Reason: v1alpha1.ReasonEvicted, Done: "1/2", States: "CX", Manifest: digest, Terminal: true,
+				Message: "Pod " + job.Name + "-x was disrupted: EvictionByEvictionAPI: drained"},
+		},
+		"a pod that the kubelet refused": {
+			pods: []*corev1.Pod{testkit.Pod(job).Refused("Evicted", "The node was low on memory").Obj()},
+			want: outcome{Reason: v1alpha1.ReasonEvicted, Done: "0/2", States: "FF", Terminal: true,
+				Message: "Pod " + job.Name + "-x was disrupted: Evicted: The node was low on memory"},
+		},
+		"an end without a word": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(2, "Error", "").Obj()},
+			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
+				Message: "The container of pod " + job.Name + "-x ended with exit code 2 (Error) and left no record of its tasks: see kubectl logs " + job.Name + "-x"},
+		},
+		"a complete Job whose pod is gone": {
+			job:  testkit.Job(tg).Condition(batchv1.JobComplete, "", "").Obj(),
+			want: outcome{Reason: v1alpha1.ReasonCompleted, Done: "2/2", States: "CC", Terminal: true, Message: "All 2 tasks completed; the pod was gone before its record could be read"},
+		},
+		"a failed Job whose pod is gone": {
+			job: testkit.Job(tg).Condition(batchv1.JobFailed, "BackoffLimitExceeded", "limit reached").Obj(),
+			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
+				Message: "The pod of Job " + job.Name + " was gone before its end could be read; the Job says: BackoffLimitExceeded: limit reached"},
+		},
+		"a Job past its deadline": {
+			job:  testkit.Job(tg).Condition(batchv1.JobFailed, batchv1.JobReasonDeadlineExceeded, "was active longer than specified").Obj(),
+			want: outcome{Reason: v1alpha1.ReasonDeadlineExceeded, Done: "0/2", States: "FF", Terminal: true, Message: "was active longer than specified"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if tc.job == nil {
+				tc.job = job
+			}
+			if diff := cmp.Diff(tc.want, outcomeOf(plan.Decide(observe(tg, tc.job, tc.pods...), now))); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,2 @@
+// Package testkit builds the objects of tests: testkit.TaskGroup("a").Tasks(3).Obj().
+package testkit
