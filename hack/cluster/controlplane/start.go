@@ -21,7 +21,7 @@ var auditPolicy []byte
 // readyTimeout is generous: a busy machine of two cores takes a minute.
 const readyTimeout = 3 * time.Minute
 
-// Start starts the control plane and returns when the API server is ready.
+// Start starts etcd and the API server, and returns when they are ready.
 func Start(ctx context.Context, c Config, report *progress.Reporter) error {
 	if err := c.writeFiles(); err != nil {
 		return err
@@ -40,22 +40,22 @@ func Start(ctx context.Context, c Config, report *progress.Reporter) error {
 	if err != nil {
 		return err
 	}
-	err = report.Step("starting the API server", func() error {
+	return report.Step("starting the API server", func() error {
 		server, err := c.start("kube-apiserver", c.apiServerFlags())
 		if err != nil {
 			return err
 		}
 		return process.Await(ctx, server, readyTimeout, client.IsReady)
 	})
+}
+
+// StartControllers starts the scheduler and the controller manager. It waits for
+// the "default" service account: no pod can be created before that is there.
+func StartControllers(ctx context.Context, c Config, report *progress.Reporter) error {
+	client, err := NewClient(c)
 	if err != nil {
 		return err
 	}
-	return c.startControllers(ctx, client, report)
-}
-
-// startControllers waits for the "default" service account: no pod can be
-// created before the controller manager made it.
-func (c Config) startControllers(ctx context.Context, client *Client, report *progress.Reporter) error {
 	if !c.NoScheduler {
 		if _, err := c.start("kube-scheduler", c.schedulerFlags()); err != nil {
 			return err

@@ -82,10 +82,7 @@ func release(ctx context.Context, l layout.Layout) error {
 	if err := node.RemoveLeftovers(l); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(l.RunDir()); err != nil {
-		return fmt.Errorf("removing the run folder: %w", err)
-	}
-	return nil
+	return leaveMachine(l)
 }
 
 // running lists the processes of a cluster: those that are recorded, those that

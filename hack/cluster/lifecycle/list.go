@@ -9,8 +9,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/layout"
 )
 
-func ownerFile(runDir string) string { return filepath.Join(runDir, "owner") }
-
 // List finds the clusters whose folders are in parent: by their folders, and,
 // where those were lost, by their run folders.
 func List(parent string) ([]layout.Layout, error) {

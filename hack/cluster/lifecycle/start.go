@@ -25,24 +25,35 @@ func (r Request) start(ctx context.Context, state *State) error {
 	if err := pki.Write(r.Layout.PKI(), certificates(r, *state)); err != nil {
 		return err
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return controlplane.Start(groupCtx, state.controlPlane(r.Layout), r.Report) })
-	if !r.Options.ControlPlaneOnly {
-		group.Go(func() error { return r.startContainerd(groupCtx, *state) })
-	}
-	if err := group.Wait(); err != nil {
+	config := state.controlPlane(r.Layout)
+	err := r.together(ctx,
+		func(ctx context.Context) error { return controlplane.Start(ctx, config, r.Report) },
+		func(ctx context.Context) error { return r.startContainerd(ctx, *state) })
+	if err != nil {
 		return err
 	}
-	if !r.Options.ControlPlaneOnly {
-		if err := r.startNode(ctx, *state); err != nil {
-			return err
-		}
+	err = r.together(ctx,
+		func(ctx context.Context) error { return controlplane.StartControllers(ctx, config, r.Report) },
+		func(ctx context.Context) error { return r.startNode(ctx, *state) })
+	if err != nil {
+		return err
 	}
 	if err := firstDead(r); err != nil {
 		return err
 	}
 	state.Ready = true
 	return state.save(r.Layout)
+}
+
+// together does one part of the control plane's start and one of the node's side
+// by side, the latter only if there is a node.
+func (r Request) together(ctx context.Context, controlPlane, node func(context.Context) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return controlPlane(ctx) })
+	if !r.Options.ControlPlaneOnly {
+		group.Go(func() error { return node(ctx) })
+	}
+	return group.Wait()
 }
 
 // takeResources takes ports, addresses and cgroups from the machine.
@@ -57,7 +68,7 @@ func (r Request) takeResources(ctx context.Context, state *State) error {
 		return err
 	}
 	if !r.Options.ControlPlaneOnly {
-		if err := r.claimRunDir(); err != nil {
+		if err := enterMachine(r.Layout); err != nil {
 			return err
 		}
 		if err := cgroup.Host.Create(r.Layout.Cgroup()); err != nil {
@@ -68,17 +79,6 @@ func (r Request) takeResources(ctx context.Context, state *State) error {
 		}
 	}
 	return state.save(r.Layout)
-}
-
-// claimRunDir notes in the run folder whose it is, for when the state is lost.
-func (r Request) claimRunDir() error {
-	if err := os.MkdirAll(r.Layout.RunDir(), 0o711); err != nil {
-		return fmt.Errorf("making the run folder: %w", err)
-	}
-	if err := os.WriteFile(ownerFile(r.Layout.RunDir()), []byte(r.Layout.Dir), 0o644); err != nil {
-		return fmt.Errorf("marking the run folder: %w", err)
-	}
-	return nil
 }
 
 func certificates(r Request, state State) pki.Request {

@@ -1,10 +1,13 @@
 package node
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/layout"
 )
@@ -15,6 +18,8 @@ const (
 	logLinks = "/var/log/containers"
 	// cniResults gets a file for every pod whose network is up.
 	cniResults = "/var/lib/cni/results"
+	// devicePlugins gets the socket of whichever kubelet came last.
+	devicePlugins = "/var/lib/kubelet/device-plugins"
 )
 
 // RemoveLeftovers removes what a node wrote outside of its own folders.
@@ -50,4 +55,20 @@ func removeLinksInto(dir, target string) error {
 		}
 	}
 	return nil
+}
+
+// RemoveSharedPlaces removes those places that nodes share, as far as they are
+// empty. It is for when the last node is gone.
+func RemoveSharedPlaces() {
+	socket := filepath.Join(devicePlugins, "kubelet.sock")
+	// A kubelet that is not of a cluster still listens on its own.
+	if connection, err := net.Dial("unix", socket); err == nil {
+		connection.Close()
+	} else if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = os.Remove(socket)
+	}
+	for _, dir := range []string{devicePlugins, filepath.Dir(devicePlugins), cniResults, filepath.Dir(cniResults), logLinks} {
+		// A folder that somebody else uses is not empty, and stays.
+		_ = os.Remove(dir)
+	}
 }

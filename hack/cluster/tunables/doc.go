@@ -1,0 +1,6 @@
+// Package tunables puts back the kernel settings that a kubelet changes.
+//
+// A kubelet sets a handful of settings of the whole machine and cannot be told
+// not to. The first cluster of a machine notes how they were, the last one that
+// goes restores them.
+package tunables
