@@ -1,0 +1,243 @@
+package main_test
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// program is the runner with arguments and no plan.
+func (p *pod) program(args ...string) *exec.Cmd { return exec.Command(runnerPath, args...) }
+
+// interrupt runs the pod, sends a signal to the runner as soon as the pod's log
+// says "ready", and returns what it leaves.
+func (p *pod) interrupt(sig syscall.Signal) *ended {
+	p.t.Helper()
+	runner := p.command()
+	var stderr bytes.Buffer
+	runner.Stderr = &stderr
+	pipe, err := runner.StdoutPipe()
+	if err == nil {
+		err = runner.Start()
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var log bytes.Buffer
+	for buf := make([]byte, 4096); !strings.Contains(log.String(), "ready\n"); {
+		n, err := pipe.Read(buf)
+		log.Write(buf[:n])
+		if err != nil {
+			_ = runner.Wait()
+			p.t.Fatalf("the task never was ready: %v\n%s", err, stderr.String())
+		}
+	}
+	if err := runner.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	_, _ = io.Copy(&log, pipe)
+	return p.collect(runner.Wait(), log.String(), stderr.String())
+}
+
+func TestToldToEnd(t *testing.T) {
+	const notStarted = "the pod was told to end before this task started"
+	tests := map[string]struct {
+		task    contract.PlanTask
+		sig     syscall.Signal
+		state   contract.TaskState
+		message string
+		python  bool
+	}{
+		"a function": {
+			task: function(1, "waits"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+		},
+		"a function that does not listen": {
+			task: function(1, "waits_stubbornly"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
+		},
+		"a function that returns all the same": {
+			task: function(1, "ends_on_signal"), python: true, sig: syscall.SIGTERM, state: contract.TaskCompleted,
+		},
+		"a command": {
+			task: shell(1, "echo ready; exec sleep 60"), sig: syscall.SIGINT, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+		},
+		"a command with children": {
+			task: shell(1, "sleep 60 & echo ready; wait"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+		},
+		"a command with a handler": {
+			task: shell(1, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: exit code 5",
+		},
+		"a command that does not listen": {
+			task: shell(1, "trap '' TERM; echo ready; while :; do sleep 0.1; done"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod was told to end: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			newAny := newPod
+			if test.python {
+				newAny = newPythonPod
+			}
+			p := newAny(t, test.task, shell(2, "echo never"))
+			p.env["TASKGROUP_GRACE_SECONDS"] = "1"
+			e := p.interrupt(test.sig).expect(143, string([]byte{test.state.Letter(), 'X'}))
+			record := e.task(1)
+			if record.Message != test.message {
+				t.Errorf("message %q, want %q", record.Message, test.message)
+			}
+			if test.state == contract.TaskCancelled && record.Reason != contract.ReasonTerminated {
+				t.Errorf("reason %s", record.Reason)
+			}
+			if got := e.text(1, contract.AssetStdout); got != "ready\n" {
+				t.Errorf("partial stdout %q", got)
+			}
+			if next := e.task(2); next.Reason != contract.ReasonNotStarted || next.Message != notStarted {
+				t.Errorf("the next task: %+v", next)
+			}
+		})
+	}
+}
+
+func TestManifestIsCommittedOnce(t *testing.T) {
+	p := newPod(t, shell(1, "echo mine"))
+	manifest := strings.TrimPrefix(contract.ManifestURI(p.plan.Outputs), "file://")
+	if err := os.MkdirAll(filepath.Dir(manifest), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(manifest, []byte("theirs"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := p.run().expect(1, "C")
+	failure := e.message.Failure
+	want := "committing the manifest: file://" + manifest + ": already committed"
+	if e.manifest != nil || failure == nil || failure.NodeID != nil || failure.Reason != contract.ReasonOutputUploadFailed || failure.Message != want {
+		t.Errorf("failure %+v, want %q", failure, want)
+	}
+	entries, _ := os.ReadDir(filepath.Dir(manifest))
+	if raw, _ := os.ReadFile(manifest); string(raw) != "theirs" || len(entries) != 2 {
+		t.Errorf("the manifest is %q; files: %v", raw, entries)
+	}
+}
+
+func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
+	tests := map[string]struct{ outputs, reason string }{
+		"a file in the way": {"file:///dev/null/out", "not a directory"},
+		"read-only":         {"file:///proc/taskgroup", "no such file"},
+		"unknown scheme":    {"s3://bucket/out", `unknown scheme "s3": this runner knows file`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t, shell(1, "echo kept in the log"), shell(2, "echo never"))
+			p.plan.Outputs = test.outputs
+			e := p.run().expect(1, "FX")
+			failure := e.message.Failure
+			if failure.Reason != contract.ReasonOutputUploadFailed || !strings.HasPrefix(failure.Message, test.outputs+"/1/std") || !strings.HasSuffix(failure.Message, test.reason) {
+				t.Errorf("failure %+v", failure)
+			}
+			if e.manifest != nil || e.stdout != "kept in the log\n" {
+				t.Errorf("log %q, manifest %v", e.stdout, e.manifest)
+			}
+		})
+	}
+}
+
+func TestImagesWithoutAUsablePython(t *testing.T) {
+	dir := t.TempDir()
+	script := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	broken := script("broken", "#!/bin/sh\necho cannot find my library >&2\nexit 7\n")
+	tests := map[string]struct{ python, want string }{
+		"none":           {"", "the image has no usable python3 (starting python3: command not found in PATH): use an image with Python 3.9 or newer and cloudpickle"},
+		"broken":         {broken, broken + " ended before it was ready (exit code 7): cannot find my library: the image's Python is broken"},
+		"no cloudpickle": {isolated(t, script), "INTERPRETER cannot import cloudpickle (ModuleNotFoundError: No module named 'cloudpickle'): add it to the image (pip install cloudpickle)"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if name == "no cloudpickle" && test.python == "" {
+				t.Skip("no python3 on this machine")
+			}
+			function := filepath.Join(dir, "function")
+			if err := os.WriteFile(function, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p := newPod(t, contract.PlanTask{NodeID: 1, Function: "file://" + function}, shell(2, "echo never"))
+			if p.env["TASKGROUP_PYTHON"] = test.python; test.python == "" {
+				p.env["PATH"] = dir
+			}
+			e := p.run().expect(1, "FX")
+			got := e.task(1).Message
+			if start, end, ok := strings.Cut(test.want, "INTERPRETER"); ok && strings.HasSuffix(got, end) {
+				test.want = start + strings.TrimSuffix(got, end) + end
+			}
+			expectFailure(t, e, contract.ReasonPythonUnavailable, test.want)
+		})
+	}
+}
+
+// isolated is a Python that sees nothing but the standard library.
+func isolated(t *testing.T, script func(name, text string) string) string {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		return ""
+	}
+	return script("isolated", "#!/bin/sh\nexec "+python+" -I -S \"$@\"\n")
+}
+
+func TestHooks(t *testing.T) {
+	withHooks := func(name, hooks string, args ...contract.NodeID) contract.PlanTask {
+		task := function(1, name, args...)
+		task.Hooks = asset(hooks)
+		return task
+	}
+	t.Run("run in Covalent's order", func(t *testing.T) {
+		e := newPythonPod(t, withHooks("add", "hooks-order", 0), function(2, "add", 1)).input(0, "three").run().expect(0, "CC")
+		if got := e.text(1, contract.AssetStdout); got != "bash-1\nbash-2\nbefore\nadd 3 0 5.0\nafter\n" {
+			t.Errorf("stdout %q", got)
+		}
+		if e.result(1) != "8.0" || e.text(1, contract.AssetStderr) != "error\n" {
+			t.Errorf("result %s, stderr %q", e.result(1), e.text(1, contract.AssetStderr))
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		if e := newPythonPod(t, withHooks("add", "hooks-none", 0)).input(0, "three").run().expect(0, "C"); e.result(1) != "3" {
+			t.Errorf("result %s", e.result(1))
+		}
+	})
+	tests := map[string]struct {
+		hooks   string
+		reason  contract.Reason
+		message string
+	}{
+		"bash":        {"hooks-bash-fails", contract.ReasonHookFailed, "bash hook 'exit 3': exit code 3: see the task's stderr"},
+		"call_before": {"hooks-before-fails", contract.ReasonHookFailed, "call_before hook divide: ZeroDivisionError: division by zero"},
+		"call_after":  {"hooks-after-fails", contract.ReasonHookFailed, "call_after hook divide: ZeroDivisionError: division by zero"},
+		"pip":         {"hooks-pip", contract.ReasonHookFailed, "pip hook for ./no-such-directory: exit code 1: see the task's stderr"},
+		"malformed":   {"hooks-malformed", contract.ReasonHookFailed, "call_before hook: malformed: it has no attributes"},
+		"no object":   {"hooks-list", contract.ReasonInputInvalid, "ASSETS/hooks-list: the hooks cannot be read: a JSON list, not an object"},
+		"no JSON":     {"hooks-no-json", contract.ReasonInputInvalid, "ASSETS/hooks-no-json: the hooks cannot be read: …"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := newPythonPod(t, withHooks("add", test.hooks, 0)).input(0, "three").run().expect(1, "F")
+			expectFailure(t, e, test.reason, strings.ReplaceAll(test.message, "ASSETS", "file://"+assetDir))
+		})
+	}
+}

@@ -1,0 +1,265 @@
+"""Write the assets of the runner's tests into a directory: ``assets.py HARNESS DIR``.
+
+Every function below becomes an asset of its name, every value one of its name,
+and the rest are broken on purpose.
+"""
+
+import base64
+import json
+import os
+import sys
+
+
+def add(a, b=0, *, shift=0):
+    print("add", a, b, shift)
+    return a + b + shift
+
+
+def unicode(text):
+    print("größe", text)
+    return {"日本語": text + "🙂"}
+
+
+def streams():
+    import subprocess
+
+    os.write(1, bytes(range(256)))
+    print("python", flush=True)
+    subprocess.run("echo shell; echo error >&2", shell=True, check=True)
+    os.write(2, b"\xff\xfe no newline")
+
+
+def large_streams():
+    os.write(1, b"0123456789abcde\n" * (1 << 16))
+
+
+def raises():
+    print("before")
+    raise ValueError("boom ü")
+
+
+def exits(code):
+    sys.exit(code)
+
+
+def exits_at_once():
+    os._exit(0)
+
+
+def kills_itself(number):
+    print("last words")
+    os.kill(os.getpid(), number)
+
+
+def kills_its_parent():
+    import time
+
+    os.kill(os.getppid(), 9)
+    time.sleep(60)
+
+
+def unpicklable():
+    import threading
+
+    return threading.Lock()
+
+
+def bad_string():
+    class Bad:
+        def __str__(self):
+            raise RuntimeError("no string")
+
+    return Bad()
+
+
+def leaves_child():
+    import subprocess
+
+    return subprocess.Popen(["sleep", "60"]).pid
+
+
+def leaves_session():
+    import subprocess
+
+    return subprocess.Popen(["sleep", "60"], start_new_session=True).pid
+
+
+def hostile():
+    import threading
+    import time
+
+    for _ in range(4):
+        threading.Thread(target=time.sleep, args=(60,)).start()
+    os.chdir("/")
+    os.environ.clear()
+    sys.path.clear()
+    sys.stdout = None
+    os.closerange(0, 256)
+    return "done"
+
+
+def surroundings():
+    names = (
+        "TASKGROUP_PLAN",
+        "TASKGROUP_NODE_ID",
+        "TASKGROUP_ATTEMPT",
+        "COVALENT_DISPATCH_ID",
+        "COVALENT_DISPATCHER_URL",
+    )
+    return json.dumps(
+        {
+            "env": {name: os.environ.get(name) for name in names},
+            "home": os.access(os.environ["HOME"], os.W_OK),
+            "files": os.listdir("."),
+            "descriptors": sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:3],
+            "open": len(os.listdir("/proc/self/fd")),
+            "leader": os.getpid() == os.getsid(0) == os.getpgid(0),
+            "stdin": os.readlink("/proc/self/fd/0"),
+            "main": sorted(k for k in vars(sys.modules["__main__"]) if not k.startswith("__")),
+        }
+    )
+
+
+def waits():
+    import time
+
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def waits_stubbornly():
+    import signal
+    import time
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def ends_on_signal():
+    import signal
+    import time
+
+    told = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append(1))
+    print("ready", flush=True)
+    while not told:
+        time.sleep(0.01)
+    return "finished anyway"
+
+
+def eats_memory():
+    pieces = []
+    while True:
+        pieces.append(bytearray(8 << 20))
+
+
+def forks():
+    import multiprocessing
+
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, [-1, -2])
+
+
+def context():
+    return "no covalent" if "covalent" not in sys.modules else "covalent"
+
+
+VALUES = {
+    "three": 3,
+    "four": 4,
+    "kill": 9,
+    "segv": 11,
+    "term": 15,
+    "zero": 0,
+    "none": None,
+    "text": "ünïcode",
+    "say": "farewell",
+}
+
+
+def hook(transportable, function, *args, keyword="", **kwargs):
+    import cloudpickle
+
+    def attributes(obj):
+        pickled = base64.b64encode(cloudpickle.dumps(obj)).decode()
+        header = {
+            "py_version": transportable.PYTHON_VERSION,
+            "cloudpickle_version": cloudpickle.__version__,
+            "attrs": {},
+        }
+        return {
+            "type": "TransportableObject",
+            "attributes": {"_object": pickled, "_object_string": "", "_header": header},
+        }
+
+    parts = {"apply_fn": attributes(function), "apply_args": attributes(list(args)), "apply_kwargs": attributes(kwargs)}
+    return {"type": "DepsCall", "short_name": "covalent", "attributes": {**parts, "retval_keyword": keyword}}
+
+
+def hooks(transportable):
+    def call(function, *args, **kwargs):
+        return hook(transportable, function, *args, **kwargs)
+
+    def bash(*commands):
+        return {"deps": {"bash": {"type": "DepsBash", "attributes": {"commands": list(commands)}}}}
+
+    def divide(a, b):
+        return a / b
+
+    return {
+        "hooks-none": {},
+        "hooks-order": {
+            **bash("echo bash-1", "echo bash-2; echo error >&2"),
+            "call_before": [call(print, "before"), call(divide, 10, 2, keyword="shift")],
+            "call_after": [call(print, "after")],
+        },
+        "hooks-bash-fails": bash("echo first", "exit 3", "echo never"),
+        "hooks-before-fails": {"call_before": [call(divide, 1, 0)]},
+        "hooks-after-fails": {"call_after": [call(divide, 1, 0)]},
+        "hooks-pip": {"deps": {"pip": {"type": "DepsPip", "attributes": {"packages": ["./no-such-directory"]}}}},
+        "hooks-malformed": {"call_before": [{}]},
+        "hooks-list": [],
+    }
+
+
+def archive(header, data):
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    string_at = 16 + len(raw)
+    return string_at.to_bytes(8, "big") + string_at.to_bytes(8, "big") + raw + data
+
+
+def main(harness, directory):
+    sys.path.insert(0, harness)
+    from taskgroup_harness import transportable
+
+    def path(name):
+        return os.path.join(directory, name)
+
+    functions = {k: v for k, v in globals().items() if callable(v) and k not in {"main", "hook", "hooks", "archive"}}
+    for name, obj in {**functions, **VALUES}.items():
+        transportable.dump(obj, path(name))
+    for name, obj in hooks(transportable).items():
+        with open(path(name), "w") as file:
+            json.dump(obj, file)
+    ours = {"py_version": transportable.PYTHON_VERSION, "cloudpickle_version": "3"}
+    with open(path("add"), "rb") as file:
+        whole = file.read()
+    broken = {
+        "corrupt-pickle": archive(ours, base64.b64encode(b"\x80\x05garbage")),
+        "truncated-pickle": whole[: -len(whole) // 4 * 4 // 2],
+        "truncated-header": whole[:40],
+        "empty": b"",
+        "text-file": b"this is no archive at all",
+        "no-version": archive({}, b""),
+        "old-python": archive({"py_version": "3.2.1"}, base64.b64encode(b"N.")),
+        "missing-module": archive(ours, base64.b64encode(b"cno_such_module\nfunction\n.")),
+        "hooks-no-json": b"{",
+    }
+    for name, raw in broken.items():
+        with open(path(name), "wb") as file:
+            file.write(raw)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])
