@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
@@ -23,6 +24,9 @@ func (e *rejectedError) Error() string { return string(e.reason) + ": " + e.mess
 func classifyRender(err error) error {
 	if errors.Is(err, contract.ErrPlanTooLarge) {
 		return &rejectedError{reason: v1alpha1.ReasonTooLarge, message: err.Error()}
+	}
+	if errors.Is(err, jobspec.ErrNoImage) {
+		return &rejectedError{reason: v1alpha1.ReasonJobRejected, message: err.Error()}
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
@@ -36,11 +37,14 @@ type Config struct {
 	Delivery Delivery
 }
 
+// ErrNoImage says that neither the group nor the operator names an image.
+var ErrNoImage = errors.New("spec.pod.image is missing and the operator has no default image: set it, or start the operator with --default-image")
+
 // TaskContainer is the name of the container that runs the tasks.
 const TaskContainer = "tasks"
 
 // Job renders the Job of one attempt. It returns contract.ErrPlanTooLarge where
-// the tasks do not fit in a pod.
+// the tasks do not fit in a pod, and ErrNoImage.
 //
 // The Job has no retries of its own (an attempt is a Job, so that attempts can
 // differ and never overlap) and no TTL (the group's owner reference cleans up).
@@ -48,6 +52,9 @@ func Job(tg *v1alpha1.TaskGroup, attempt int32, cfg Config) (*batchv1.Job, error
 	plan, err := contract.EncodePlan(runnerPlan(tg, attempt))
 	if err != nil {
 		return nil, fmt.Errorf("rendering the Job of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	if cfg.DefaultImage == "" && (tg.Spec.Pod == nil || tg.Spec.Pod.Image == "") {
+		return nil, ErrNoImage
 	}
 	labels := groupLabels(tg, attempt)
 	return &batchv1.Job{

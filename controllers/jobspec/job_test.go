@@ -161,6 +161,13 @@ func TestJobOfTooManyLongURIs(t *testing.T) {
 	}
 }
 
+func TestJobWithoutAnImage(t *testing.T) {
+	tg := readTaskGroup(t, "testdata/commands.input.yaml")
+	if _, err := Job(tg, 1, Config{RunnerImage: "runner:test", Delivery: ImageVolume}); !errors.Is(err, ErrNoImage) {
+		t.Errorf("got %v, want %v", err, ErrNoImage)
+	}
+}
+
 // incompressible is n characters of a linear congruential generator's output.
 func incompressible(seed, n int) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
