@@ -32,6 +32,11 @@ const (
 	KubeProxy     = "kube-proxy"
 	// ServiceAccounts is a plain key pair; its .crt is a public key.
 	ServiceAccounts = "service-accounts"
+	// FrontProxyAuthority signs only FrontProxy, the certificate by which the
+	// API server speaks for others to aggregated APIs. Were it the cluster's
+	// authority, every client could do that.
+	FrontProxyAuthority = "front-proxy-ca"
+	FrontProxy          = "front-proxy-client"
 )
 
 // Subjects lists whom a cluster has certificates for, by file.
@@ -85,11 +90,29 @@ func Write(dir string, request Request) error {
 			return err
 		}
 	}
+	if err := writeFrontProxy(dir, request.Now); err != nil {
+		return err
+	}
 	private, public, err := NewSigningKey()
 	if err != nil {
 		return err
 	}
 	return writePair(dir, ServiceAccounts, Pair{public, private})
+}
+
+func writeFrontProxy(dir string, now time.Time) error {
+	authority, err := NewAuthority(FrontProxyAuthority, now)
+	if err != nil {
+		return err
+	}
+	if err := writePair(dir, FrontProxyAuthority, Pair{authority.CertPEM, authority.KeyPEM}); err != nil {
+		return err
+	}
+	client, err := authority.Issue(Subject{User: FrontProxy})
+	if err != nil {
+		return err
+	}
+	return writePair(dir, FrontProxy, client)
 }
 
 // CertFile names the file of a certificate.
