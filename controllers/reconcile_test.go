@@ -1,0 +1,289 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+)
+
+// rig is a reconciler on a client in memory.
+type rig struct {
+	*TaskGroupReconciler
+	t        *testing.T
+	events   *events.FakeRecorder
+	writes   int
+	group    types.NamespacedName
+	failWith map[string]error
+	deletes  []*client.DeleteOptions
+}
+
+func newRig(t *testing.T, objects ...client.Object) *rig {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, events: events.NewFakeRecorder(10), failWith: map[string]error{}}
+	count := func(verb string) error {
+		r.writes++
+		return r.failWith[verb]
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.TaskGroup{}).
+		WithIndex(&corev1.Pod{}, podGroupIndex, func(obj client.Object) []string { return []string{obj.GetLabels()[v1alpha1.UIDLabel]} }).
+		WithInterceptorFuncs(interceptor.Funcs{
+			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				if err := count("create"); err != nil {
+					return err
+				}
+				if obj.GetUID() == "" {
+					obj.SetUID("uid-of-" + types.UID(obj.GetName()))
+				}
+				return c.Create(ctx, obj, opts...)
+			},
+			Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
+				r.deletes = append(r.deletes, (&client.DeleteOptions{}).ApplyOptions(opts))
+				if err := count("delete"); err != nil {
+					return err
+				}
+				return c.Delete(ctx, obj, opts...)
+			},
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+				if err := count("patch"); err != nil {
+					return err
+				}
+				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			},
+		}).Build()
+	reconciler, err := NewTaskGroupReconciler(Config{
+		Client: c, APIReader: c, Recorder: r.events,
+		Jobs:  jobspec.Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume},
+		Clock: clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Minute)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.TaskGroupReconciler = reconciler
+	r.group = client.ObjectKeyFromObject(objects[0])
+	return r
+}
+
+func (r *rig) reconcile() error {
+	r.t.Helper()
+	_, err := r.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: r.group})
+	return err
+}
+
+func (r *rig) mustReconcile() {
+	r.t.Helper()
+	if err := r.reconcile(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) taskGroup() *v1alpha1.TaskGroup {
+	r.t.Helper()
+	var tg v1alpha1.TaskGroup
+	if err := r.Client.Get(r.t.Context(), r.group, &tg); err != nil {
+		r.t.Fatal(err)
+	}
+	return &tg
+}
+
+func (r *rig) wantReason(want v1alpha1.Reason) {
+	r.t.Helper()
+	if got := plan.ReasonOf(&r.taskGroup().Status); got != want {
+		r.t.Errorf("the group is %s, want %s", got, want)
+	}
+}
+
+func (r *rig) job() *batchv1.Job {
+	r.t.Helper()
+	var jobs batchv1.JobList
+	if err := r.Client.List(r.t.Context(), &jobs); err != nil {
+		r.t.Fatal(err)
+	}
+	if len(jobs.Items) != 1 {
+		r.t.Fatalf("there are %d Jobs, want 1", len(jobs.Items))
+	}
+	return &jobs.Items[0]
+}
+
+// TestNormalLifeIsThreeWrites counts what one group costs the API server.
+func TestNormalLifeIsThreeWrites(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	job := r.job()
+	pod := testkit.Pod(job).Running().Obj()
+	if err := r.Client.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	r.writes--
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonRunning)
+	r.mustReconcile()
+
+	pod.Status = testkit.Pod(job).Ended(0, "Completed", `{"v":1,"states":"C"}`).Obj().Status
+	if err := r.Client.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCompleted)
+	for range 3 {
+		r.mustReconcile()
+	}
+	if r.writes != 3 {
+		t.Errorf("a normal life took %d writes, want 3", r.writes)
+	}
+	if got := len(r.events.Events); got != 1 {
+		t.Errorf("a normal life emitted %d events, want 1", got)
+	}
+}
+
+func TestAJobInTheWay(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	t.Run("of somebody else ends the group", func(t *testing.T) {
+		r := newRig(t, tg, testkit.Job(tg).Foreign().Obj())
+		r.mustReconcile()
+		r.wantReason(v1alpha1.ReasonNameConflict)
+		r.job()
+	})
+	t.Run("of the group's former life ends the group", func(t *testing.T) {
+		former := testkit.TaskGroup("g").Obj()
+		former.UID = "former"
+		job := testkit.Job(tg).Obj()
+		job.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(former, v1alpha1.GroupVersion.WithKind("TaskGroup"))}
+		r := newRig(t, tg, job)
+		r.mustReconcile()
+		r.wantReason(v1alpha1.ReasonNameConflict)
+	})
+	t.Run("that the cache does not show yet is the group's own", func(t *testing.T) {
+		job := testkit.Job(tg).Obj()
+		r := newRig(t, tg, job)
+		r.failWith["create"] = apierrors.NewAlreadyExists(schema.GroupResource{Resource: "jobs"}, job.Name)
+		if err := r.createJob(t.Context(), &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: job.Name}); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.created.get(tg); got != job.UID {
+			t.Errorf("remembers Job %q, want %q", got, job.UID)
+		}
+	})
+}
+
+func TestRefusedJobs(t *testing.T) {
+	gr := schema.GroupResource{Group: "batch", Resource: "jobs"}
+	t.Run("invalid is for ever", func(t *testing.T) {
+		r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+		r.failWith["create"] = apierrors.NewInvalid(schema.GroupKind{Kind: "Job"}, "g", nil)
+		r.mustReconcile()
+		r.wantReason(v1alpha1.ReasonJobRejected)
+	})
+	t.Run("forbidden is tried again", func(t *testing.T) {
+		r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+		r.failWith["create"] = apierrors.NewForbidden(gr, "g", errors.New("exceeded quota"))
+		if err := r.reconcile(); !apierrors.IsForbidden(err) {
+			t.Errorf("got %v, want the refusal", err)
+		}
+		r.wantReason(v1alpha1.ReasonPending)
+		delete(r.failWith, "create")
+		r.mustReconcile()
+		r.job()
+	})
+}
+
+// TestCancelDeletesOnlyItsJob checks what a bare delete would get wrong: the
+// pods orphaned, or another Job of the same name gone (invariant I15).
+func TestCancelDeletesOnlyItsJob(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	uid := r.job().UID
+	tg := r.taskGroup()
+	tg.Spec.Cancel = true
+	if err := r.Client.Update(t.Context(), tg); err != nil {
+		t.Fatal(err)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelling)
+	if len(r.deletes) != 1 {
+		t.Fatalf("%d deletes, want 1", len(r.deletes))
+	}
+	opts := r.deletes[0]
+	if opts.PropagationPolicy == nil || *opts.PropagationPolicy != metav1.DeletePropagationForeground {
+		t.Errorf("propagation is %v, want Foreground", opts.PropagationPolicy)
+	}
+	if opts.Preconditions == nil || opts.Preconditions.UID == nil || *opts.Preconditions.UID != uid {
+		t.Errorf("preconditions are %v, want UID %s", opts.Preconditions, uid)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelled)
+}
+
+// TestADeletedJobIsNotCreatedAgain: the status has not named the Job yet, so
+// only this process's memory knows that there was one (invariant I1).
+func TestADeletedJobIsNotCreatedAgain(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	if err := r.Client.Delete(t.Context(), r.job()); err != nil {
+		t.Fatal(err)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelled)
+	var jobs batchv1.JobList
+	if err := r.Client.List(t.Context(), &jobs); err != nil || len(jobs.Items) != 0 {
+		t.Errorf("Jobs: %v, %v; want none", jobs.Items, err)
+	}
+}
+
+// TestRebirth deletes a group and creates it anew under its name: the memory of
+// the former one must not speak for the later (invariant I12).
+func TestRebirth(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	if err := errors.Join(r.Client.Delete(t.Context(), r.job()), r.Client.Delete(t.Context(), r.taskGroup())); err != nil {
+		t.Fatal(err)
+	}
+	later := testkit.TaskGroup("g").Commands(1).Obj()
+	later.ResourceVersion, later.UID = "", "another"
+	if err := r.Client.Create(t.Context(), later); err != nil {
+		t.Fatal(err)
+	}
+	r.mustReconcile()
+	if !metav1.IsControlledBy(r.job(), r.taskGroup()) {
+		t.Error("the later group has no Job of its own")
+	}
+}
+
+// TestConflictIsQuiet: somebody else wrote first; the next event mends it.
+func TestConflictIsQuiet(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()
+	r := newRig(t, tg)
+	r.failWith["patch"] = apierrors.NewConflict(schema.GroupResource{Resource: "taskgroups"}, "g", errors.New("stale"))
+	r.mustReconcile()
+	if got := len(r.events.Events); got != 0 {
+		t.Errorf("told of %d ends that were not written", got)
+	}
+	delete(r.failWith, "patch")
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelled)
+}
