@@ -1,0 +1,120 @@
+# Everything a newcomer needs is `make demo` and `make test`; `make help` lists the rest.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BIN := bin
+CACHE := .cache
+IMAGES := $(CACHE)/images
+REPOSITORY := localhost/taskgroup-operator
+TAG := dev
+VENV := $(CACHE)/venv
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+
+GO_SOURCES := go.mod go.sum $(shell find api controllers executor cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
+HACK_SOURCES := hack/go.mod hack/go.sum $(shell find hack/cluster hack/image -type f -not -name '*_test.go' 2>/dev/null)
+
+##@ The two commands
+
+.PHONY: demo
+demo: ## Run TaskGroups on a real cluster and check what they leave. CLUSTER=current uses kubectl's.
+	@$(MAKE) images $(if $(CLUSTER),,$(BIN)/cluster)
+	@hack/demo/demo.sh up
+
+.PHONY: demo-down
+demo-down: $(BIN)/cluster ## End everything that the demo started, and only that.
+	@hack/demo/demo.sh down
+
+.PHONY: test
+test: ## Run all tests: unit, integration, end-to-end. Says what was skipped and why.
+	@test/run.sh unit integration e2e
+
+##@ Tests by tier
+
+.PHONY: unit integration e2e
+unit: ## Pure tests, Go and Python.
+	@test/run.sh unit
+integration: ## A real API server and controller-manager; no node, no root.
+	@test/run.sh integration
+e2e: ## A real node: kubelet, containerd, pods. Needs root.
+	@test/run.sh e2e
+
+##@ Building
+
+.PHONY: build
+build: $(BIN)/manager $(BIN)/runner ## The operator and the runner.
+
+$(BIN)/manager: $(GO_SOURCES)
+	@echo "==> building $@"
+	@$(GO_BUILD) -o $@ ./cmd/manager
+$(BIN)/runner: $(GO_SOURCES)
+	@echo "==> building $@"
+	@$(GO_BUILD) -o $@ ./cmd/runner
+$(BIN)/cluster: $(HACK_SOURCES)
+	@echo "==> building $@"
+	@cd hack && $(GO_BUILD) -o ../$@ ./cluster
+$(BIN)/image: $(HACK_SOURCES)
+	@echo "==> building $@"
+	@cd hack && $(GO_BUILD) -o ../$@ ./image
+
+.PHONY: images
+images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.
+
+$(IMAGES)/manager.tar: $(BIN)/manager $(BIN)/image
+	@$(BIN)/image binary --ref $(REPOSITORY)/manager:$(TAG) --file $< --output $@
+$(IMAGES)/runner.tar: $(BIN)/runner $(BIN)/image
+	@$(BIN)/image binary --ref $(REPOSITORY)/runner:$(TAG) --file $< --output $@
+$(IMAGES)/python.tar: $(BIN)/image
+	@$(BIN)/image python --ref $(REPOSITORY)/python:$(TAG) --output $@
+
+.PHONY: cluster-binaries
+cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
+	@$(BIN)/cluster build
+
+##@ Keeping the tree right
+
+$(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
+	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
+	@echo "==> building $@ (a minute the first time)"
+	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: generate
+generate: $(BIN)/controller-gen ## Deepcopy functions, CRD and RBAC from the Go types and markers.
+	@$(BIN)/controller-gen object paths=./api/...
+	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
+	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: manifests
+manifests: generate
+
+.PHONY: lint
+lint: $(BIN)/golangci-lint $(VENV)/ready ## golangci-lint and ruff.
+	@$(BIN)/golangci-lint run ./...
+	@cd hack && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...
+	@$(VENV)/bin/ruff check python hack
+	@$(VENV)/bin/ruff format --check python hack
+
+.PHONY: verify
+verify: generate lint ## Generated files current, modules tidy, lint clean, tree clean.
+	@go mod tidy -diff && cd hack && go mod tidy -diff
+	@test -z "$$(git status --porcelain)" || { git status --short; echo "error: the tree is not clean: commit what 'make generate' changed"; exit 1; }
+
+# The Python of tests and linters; the product needs none on the machine.
+$(VENV)/ready: python/requirements-test.txt
+	@echo "==> making the tests' Python environment"
+	@python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: venv
+venv: $(VENV)/ready
+
+.PHONY: clean
+clean: ## Remove what was built, except the cached Kubernetes.
+	@rm -rf $(BIN) $(IMAGES) $(VENV)
+
+.PHONY: help
+help: ## This list.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
