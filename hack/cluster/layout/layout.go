@@ -109,8 +109,12 @@ func (l Layout) Containerd() string { return filepath.Join(l.Dir, "containerd") 
 // ContainerdSocket is where containerd listens.
 func (l Layout) ContainerdSocket() string { return filepath.Join(l.RunDir(), "containerd.sock") }
 
-// Kubelet is the kubelet's root: pods and their volumes.
-func (l Layout) Kubelet() string { return filepath.Join(l.Dir, "kubelet") }
+// KubeletData keeps the kubelet's files: pods and their volumes.
+func (l Layout) KubeletData() string { return filepath.Join(l.Dir, "kubelet") }
+
+// Kubelet is where KubeletData is mounted for the kubelet, which makes sockets
+// in there.
+func (l Layout) Kubelet() string { return filepath.Join(l.RunDir(), "kubelet") }
 
 // PodLogs has the logs of containers.
 func (l Layout) PodLogs() string { return filepath.Join(l.Dir, "pod-logs") }

@@ -68,7 +68,7 @@ func release(ctx context.Context, l layout.Layout) error {
 		return err
 	}
 	// Only the folders where a node mounts: a mistyped --dir may be anything.
-	for _, dir := range []string{l.Kubelet(), l.Containerd(), l.RunDir()} {
+	for _, dir := range []string{l.RunDir(), l.KubeletData(), l.Containerd()} {
 		if err := mounts.UnmountBelow(dir); err != nil {
 			return err
 		}

@@ -1,2 +1,2 @@
-// Package mounts unmounts what a node left mounted below its folders.
+// Package mounts makes and removes the mounts of a node.
 package mounts

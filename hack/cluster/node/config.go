@@ -57,7 +57,7 @@ func (c Config) render(templateName string) ([]byte, error) {
 // writeFiles writes all configuration files and the node's kubeconfigs.
 func (c Config) writeFiles() error {
 	for _, dir := range []string{
-		filepath.Join(c.Layout.Config(), "cni"), c.Layout.RunDir(), c.Layout.Containerd(), c.Layout.Kubelet(), c.Layout.PodLogs(),
+		filepath.Join(c.Layout.Config(), "cni"), c.Layout.Containerd(), c.Layout.KubeletData(), c.Layout.Kubelet(), c.Layout.PodLogs(),
 	} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("making a folder of the node: %w", err)

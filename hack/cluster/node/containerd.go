@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/layout"
+	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/mounts"
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/process"
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/progress"
 )
@@ -19,10 +20,13 @@ const readyTimeout = 2 * time.Minute
 // imageNamespace is where the kubelet's side of containerd keeps its images.
 const imageNamespace = "k8s.io"
 
-// StartContainerd writes the node's files and starts containerd. It needs no
+// StartContainerd lays out the node's files and starts containerd. It needs no
 // control plane, so it can run beside the start of one.
 func StartContainerd(ctx context.Context, c Config, report *progress.Reporter) error {
 	if err := c.writeFiles(); err != nil {
+		return err
+	}
+	if err := mounts.Bind(c.Layout.KubeletData(), c.Layout.Kubelet()); err != nil {
 		return err
 	}
 	return report.Step("starting containerd", func() error {
