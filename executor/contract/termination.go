@@ -73,9 +73,9 @@ func EncodeTerminationMessage(t *TerminationMessage) ([]byte, error) {
 		if wire.Failure == nil || wire.Failure.Message == "" {
 			return nil, fmt.Errorf("encoding the termination message: %d bytes, at most %d", len(raw), MaxTerminationMessage)
 		}
-		// A character may take six bytes as JSON, so cutting what is over takes
-		// more than enough; the loop ends because the message gets shorter.
-		wire.Failure.Message = Truncate(wire.Failure.Message, max(0, len(wire.Failure.Message)-over-len(ellipsis)))
+		// A byte takes at most six as JSON, so this never cuts more than is over;
+		// the loop ends because the message gets shorter.
+		wire.Failure.Message = Truncate(wire.Failure.Message, len(wire.Failure.Message)-max(1, over/6))
 	}
 }
 

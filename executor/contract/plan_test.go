@@ -1,0 +1,128 @@
+package contract_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+func fullPlan() *contract.Plan {
+	return &contract.Plan{
+		Version: contract.PlanVersion, DispatchID: "6f1c", TaskGroupID: 7, Namespace: "team-ä", Name: "tg", UID: "u", Attempt: 3,
+		Tasks: []contract.PlanTask{
+			{NodeID: 7, Function: "file:///f/7", Hooks: "file:///h/7", Args: []contract.NodeID{4, 5}, Kwargs: map[string]contract.NodeID{"größe": 6}},
+			{NodeID: 8, Command: []string{"sh", "-c", "echo 日本語 🙂 \x00 \""}},
+		},
+		Inputs:  map[contract.NodeID]string{4: "file:///4", 5: "file:///5", 6: "s3://b/6?x=%20"},
+		Outputs: "file:///out",
+	}
+}
+
+func TestPlanRoundTrip(t *testing.T) {
+	want := fullPlan()
+	encoded, err := contract.EncodePlan(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := contract.EncodePlan(fullPlan())
+	if err != nil || again != encoded {
+		t.Errorf("equal plans have different encodings: %v", err)
+	}
+	got, err := contract.DecodePlan(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPlanThatDoesNotFit(t *testing.T) {
+	p := fullPlan()
+	for i := range 256 {
+		// Random names, since equal ones would compress.
+		raw := make([]byte, 1024)
+		for j := range raw {
+			raw[j] = byte('a' + rand.IntN(26))
+		}
+		p.Tasks = append(p.Tasks, contract.PlanTask{NodeID: contract.NodeID(100 + i), Function: "file:///" + string(raw)})
+	}
+	if _, err := contract.EncodePlan(p); !errors.Is(err, contract.ErrPlanTooLarge) {
+		t.Errorf("err = %v, want ErrPlanTooLarge", err)
+	}
+}
+
+// packed is what EncodePlan does to JSON.
+func packed(t testing.TB, raw []byte) string {
+	t.Helper()
+	var out bytes.Buffer
+	zip := gzip.NewWriter(&out)
+	if _, err := zip.Write(raw); err != nil {
+		t.Fatal(err)
+	}
+	if err := zip.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(out.Bytes())
+}
+
+func TestDecodePlanRefuses(t *testing.T) {
+	whole, err := contract.EncodePlan(fullPlan())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ encoded, want string }{
+		"nothing":     {"", "unpacking the plan"},
+		"no base64":   {"%%%", "unpacking the plan"},
+		"no gzip":     {"aGVsbG8gd29ybGQgaGVsbG8gd29ybGQ=", "unpacking the plan"},
+		"cut":         {whole[:len(whole)/2/4*4], "unpacking the plan"},
+		"a bomb":      {packed(t, []byte(`{"name":"`+strings.Repeat("a", 9<<20)+`"}`)), "it is larger than"},
+		"no JSON":     {packed(t, []byte("{")), "decoding the plan"},
+		"a list":      {packed(t, []byte("[]")), "decoding the plan"},
+		"no version":  {packed(t, []byte("{}")), "version 0, this runner knows 1"},
+		"a later one": {packed(t, []byte(`{"version":2}`)), "version 2, this runner knows 1"},
+		"a bad node":  {packed(t, []byte(`{"version":1,"inputs":{"x":"file:///x"}}`)), "decoding the plan"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if p, err := contract.DecodePlan(test.encoded); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("DecodePlan = %v, %v; want an error with %q", p, err, test.want)
+			}
+		})
+	}
+}
+
+func FuzzDecodePlan(f *testing.F) {
+	whole, err := contract.EncodePlan(fullPlan())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(whole)
+	f.Add(packed(f, []byte(`{"version":1}`)))
+	f.Add("")
+	f.Fuzz(func(t *testing.T, encoded string) {
+		p, err := contract.DecodePlan(encoded)
+		if err != nil {
+			return
+		}
+		again, err := contract.EncodePlan(p)
+		if errors.Is(err, contract.ErrPlanTooLarge) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := contract.DecodePlan(again); err != nil || fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", p) {
+			t.Errorf("%+v became %+v, %v", p, got, err)
+		}
+	})
+}
