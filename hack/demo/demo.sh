@@ -78,10 +78,14 @@ install_operator() {
   say "Installing the operator: kubectl apply -k config/default"
   local what=config/default
   if [ -n "${MANAGER_IMAGE:-}${RUNNER_IMAGE:-}${PYTHON_IMAGE:-}" ]; then what=$(overlay); fi
+  local former
+  former=$(kc -n $system get deployment taskgroup-operator --ignore-not-found -o name)
   kc apply -k "$what"
   kc wait --for=condition=Established --timeout=60s crd/taskgroups.kubernetes.covalent.xyz
-  # A second run may bring a new build under the same image reference.
-  kc -n $system rollout restart deployment/taskgroup-operator >/dev/null
+  if [ -n "$former" ]; then
+    # The image may be a new build under the same reference.
+    kc -n $system rollout restart deployment/taskgroup-operator >/dev/null
+  fi
   kc -n $system rollout status --timeout=180s deployment/taskgroup-operator ||
     die "the operator does not start: see kubectl -n $system describe pods, and whether the cluster has $manager_image"
 }
