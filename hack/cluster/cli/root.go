@@ -50,6 +50,9 @@ const logLines = 15
 
 // Explain adds the end of the log of the component that failed.
 func Explain(err error) string {
+	if errors.Is(err, context.Canceled) {
+		return "interrupted; nothing that this command started is left running"
+	}
 	failure, ok := errors.AsType[*process.Failure](err)
 	if !ok {
 		return err.Error()

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -51,13 +50,24 @@ func isNotEmpty(dir string) bool {
 // clean ends everything at once instead of in a polite order: nothing of the
 // state is kept, and an API server that loses etcd would wait for it for ever.
 func clean(ctx context.Context, l layout.Layout) error {
+	ours := isOurs(l)
 	if err := release(ctx, l); err != nil {
 		return err
 	}
-	if _, err := os.Stat(l.StateFile()); errors.Is(err, fs.ErrNotExist) {
+	if !ours {
 		return nil
 	}
 	return removeContents(l, nil)
+}
+
+// isOurs says whether the folder is a cluster's: by the state in it, or, where
+// somebody removed that from under a running cluster, by the run folder.
+func isOurs(l layout.Layout) bool {
+	if _, err := os.Stat(l.StateFile()); err == nil {
+		return true
+	}
+	owner, err := os.ReadFile(ownerFile(l.RunDir()))
+	return err == nil && string(owner) == l.Dir
 }
 
 // release gives back what the machine lent. Mounts go before any file is
