@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,9 @@ const (
 	sigTerm = syscall.SIGTERM
 	sigKill = syscall.SIGKILL
 )
+
+// maxMessage bounds the message of a task, in bytes: 256 of them share a manifest.
+const maxMessage = 4 << 10
 
 // outcome is how a task ended.
 type outcome struct {
@@ -52,7 +56,8 @@ func (o outcome) after(exit process.Exit) outcome {
 }
 
 func (o outcome) record(node contract.NodeID) contract.TaskRecord {
-	record := contract.TaskRecord{NodeID: node, State: o.state, Reason: o.reason, Message: o.message}
+	message := contract.Truncate(strings.ToValidUTF8(o.message, "\ufffd"), maxMessage)
+	record := contract.TaskRecord{NodeID: node, State: o.state, Reason: o.reason, Message: message}
 	if o.exit != nil {
 		record.ExitCode = new(o.exit.Status())
 		record.PeakMemoryBytes = o.exit.PeakMemoryBytes

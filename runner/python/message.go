@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
@@ -68,18 +70,37 @@ type Report struct {
 // Completed says that the function returned and its result was written.
 func (r *Report) Completed() bool { return r.Outcome == "completed" }
 
+// maxReport bounds a report that is read, in bytes: the file is the task's to
+// forge.
+const maxReport = 1 << 20
+
+// reported are the reasons that the harness gives
+// (python/harness/taskgroup_harness/failure.py).
+var reported = []contract.Reason{
+	contract.ReasonTaskError, contract.ReasonExitCode, contract.ReasonInputInvalid, contract.ReasonOutputInvalid,
+	contract.ReasonOutputUploadFailed, contract.ReasonHookFailed, contract.ReasonPythonVersionMismatch,
+}
+
 // ReadReport returns nil where a process ended without a word.
 func ReadReport(path string) (*Report, error) {
-	raw, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading a task's report: %w", err)
+		return nil, fmt.Errorf("reading the task's report: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	raw, err := io.ReadAll(io.LimitReader(f, maxReport))
+	if err != nil {
+		return nil, fmt.Errorf("reading the task's report: %w", err)
 	}
 	var report Report
 	if err := json.Unmarshal(raw, &report); err != nil {
-		return nil, fmt.Errorf("decoding a task's report: %w", err)
+		return nil, fmt.Errorf("decoding the task's report: %w", err)
+	}
+	if !report.Completed() && !slices.Contains(reported, report.Reason) {
+		return nil, fmt.Errorf("decoding the task's report: unknown reason %.40q", report.Reason)
 	}
 	return &report, nil
 }

@@ -1,0 +1,99 @@
+package group
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
+)
+
+func TestKillAfterLeavesTimeForTheUpload(t *testing.T) {
+	for grace, want := range map[time.Duration]time.Duration{
+		0:                0,
+		1 * time.Second:  500 * time.Millisecond,
+		6 * time.Second:  3 * time.Second,
+		12 * time.Second: 7 * time.Second,
+		15 * time.Second: 10 * time.Second,
+		30 * time.Second: 20 * time.Second,
+		60 * time.Second: 40 * time.Second,
+	} {
+		if got := killAfter(grace); got != want {
+			t.Errorf("killAfter(%s) = %s, want %s", grace, got, want)
+		}
+	}
+}
+
+func TestAssetsAreInTheOrderOfNeed(t *testing.T) {
+	plan := &contract.Plan{
+		Tasks: []contract.PlanTask{
+			{Function: "f1", Hooks: "h1", Args: []contract.NodeID{4, 1}, Kwargs: map[string]contract.NodeID{"k": 5}},
+			{Function: "f2"},
+			{Command: []string{"true"}, Args: []contract.NodeID{5}},
+		},
+		Inputs: map[contract.NodeID]string{4: "i4", 5: "i5"},
+	}
+	got := slices.DeleteFunc(assets(plan), func(uri string) bool { return uri == "" })
+	if diff := cmp.Diff([]string{"f1", "h1", "i4", "i5", "f2", "i5"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMinor(t *testing.T) {
+	for version, want := range map[string]string{"3.11.7": "3.11", "3.12": "3.12", "3.13.0rc1": "3.13", "3.12.0+": "3.12", "3": "", "": "", ".1": "", "3.": ""} {
+		if got := minor(version); got != want {
+			t.Errorf("minor(%q) = %q, want %q", version, got, want)
+		}
+	}
+}
+
+func TestWithVariablesSetsEachOnce(t *testing.T) {
+	got := withVariables([]string{"A=1", "B=2", "A=3", "AB=4"}, map[string]string{"A": "new"})
+	if diff := cmp.Diff([]string{"B=2", "AB=4", "A=new"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWithHome(t *testing.T) {
+	dir := t.TempDir()
+	fallback := dir + "/home"
+	tests := map[string]struct{ env, want []string }{
+		"writable":     {[]string{"HOME=" + dir}, []string{"HOME=" + dir}},
+		"unset":        {[]string{"A=1"}, []string{"A=1", "HOME=" + fallback}},
+		"empty":        {[]string{"HOME="}, []string{"HOME=" + fallback}},
+		"missing":      {[]string{"HOME=" + dir + "/x"}, []string{"HOME=" + fallback}},
+		"no directory": {[]string{"HOME=/dev/null"}, []string{"HOME=" + fallback}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, withHome(test.env, fallback)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEnding(t *testing.T) {
+	for want, exit := range map[string]process.Exit{
+		"exit code 3":                   {Code: 3},
+		"killed by signal 9 (SIGKILL)":  {Signal: 9},
+		"killed by signal 11 (SIGSEGV)": {Signal: 11},
+	} {
+		if got := ending(exit); got != want {
+			t.Errorf("ending = %q, want %q", got, want)
+		}
+	}
+}
+
+func TestRecordBoundsTheMessage(t *testing.T) {
+	long := make([]byte, 3*maxMessage)
+	for i := range long {
+		long[i] = 0xff
+	}
+	if got := failed(contract.ReasonTaskError, "%s", long).record(1).Message; len(got) > maxMessage {
+		t.Errorf("%d bytes", len(got))
+	}
+}

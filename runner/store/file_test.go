@@ -1,0 +1,214 @@
+package store_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+)
+
+func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
+	tests := map[string]string{
+		"text":           "hello",
+		"nothing":        "",
+		"binary":         string([]byte{0, 255, 10, 13}),
+		"several copies": strings.Repeat("0123456789", 1<<16),
+	}
+	for name, data := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			uri := "file://" + dir + "/a%20b/größe/output"
+			got, err := store.New().Put(t.Context(), uri, iotest.HalfReader(strings.NewReader(data)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum := sha256.Sum256([]byte(data))
+			want := contract.Asset{URI: uri, Size: int64(len(data)), SHA256: hex.EncodeToString(sum[:])}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+			path := filepath.Join(dir, "a b", "größe", "output")
+			raw, err := os.ReadFile(path)
+			info, statErr := os.Stat(path)
+			if err != nil || statErr != nil || string(raw) != data || info.Mode() != 0o644 {
+				t.Errorf("%d bytes, mode %v, %v", len(raw), info.Mode(), err)
+			}
+			expectFiles(t, filepath.Dir(path), "output")
+		})
+	}
+}
+
+func TestPutReplaces(t *testing.T) {
+	uri := "file://" + t.TempDir() + "/a"
+	for _, data := range []string{"first", "second"} {
+		if _, err := store.New().Put(t.Context(), uri, strings.NewReader(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if raw, _ := os.ReadFile(strings.TrimPrefix(uri, "file://")); string(raw) != "second" {
+		t.Errorf("read %q", raw)
+	}
+}
+
+func TestPutLeavesNothingOfABrokenSource(t *testing.T) {
+	dir := t.TempDir()
+	broken := errors.New("connection reset")
+	source := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+	if _, err := store.New().Put(t.Context(), "file://"+dir+"/a", source); !errors.Is(err, broken) {
+		t.Errorf("err = %v", err)
+	}
+	expectFiles(t, dir)
+}
+
+func TestCommitCreatesOnce(t *testing.T) {
+	dir := t.TempDir()
+	uri := "file://" + dir + "/x/manifest.json"
+	stores := store.New()
+	if _, err := stores.Put(t.Context(), "file://"+dir+"/x/1/stdout", strings.NewReader("s")); err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	results := make(chan error, 8)
+	for range cap(results) {
+		wg.Go(func() {
+			_, err := stores.Commit(t.Context(), uri, strings.NewReader("mine"))
+			results <- err
+		})
+	}
+	wg.Wait()
+	close(results)
+	won := 0
+	for err := range results {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, store.ErrExists) || err.Error() != uri+": already committed":
+			t.Errorf("err = %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d commits succeeded", won)
+	}
+	expectFiles(t, filepath.Join(dir, "x"), "1", "manifest.json")
+}
+
+func TestCommitFailsWhereAnAssetIsGone(t *testing.T) {
+	dir := t.TempDir()
+	stores := store.New()
+	if _, err := stores.Put(t.Context(), "file://"+dir+"/stdout", strings.NewReader("s")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "stdout")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stores.Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("m")); err == nil {
+		t.Error("a manifest was committed that refers to nothing")
+	}
+	expectFiles(t, dir)
+}
+
+func TestFetchReturnsThePathItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b#?%ü")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"", "localhost"} {
+		uri := (&url.URL{Scheme: "file", Host: host, Path: path}).String()
+		if got, err := store.New().Fetch(t.Context(), uri, "/nowhere"); err != nil || got != path {
+			t.Errorf("Fetch(%s) = %s, %v", uri, got, err)
+		}
+	}
+}
+
+func TestFetchRefuses(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("loop", dir+"/loop"); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ uri, want string }{
+		"missing":       {"file://" + dir + "/absent", "no such file"},
+		"directory":     {"file://" + dir, "is a directory"},
+		"named pipe":    {"file://" + dir + "/fifo", "not a regular file"},
+		"loop of links": {"file://" + dir + "/loop", "too many levels of symbolic links"},
+		"below a file":  {"file:///dev/null/x", "not a directory"},
+		"NUL":           {"file:///a%00b", "invalid argument"},
+		"too long":      {"file:///" + strings.Repeat("a", 300), "file name too long"},
+		"host":          {"file://nas/a", `a file URI with host "nas": write file:///path`},
+		"query":         {"file:///a?b", "a file URI with a query or fragment: write ? as %3F and # as %23"},
+		"fragment":      {"file:///a#b", "a file URI with a query or fragment: write ? as %3F and # as %23"},
+		"relative":      {"file:a", "a file URI without an absolute path: write file:///path"},
+		"no path":       {"file://", "a file URI without an absolute path: write file:///path"},
+		"no scheme":     {"/a", `unknown scheme "": this runner knows file`},
+		"other scheme":  {"s3://b/k", `unknown scheme "s3": this runner knows file`},
+		"malformed":     {"file://%zz", "malformed URI"},
+		"empty":         {"", `unknown scheme "": this runner knows file`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if path, err := store.New().Fetch(t.Context(), test.uri, "/nowhere"); err == nil || err.Error() != test.uri+": "+test.want {
+				t.Errorf("Fetch = %q, %v; want %s", path, err, test.want)
+			}
+		})
+	}
+	if _, err := store.New().Fetch(t.Context(), "file:///absent", ""); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("err = %v, want one that is os.ErrNotExist", err)
+	}
+}
+
+// remote is a Backend without files.
+type remote map[string]string
+
+func (r remote) Open(_ context.Context, uri *url.URL) (io.ReadCloser, error) {
+	data, ok := r[uri.Path]
+	if !ok {
+		return nil, errors.New("404 Not Found")
+	}
+	return io.NopCloser(strings.NewReader(data)), nil
+}
+
+func (remote) Put(context.Context, *url.URL, io.Reader) error    { return nil }
+func (remote) Commit(context.Context, *url.URL, io.Reader) error { return nil }
+
+func TestFetchCopiesWhatIsNoFile(t *testing.T) {
+	stores := &store.Stores{Backends: map[string]store.Backend{"mem": remote{"/k": "data"}}}
+	dest := filepath.Join(t.TempDir(), "in", "0")
+	path, err := stores.Fetch(t.Context(), "mem://b/k", dest)
+	if raw, readErr := os.ReadFile(dest); err != nil || readErr != nil || path != dest || string(raw) != "data" {
+		t.Errorf("Fetch = %q, %v: %q, %v", path, err, raw, readErr)
+	}
+	if _, err := stores.Fetch(t.Context(), "mem://b/x", dest); err == nil || err.Error() != "mem://b/x: 404 Not Found" {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func expectFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files in %s: %s", dir, diff)
+	}
+}
