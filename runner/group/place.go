@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -64,7 +65,13 @@ func (s *streams) release() {
 // finish is called once the task's process has ended.
 func (s *streams) finish() error {
 	s.release()
-	return errors.Join(s.stdout.Finish(), s.stderr.Finish())
+	var wg sync.WaitGroup
+	var outErr, errErr error
+	// Both at a time, since each may have to wait for a process that is left.
+	wg.Go(func() { outErr = s.stdout.Finish() })
+	wg.Go(func() { errErr = s.stderr.Finish() })
+	wg.Wait()
+	return errors.Join(outErr, errErr)
 }
 
 // withHome gives tasks a HOME that they can write to: an image without an entry

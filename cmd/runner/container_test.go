@@ -1,0 +1,81 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// runIn runs the pod by way of a changed command.
+func (p *pod) runIn(change func(*exec.Cmd)) *ended {
+	p.t.Helper()
+	runner := p.command()
+	var stdout, stderr bytes.Buffer
+	runner.Stdout, runner.Stderr = &stdout, &stderr
+	change(runner)
+	err := runner.Run()
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOSPC) {
+		p.t.Skipf("this machine does not let a test do that: %v", err)
+	}
+	return p.collect(err, stdout.String(), stderr.String())
+}
+
+// TestAsTheFirstProcess runs the runner as PID 1 of a namespace, as it is in a
+// pod: orphans fall to it and signals have no default action.
+func TestAsTheFirstProcess(t *testing.T) {
+	p := newPythonPod(t,
+		function(1, "leaves_session"), shell(2, "for i in 1 2 3; do (setsid true &); done; echo $PPID"), function(3, "kills_its_parent"),
+	)
+	e := p.runIn(func(runner *exec.Cmd) {
+		own := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
+		groups := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}}
+		runner.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID, UidMappings: own, GidMappings: groups}
+	}).expect(1, "CCF")
+	if got := e.text(2, contract.AssetStdout); got != "1\n" {
+		t.Errorf("the task's parent is %s, want 1", got)
+	}
+}
+
+// TestOutOfMemory has the kernel kill a task at the limit of a real cgroup. On
+// version 2 the whole container dies by default; there the kubelet tells.
+func TestOutOfMemory(t *testing.T) {
+	own, err := os.ReadFile("/proc/self/cgroup")
+	found := regexp.MustCompile(`(?m)^\d+:(?:\w+,)*memory(?:,\w+)*:(.*)$`).FindSubmatch(own)
+	if err != nil || found == nil {
+		t.Skip("no memory cgroup of version 1")
+	}
+	dir := filepath.Join("/sys/fs/cgroup/memory", string(found[1]), "runner-test-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Skipf("cannot create a cgroup: %v", err)
+	}
+	t.Cleanup(func() { _ = os.Remove(dir) })
+	if err := os.WriteFile(filepath.Join(dir, "memory.limit_in_bytes"), []byte("128M"), 0o644); err != nil {
+		t.Skipf("cannot limit a cgroup: %v", err)
+	}
+	eats := shell(1, `"$EATER" -c 'x = []
+while True: x.append(bytearray(8 << 20))'`)
+	for name, task := range map[string]contract.PlanTask{"a function": function(1, "eats_memory"), "a child of a command": eats} {
+		t.Run(name, func(t *testing.T) {
+			p := newPythonPod(t, task)
+			p.env["EATER"] = os.Getenv(pythonEnv)
+			e := p.runIn(func(runner *exec.Cmd) {
+				join := "echo $$ > " + dir + "/cgroup.procs && exec " + runnerPath
+				runner.Path, runner.Args = "/bin/sh", []string{"sh", "-c", join}
+			}).expect(1, "F")
+			message := e.task(1).Message
+			start := "killed by the kernel for want of memory: the container's limit is 128.0 MiB, its peak was 128.0 MiB"
+			if e.task(1).Reason != contract.ReasonOOMKilled || !strings.HasPrefix(message, start) || *e.task(1).ExitCode != 137 {
+				t.Errorf("%s: %s", e.task(1).Reason, message)
+			}
+		})
+	}
+}
