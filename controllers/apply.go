@@ -41,7 +41,7 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 	if err != nil {
 		return classifyCreate(job.Name, err)
 	}
-	r.created.remember(o.TaskGroup, job.UID)
+	r.memory.rememberJob(o.TaskGroup, job.UID)
 	logf.FromContext(ctx).Info("created Job", "job", job.Name, "attempt", o.Attempt)
 	return nil
 }
@@ -59,7 +59,7 @@ func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) er
 	if !metav1.IsControlledBy(job, o.TaskGroup) {
 		return nameConflict(o.JobName)
 	}
-	r.created.remember(o.TaskGroup, job.UID)
+	r.memory.rememberJob(o.TaskGroup, job.UID)
 	return nil
 }
 

@@ -24,13 +24,13 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	var tg v1alpha1.TaskGroup
 	if err := r.Client.Get(ctx, name, &tg); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.created.forget(name)
+			r.memory.forget(name)
 			return nil, nil
 		}
 		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
 	}
 	if tg.DeletionTimestamp != nil || plan.IsTerminal(&tg.Status) {
-		r.created.forget(name)
+		r.memory.forget(name)
 		return nil, nil
 	}
 	observed := &plan.Observed{
@@ -50,7 +50,9 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	for i := range pods.Items {
 		observed.Pods = append(observed.Pods, &pods.Items[i])
 	}
-	observed.JobUID = r.knownJob(observed)
+	created, gone := r.memory.recall(&tg)
+	observed.Pods = append(observed.Pods, gone...)
+	observed.JobUID = recordedJob(observed, created)
 	observed.Job, err = r.loadJob(ctx, observed)
 	if err != nil {
 		return nil, err
@@ -58,15 +60,15 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	return observed, nil
 }
 
-// knownJob is the UID of the attempt's Job as the status or this process's
-// memory has it; empty where none was created as far as anyone knows.
-func (r *TaskGroupReconciler) knownJob(o *plan.Observed) types.UID {
+// recordedJob is the UID of the attempt's Job as the status has it, or else as
+// this process created it; empty where none was created as far as anyone knows.
+func recordedJob(o *plan.Observed, created types.UID) types.UID {
 	for _, job := range o.TaskGroup.Status.Jobs {
 		if job.Attempt == o.Attempt {
 			return job.UID
 		}
 	}
-	return r.created.get(o.TaskGroup)
+	return created
 }
 
 // loadJob reads the attempt's Job from the cache. A Job that is known to have

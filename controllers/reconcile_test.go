@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,11 +16,14 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	clocktesting "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -185,7 +189,7 @@ func TestAJobInTheWay(t *testing.T) {
 		if err := r.createJob(t.Context(), &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: job.Name}); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.created.get(tg); got != job.UID {
+		if got, _ := r.memory.recall(tg); got != job.UID {
 			t.Errorf("remembers Job %q, want %q", got, job.UID)
 		}
 	})
@@ -271,6 +275,36 @@ func TestRebirth(t *testing.T) {
 	r.mustReconcile()
 	if !metav1.IsControlledBy(r.job(), r.taskGroup()) {
 		t.Error("the later group has no Job of its own")
+	}
+}
+
+// TestLastWords: a stopped pod goes right after its runner wrote its record,
+// before a pass saw it.
+func TestLastWords(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj())
+	r.mustReconcile()
+	job := r.job()
+	digest := strings.Repeat("ab", 32)
+	pod := testkit.Pod(job).Ended(143, "Error", `{"v":1,"states":"CX","manifest":"`+digest+`","failure":{"reason":"Terminated"}}`).Obj()
+	pod.Annotations = map[string]string{v1alpha1.NameAnnotation: "g"}
+	if err := r.Client.Delete(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer queue.ShutDown()
+	r.podHandler().Delete(t.Context(), event.DeleteEvent{Object: pod}, queue)
+	if queue.Len() != 1 {
+		t.Errorf("%d groups to reconcile, want 1", queue.Len())
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelled)
+	status := r.taskGroup().Status
+	if status.Summary != "1/2" || status.Manifest == nil || status.Manifest.SHA256 != digest {
+		t.Errorf("the pod's last words are lost: %+v", status)
+	}
+	r.mustReconcile()
+	if len(r.memory.groups) != 0 {
+		t.Errorf("still remembers %d groups that have ended", len(r.memory.groups))
 	}
 }
 

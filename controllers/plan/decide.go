@@ -92,7 +92,7 @@ func endedBeforeCancel(o *Observed, pod *corev1.Pod) bool {
 	if o.Job == nil || !o.jobIsOurs() {
 		return false
 	}
-	if pod == nil || !podEnded(pod) {
+	if pod == nil || !PodEnded(pod) {
 		return pod == nil && jobFinished(o.Job) && o.Job.DeletionTimestamp == nil
 	}
 	if o.Job.DeletionTimestamp == nil {
@@ -111,7 +111,7 @@ func create(o *Observed, _ time.Time) *Plan {
 
 func ended(o *Observed, now time.Time) *Plan {
 	pod := o.attemptPod()
-	if pod == nil || !podEnded(pod) {
+	if pod == nil || !PodEnded(pod) {
 		return nil
 	}
 	return finishWhenQuiet(o, podVerdict(o, pod), now)

@@ -79,14 +79,15 @@ func (o *Observed) attemptPod() *corev1.Pod {
 // livePod is a pod of the group that has not ended, Terminating included; nil
 // where all is quiet. A pod that was orphaned counts too.
 func (o *Observed) livePod() *corev1.Pod {
-	i := slices.IndexFunc(o.Pods, func(pod *corev1.Pod) bool { return !podEnded(pod) })
+	i := slices.IndexFunc(o.Pods, func(pod *corev1.Pod) bool { return !PodEnded(pod) })
 	if i < 0 {
 		return nil
 	}
 	return o.Pods[i]
 }
 
-func podEnded(pod *corev1.Pod) bool {
+// PodEnded says whether a pod runs no more, for whatever reason.
+func PodEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 

@@ -91,7 +91,7 @@ func startingStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.TaskG
 // be gone when the group is Cancelled.
 func cancellingStatus(o *Observed, pod *corev1.Pod, message string, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, pod)
-	if pod != nil && podEnded(pod) {
+	if pod != nil && PodEnded(pod) {
 		keepRecord(status, o, pod)
 	}
 	underWay(status, v1alpha1.ReasonCancelling, message, now)

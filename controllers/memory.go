@@ -1,0 +1,77 @@
+package controllers
+
+import (
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+)
+
+// memory holds what this process knows of groups that have not ended and that
+// neither the cache nor the status can tell: the Job it created a moment ago, and
+// the last words of pods that are gone. Its zero value is ready to use.
+//
+// Nothing depends on it surviving: a new process finds the Job by its name, and
+// a pod that went while no operator looked left its manifest in the store.
+type memory struct {
+	mu     sync.Mutex
+	groups map[types.NamespacedName]*remembered
+}
+
+type remembered struct {
+	// group is the UID that it is all about; a group of the same name that is
+	// created later starts from nothing.
+	group types.UID
+	job   types.UID
+	pods  []*corev1.Pod
+}
+
+// of returns what is remembered of a group, or starts anew. The lock is held.
+func (m *memory) of(name types.NamespacedName, group types.UID) *remembered {
+	if known := m.groups[name]; known != nil && known.group == group {
+		return known
+	}
+	if m.groups == nil {
+		m.groups = make(map[types.NamespacedName]*remembered)
+	}
+	fresh := &remembered{group: group}
+	m.groups[name] = fresh
+	return fresh
+}
+
+// rememberJob keeps the UID of the Job created for a group.
+func (m *memory) rememberJob(tg *v1alpha1.TaskGroup, job types.UID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(client.ObjectKeyFromObject(tg), tg.UID).job = job
+}
+
+// rememberPod keeps a pod that had ended when it was deleted. A pod may go
+// milliseconds after its runner's record was written, before any pass sees it.
+func (m *memory) rememberPod(group types.NamespacedName, pod *corev1.Pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.of(group, types.UID(pod.Labels[v1alpha1.UIDLabel]))
+	known.pods = append(known.pods, pod)
+}
+
+// recall returns the UID of the Job created for this very object, if any, and
+// its pods that ended and are gone.
+func (m *memory) recall(tg *v1alpha1.TaskGroup) (job types.UID, pods []*corev1.Pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.groups[client.ObjectKeyFromObject(tg)]
+	if known == nil || known.group != tg.UID {
+		return "", nil
+	}
+	return known.job, known.pods
+}
+
+func (m *memory) forget(name types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.groups, name)
+}
