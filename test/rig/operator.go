@@ -1,0 +1,93 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+const (
+	operatorNamespace = "taskgroup-system"
+	operatorAccount   = "taskgroup-operator"
+	// OperatorUser is the operator's name in the audit log.
+	OperatorUser = "system:serviceaccount:" + operatorNamespace + ":" + operatorAccount
+)
+
+// Operator is bin/manager as a process of its own.
+type Operator struct {
+	cmd *exec.Cmd
+	// Log is the file that holds what it prints.
+	Log string
+}
+
+// StartOperator runs the operator as its service account, so that it can do
+// what config/rbac grants and nothing else.
+func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
+	kubeconfig, err := c.operatorKubeconfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(filepath.Join(c.Dir, "operator.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("opening the operator's log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // the process has its own descriptor
+	cmd := exec.Command(filepath.Join(c.Root, "bin", "manager"),
+		"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
+	cmd.Stdout, cmd.Stderr = log, log
+	// The operator ends with the test, even when the test is killed.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting the operator: %w", err)
+	}
+	return &Operator{cmd: cmd, Log: log.Name()}, nil
+}
+
+// Kill ends the operator as a crash would.
+func (o *Operator) Kill() { o.end(syscall.SIGKILL) }
+
+// Stop ends the operator as a rollout would.
+func (o *Operator) Stop() { o.end(syscall.SIGTERM) }
+
+// Pause stops the operator in its tracks until Resume; it keeps its connections.
+func (o *Operator) Pause() { _ = o.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume is the end of Pause.
+func (o *Operator) Resume() { _ = o.cmd.Process.Signal(syscall.SIGCONT) }
+
+func (o *Operator) end(signal syscall.Signal) {
+	_ = o.cmd.Process.Signal(signal)
+	_ = o.cmd.Wait()
+}
+
+// operatorKubeconfig writes a kubeconfig with a token of the service account.
+func (c *Cluster) operatorKubeconfig(ctx context.Context) (string, error) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: operatorAccount}}
+	request := &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(2 * time.Hour / time.Second))},
+	}
+	if err := c.Client.SubResource("token").Create(ctx, account, request); err != nil {
+		return "", fmt.Errorf("asking for the operator's token: %w", err)
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: c.Config.Host, CertificateAuthorityData: c.Config.CAData, CertificateAuthority: c.Config.CAFile}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: request.Status.Token}
+	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
+	config.CurrentContext = "x"
+	file := filepath.Join(c.Dir, "operator.kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		return "", fmt.Errorf("writing the operator's kubeconfig: %w", err)
+	}
+	return file, nil
+}
