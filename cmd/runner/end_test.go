@@ -191,6 +191,33 @@ func TestImagesWithoutAUsablePython(t *testing.T) {
 	}
 }
 
+func TestPythonThatIsNeverReadyHoldsNobody(t *testing.T) {
+	hangs := filepath.Join(t.TempDir(), "python")
+	if err := os.WriteFile(hangs, []byte("#!/bin/sh\nexec sleep 60\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := newPod(t, shell(1, "exit 3"), contract.PlanTask{NodeID: 2, Function: "file:///f"})
+	p.env["TASKGROUP_PYTHON"] = hangs
+	if e := p.run().expect(1, "FX"); e.manifest.Python != nil {
+		t.Errorf("Python %+v", e.manifest.Python)
+	}
+}
+
+func TestHarnessThatEndsBeforeTheTask(t *testing.T) {
+	p := newPythonPod(t, function(1, "add", 0), function(2, "add", 0)).input(0, "three")
+	custom := filepath.Join(p.dir, "sitecustomize.py")
+	code := "import os\ndef fork():\n    raise BlockingIOError(11, 'Resource temporarily unavailable')\nos.fork = fork\n"
+	if err := os.WriteFile(custom, []byte(code), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.env["PYTHONPATH"] = p.dir
+	e := p.run().expect(1, "FX")
+	expectFailure(t, e, contract.ReasonExitCode, "the Python process that runs the tasks ended before it could start this one (exit code 1): Traceback …")
+	if got := e.task(1).Message; !strings.HasSuffix(got, "BlockingIOError: [Errno 11] Resource temporarily unavailable") {
+		t.Errorf("message %q", got)
+	}
+}
+
 // isolated is a Python that sees nothing but the standard library.
 func isolated(t *testing.T, script func(name, text string) string) string {
 	t.Helper()

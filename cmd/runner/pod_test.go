@@ -25,6 +25,9 @@ var (
 	runnerPath string
 	// assetDir holds what testdata/assets.py wrote; empty without a Python.
 	assetDir string
+	// buildFlags and cgo are how the program is built.
+	buildFlags []string
+	cgo        = "0"
 )
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -37,7 +40,8 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	runnerPath = filepath.Join(dir, "runner")
-	commands := [][]string{{"go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", runnerPath, "."}}
+	build := append([]string{"go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", runnerPath}, buildFlags...)
+	commands := [][]string{append(build, ".")}
 	if python := os.Getenv(pythonEnv); python != "" {
 		assetDir = filepath.Join(dir, "assets")
 		if err := os.Mkdir(assetDir, 0o755); err != nil {
@@ -48,7 +52,7 @@ func testMain(m *testing.M) int {
 	}
 	for _, argv := range commands {
 		command := exec.Command(argv[0], argv[1:]...)
-		command.Env = append(os.Environ(), "CGO_ENABLED=0")
+		command.Env = append(os.Environ(), "CGO_ENABLED="+cgo)
 		if out, err := command.CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "%s: %s\n%s", argv, err, out)
 			return 1

@@ -96,7 +96,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	for i := range cfg.Plan.Tasks {
 		r.records = append(r.records, r.runTask(ctx, i))
 	}
-	return r.finish(context.WithoutCancel(ctx), started, ctx.Err() != nil), nil
+	return r.finish(context.WithoutCancel(ctx), started), nil
 }
 
 // runTask runs one task and keeps its assets.

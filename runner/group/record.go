@@ -89,17 +89,17 @@ func (r *run) put(ctx context.Context, node contract.NodeID, key contract.AssetK
 }
 
 // finish commits the manifest and says how the group ended.
-func (r *run) finish(ctx context.Context, started time.Time, told bool) *Result {
+func (r *run) finish(ctx context.Context, started time.Time) *Result {
 	result := &Result{}
-	done := true
 	for i := range r.records {
 		record := &r.records[i]
 		result.Message.States = append(result.Message.States, record.State)
-		done = done && record.State == contract.TaskCompleted
 		if result.Message.Failure == nil && record.State != contract.TaskCompleted {
 			result.Message.Failure = &contract.Failure{
 				NodeID: &record.NodeID, Reason: record.Reason, Message: record.Message, ExitCode: record.ExitCode,
 			}
+			// The first that did not complete is cancelled by the end of the pod alone.
+			result.Interrupted = record.State == contract.TaskCancelled
 		}
 	}
 	if r.Plan.Outputs != "" {
@@ -107,13 +107,11 @@ func (r *run) finish(ctx context.Context, started time.Time, told bool) *Result 
 		result.Message.ManifestSHA256 = digest
 		if err != nil {
 			_, _ = fmt.Fprintf(r.Stderr, "[taskgroup] %s\n", err)
-			done = false
 			if result.Message.Failure == nil {
 				result.Message.Failure = &contract.Failure{Reason: contract.ReasonOutputUploadFailed, Message: err.Error()}
 			}
 		}
 	}
-	result.Interrupted = told && !done
 	return result
 }
 

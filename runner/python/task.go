@@ -27,12 +27,14 @@ type Task struct {
 // Run has the harness fork a task that writes to the given streams, and returns
 // once the task's own process runs. Tasks run one at a time.
 func (s *Session) Run(request Request, stdout, stderr *os.File) (*Task, error) {
-	if err := s.channel.send(request, stdout, stderr); err != nil {
-		return nil, s.died(err)
+	err := s.channel.send(request, stdout, stderr)
+	var e *event
+	if err == nil {
+		e, err = s.channel.receive()
 	}
-	e, err := s.channel.receive()
 	if err != nil {
-		return nil, s.died(err)
+		err = s.died(err)
+		return nil, fmt.Errorf("%w before it could start this one (%s)%s", err, ending(s.process.Exit()), s.quoted())
 	}
 	t := &Task{session: s, pid: e.PID, done: make(chan struct{})}
 	if e.Event == "ended" {
@@ -79,15 +81,24 @@ func (t *Task) Signal(sig syscall.Signal) {
 	}
 }
 
+// lastWords is how long a harness that closed its socket gets to end by itself,
+// so that how it ended can be told.
+const lastWords = 5 * time.Second
+
 // died makes ErrHarnessDied of a broken channel, and sees to it that the
 // harness really is gone.
 func (s *Session) died(err error) error {
-	if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.EPIPE) {
-		s.process.Signal(syscall.SIGKILL)
-		return fmt.Errorf("%w: %w", ErrHarnessDied, err)
+	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)
+	if gone {
+		select {
+		case <-s.process.Done():
+			return ErrHarnessDied
+		case <-time.After(lastWords):
+			err = errors.New("it closed its socket")
+		}
 	}
 	s.process.Signal(syscall.SIGKILL)
-	return ErrHarnessDied
+	return fmt.Errorf("%w: %w", ErrHarnessDied, err)
 }
 
 func (e *event) exit() process.Exit {

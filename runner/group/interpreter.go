@@ -1,0 +1,84 @@
+package group
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
+)
+
+// interpreter is the image's Python, started early so that it gets ready while
+// inputs are fetched. It is used by one task at a time.
+type interpreter struct {
+	config python.Config
+	dir    string
+	// cancel gives up on a start that nobody waits for any more.
+	cancel  context.CancelFunc
+	starts  int
+	ready   chan struct{}
+	current *python.Session
+	err     error
+	version *contract.PythonVersions
+}
+
+// newInterpreter starts Python where the plan has a function.
+func newInterpreter(ctx context.Context, r *run) *interpreter {
+	ctx, cancel := context.WithCancel(ctx)
+	p := &interpreter{
+		cancel: cancel,
+		config: python.Config{Reaper: r.Reaper, Interpreter: r.Interpreter, Env: r.Env, Log: r.Stderr},
+		dir:    filepath.Join(r.WorkDir, "harness"),
+		ready:  make(chan struct{}),
+	}
+	for _, t := range r.Plan.Tasks {
+		if t.Function != "" {
+			go p.start(ctx)
+			return p
+		}
+	}
+	close(p.ready)
+	return p
+}
+
+func (p *interpreter) start(ctx context.Context) {
+	defer close(p.ready)
+	p.starts++
+	p.config.Dir = filepath.Join(p.dir, strconv.Itoa(p.starts))
+	if p.err = os.MkdirAll(p.config.Dir, 0o755); p.err != nil {
+		return
+	}
+	if p.current, p.err = python.Start(ctx, p.config); p.err == nil {
+		p.version = new(p.current.Versions())
+	}
+}
+
+// session waits until Python is ready. One that ended since, such as by the
+// hand of a process that an earlier task left, is started anew.
+func (p *interpreter) session(ctx context.Context) (*python.Session, error) {
+	<-p.ready
+	if p.current != nil && !p.current.Alive() {
+		p.current.Close()
+		p.current, p.ready = nil, make(chan struct{})
+		p.start(ctx)
+	}
+	return p.current, p.err
+}
+
+// versions are nil where no function was to run. It is for the end of the
+// group: a Python that is not ready by then is not waited for.
+func (p *interpreter) versions() *contract.PythonVersions {
+	p.cancel()
+	<-p.ready
+	return p.version
+}
+
+func (p *interpreter) close() {
+	p.cancel()
+	<-p.ready
+	if p.current != nil {
+		p.current.Close()
+	}
+}
