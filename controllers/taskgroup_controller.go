@@ -61,7 +61,7 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 	return &TaskGroupReconciler{Config: cfg}, nil
 }
 
-// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/status,verbs=patch
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/finalizers,verbs=update
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
