@@ -10,6 +10,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -92,7 +93,10 @@ func TestChildrenEndWithTheProcess(t *testing.T) {
 	p := start(t, shell("sleep 60 & sleep 60 & echo started", w))
 	_ = w.Close()
 	p.Exit()
-	// The pipe ends only when the last of the group is gone.
+	// The pipe ends only when the last of the group is gone, and those sleep for longer.
+	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	lines := bufio.NewScanner(r)
 	count := 0
 	for lines.Scan() {
