@@ -1,0 +1,119 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
+)
+
+// started waits until the function of a group has printed its line.
+func started(t *testing.T, name string) {
+	t.Helper()
+	err := rig.Await(t.Context(), "the function to print", func(ctx context.Context) (bool, string, error) {
+		log, err := cluster.Run(ctx, "-n", namespace, "logs", "-l", v1alpha1.NameLabel+"="+name, "--tail=-1")
+		if err != nil {
+			// The container may not run yet.
+			return false, err.Error(), nil
+		}
+		return strings.Contains(log, "started"), log, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	for name, do := range map[string][]string{
+		"cancel-by-spec": {"patch", "tg", "cancel-by-spec", "--type=merge", "-p", `{"spec":{"cancel":true}}`},
+		"cancel-by-job":  {"delete", "job", "--wait=false", "-l", v1alpha1.NameLabel + "=cancel-by-job"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := create(t, functions(name, "lingers", "whoami"))
+			started(t, name)
+			if _, err := cluster.Run(t.Context(), append([]string{"-n", namespace}, do...)...); err != nil {
+				t.Fatal(err)
+			}
+			tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
+			if left := leftovers(t, string(tg.UID)); left != "" {
+				t.Errorf("Cancelled, and there are %s", left)
+			}
+			m := manifest(t, tg)
+			if got := text(t, m, 0, contract.AssetStdout); got != "started\n" {
+				t.Errorf("stdout is %q", got)
+			}
+			if m.Tasks[0].State != contract.TaskCancelled || m.Tasks[1].State != contract.TaskCancelled {
+				t.Errorf("the tasks are %s and %s", m.Tasks[0].State, m.Tasks[1].State)
+			}
+		})
+	}
+}
+
+// TestDeletedGroup: kubectl delete tg stops the pod and leaves the record.
+func TestDeletedGroup(t *testing.T) {
+	t.Parallel()
+	tg := functions("deleted", "lingers")
+	create(t, tg)
+	started(t, "deleted")
+	if _, err := cluster.Run(t.Context(), "-n", namespace, "delete", "tg", "deleted"); err != nil {
+		t.Fatal(err)
+	}
+	err := rig.Await(t.Context(), "Jobs and pods to go", func(context.Context) (bool, string, error) {
+		left := leftovers(t, string(tg.UID))
+		return left == "", left, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attempt := contract.AttemptURI("file:///assets/results", string(tg.UID), 1)
+	if _, err := os.Stat(hostPath(contract.ManifestURI(attempt))); err != nil {
+		t.Errorf("the stopped pod committed nothing: %v", err)
+	}
+}
+
+// TestImageThatDoesNotExist must not hang without a word.
+func TestImageThatDoesNotExist(t *testing.T) {
+	t.Parallel()
+	tg := withImage(functions("no-image", "whoami"), "localhost/does-not/exist:1")
+	tg.Spec.Pod.ImagePullPolicy = "Never"
+	key := create(t, tg)
+	tg = awaitReason(t, key, v1alpha1.ReasonStarting)
+	err := rig.Await(t.Context(), "the reason to be told", func(ctx context.Context) (bool, string, error) {
+		err := cluster.Client.Get(ctx, key, tg)
+		return strings.Contains(messageOf(tg), "ErrImageNeverPull") && strings.Contains(messageOf(tg), "does-not/exist"), messageOf(tg), err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if err := cluster.Client.Patch(t.Context(), tg, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`))); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason(t, key, v1alpha1.ReasonCancelled)
+}
+
+// TestYOperatorRestart replaces the operator while a pod runs: the pod does not
+// notice, and its end is told.
+func TestYOperatorRestart(t *testing.T) {
+	key := create(t, commandGroup("restart", "sh", "-c", "until test -e /assets/go; do :; done"))
+	awaitReason(t, key, v1alpha1.ReasonRunning)
+	if _, err := cluster.Run(t.Context(), "-n", system, "delete", "pod", "-l", "app.kubernetes.io/name=taskgroup-operator", "--force", "--grace-period=0"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(hostPath("file:///assets/go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	tg := awaitReason(t, key, v1alpha1.ReasonCompleted)
+	if len(tg.Status.Jobs) != 1 {
+		t.Errorf("it took Jobs %v", tg.Status.Jobs)
+	}
+}

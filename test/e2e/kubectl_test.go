@@ -1,0 +1,37 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+)
+
+// TestWhatKubectlShows holds the columns, and the commands that the README tells.
+func TestWhatKubectlShows(t *testing.T) {
+	t.Parallel()
+	tg := functions("shown", "whoami", "raises")
+	tg.Spec.DispatchID = "dispatch-1"
+	key := create(t, tg)
+	if _, err := cluster.Run(t.Context(), "-n", namespace, "wait", "tg/shown", "--for=condition=Finished", "--timeout=90s"); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason(t, key, v1alpha1.ReasonTaskError)
+	for args, want := range map[string]string{
+		"get tg shown":         `^NAME +STATUS +DONE +ATTEMPT +AGE\nshown +TaskError +1/2 +1 +\d+s\n$`,
+		"get tg shown -o wide": `^NAME +STATUS +DONE +ATTEMPT +MESSAGE +DISPATCH +NODE +AGE\nshown +TaskError +1/2 +1 +Task 1: ValueError: böse.* +dispatch-1 +\S+ +\d+s\n`,
+		"get covalent":         `(?m)^shown +TaskError`,
+		"get tg --field-selector spec.dispatchID=dispatch-1 -o name": `^taskgroup.kubernetes.covalent.xyz/shown\n$`,
+		"describe tg shown": `(?s)Warning +TaskError +\S+ +taskgroup-operator +Task 1: ValueError: böse`,
+		"logs -l kubernetes.covalent.xyz/taskgroup=shown --tail=-1": `(?m)^before$`,
+		"explain tg.spec.tasks.nodeID":                              `Covalent's electron_id`,
+	} {
+		out, err := cluster.Run(t.Context(), append([]string{"-n", namespace}, strings.Fields(args)...)...)
+		if err != nil || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("kubectl %s: %v\n%s\nwant %s", args, err, out, want)
+		}
+	}
+}
