@@ -186,6 +186,10 @@ func TestDecideEnds(t *testing.T) {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", &contract.Failure{NodeID: &node, Reason: contract.ReasonExitCode, Message: "exit code 3", ExitCode: &code})).Obj()},
 			want: outcome{Reason: v1alpha1.ReasonExitCode, Message: "Task 1: exit code 3", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},
 		},
+		"a message of many lines, and of a terminal's commands": {
+			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", &contract.Failure{NodeID: &node, Reason: contract.ReasonTaskError, Message: "böse\r\n\x1b[31mrot\x00"})).Obj()},
+			want: outcome{Reason: v1alpha1.ReasonTaskError, Message: "Task 1: böse [31mrot", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},
+		},
 		"a forged reason is not passed on": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(1, "Error", record(t, "CF", &contract.Failure{Reason: "not a word!", Message: "x"})).Obj()},
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Message: "x", Done: "1/2", States: "CF", Manifest: digest, Terminal: true},

@@ -2,7 +2,9 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -173,7 +175,7 @@ func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 		}
 		if f := v.record.Failure; f != nil && f.NodeID != nil && v1alpha1.NodeID(*f.NodeID) == tasks[i].NodeID {
 			tasks[i].Reason = contract.Truncate(string(f.Reason), maxReason)
-			tasks[i].Message = contract.Truncate(f.Message, maxConditionMessage)
+			tasks[i].Message = contract.Truncate(oneLine(f.Message), maxConditionMessage)
 			tasks[i].ExitCode = f.ExitCode
 		}
 	}
@@ -203,7 +205,7 @@ func settle(status *v1alpha1.TaskGroupStatus, v verdict, generation int64, now t
 }
 
 func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionStatus, reason v1alpha1.Reason, message string, now time.Time) {
-	message = contract.Truncate(message, maxConditionMessage)
+	message = contract.Truncate(oneLine(message), maxConditionMessage)
 	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSucceeded); c != nil && c.LastTransitionTime.Unix() <= 0 {
 		// The API server's preset has no time of its own.
 		c.LastTransitionTime = metav1.Time{Time: now}
@@ -224,6 +226,12 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 		finished = metav1.ConditionFalse
 	}
 	set(v1alpha1.ConditionFinished, finished)
+}
+
+// oneLine keeps what a task printed or raised from breaking a table or a
+// terminal: every control character becomes a space (invariant I30).
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, unicode.IsControl), " ")
 }
 
 func summaryOf(tasks []v1alpha1.TaskStatus) string {
