@@ -47,7 +47,6 @@ func (p *pod) interrupt(sig syscall.Signal) *ended {
 }
 
 func TestToldToEnd(t *testing.T) {
-	const notStarted = "the pod was told to end before this task started"
 	tests := map[string]struct {
 		task    contract.PlanTask
 		sig     syscall.Signal
@@ -97,13 +96,13 @@ func TestToldToEnd(t *testing.T) {
 			if record.Message != test.message {
 				t.Errorf("message %q, want %q", record.Message, test.message)
 			}
-			if test.state == contract.TaskCancelled && record.Reason != contract.ReasonTerminated {
+			if (record.Reason == contract.ReasonTerminated) != (test.state == contract.TaskCancelled) {
 				t.Errorf("reason %s", record.Reason)
 			}
 			if got := e.text(1, contract.AssetStdout); got != "ready\n" {
 				t.Errorf("partial stdout %q", got)
 			}
-			if next := e.task(2); next.Reason != contract.ReasonNotStarted || next.Message != notStarted {
+			if next := e.task(2); next.Reason != contract.ReasonNotStarted || next.Message != "the pod was told to end before this task started" {
 				t.Errorf("the next task: %+v", next)
 			}
 		})

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"regexp"
 	"strconv"
@@ -214,9 +215,7 @@ func TestFailures(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := newPythonPod(t, test.task, function(2, "add"))
-			for node, uri := range test.inputs {
-				p.plan.Inputs[node] = uri
-			}
+			maps.Copy(p.plan.Inputs, test.inputs)
 			e := p.run().expect(1, "FX")
 			record := e.task(1)
 			message := strings.NewReplacer("ASSETS", "file://"+assetDir, "IMAGE", imageVersion(e)).Replace(test.message)

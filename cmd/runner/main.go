@@ -5,6 +5,14 @@
 //	runner install DEST  copy this program to DEST, for images that lack it
 //	runner --version     print the version
 //
+// The environment:
+//
+//	TASKGROUP_PLAN             the plan (executor/contract)
+//	TASKGROUP_WORK             the work directory, /taskgroup/work if unset
+//	TASKGROUP_PYTHON           the image's Python, python3 of PATH if unset
+//	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
+//	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
+//
 // Exit codes: 0 all tasks completed and the manifest is committed, 1 not so, 2
 // no task could run, 143 the pod was told to end before all was done.
 package main
@@ -33,13 +41,11 @@ const (
 	exitTerminated = 128 + int(syscall.SIGTERM)
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
-}
+func main() { os.Exit(run(context.Background(), os.Args[1:])) }
 
 func run(ctx context.Context, args []string) int {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
 	switch {
 	case len(args) == 0:
 		return runPlan(ctx)

@@ -42,7 +42,7 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 // judge makes an outcome of how the task's process ended and what it reported.
 func (r *run) judge(exit process.Exit, ended error, place place, stopped bool, kills int64) outcome {
 	report, err := python.ReadReport(place.report)
-	if err != nil {
+	if err != nil && !errors.Is(err, python.ErrNoReport) {
 		return failed(contract.ReasonExitCode, "%s: %s", ending(exit), err).after(exit)
 	}
 	switch {

@@ -68,7 +68,7 @@ func (o outcome) record(node contract.NodeID) contract.TaskRecord {
 
 // terminated is a task that the runner stopped because the pod was told to end.
 func terminated(exit process.Exit) outcome {
-	message := fmt.Sprintf("stopped because the pod was told to end: %s", ending(exit))
+	message := "stopped because the pod was told to end: " + ending(exit)
 	if exit.Signal == sigKill {
 		message += ", since SIGTERM did not end it in time"
 	}
@@ -93,10 +93,10 @@ func (r *run) outOfMemory(exit process.Exit, before int64) bool {
 func (r *run) starved(exit process.Exit) outcome {
 	text := "killed by the kernel for want of memory"
 	if limit := r.Memory.Limit(); limit > 0 {
-		text += fmt.Sprintf(": the container's limit is %s", mebibytes(limit))
+		text += ": the container's limit is " + mebibytes(limit)
 	}
 	if peak := r.Memory.Peak(); peak > 0 {
-		text += fmt.Sprintf(", its peak was %s", mebibytes(peak))
+		text += ", its peak was " + mebibytes(peak)
 	}
 	return failed(contract.ReasonOOMKilled, "%s: raise spec.pod.resources.limits.memory", text).after(exit)
 }

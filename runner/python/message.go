@@ -81,11 +81,14 @@ var reported = []contract.Reason{
 	contract.ReasonOutputUploadFailed, contract.ReasonHookFailed, contract.ReasonPythonVersionMismatch,
 }
 
-// ReadReport returns nil where a process ended without a word.
+// ErrNoReport is a task's process that ended without a word.
+var ErrNoReport = errors.New("the task left no report")
+
+// ReadReport reads what a task's process left, or returns ErrNoReport.
 func ReadReport(path string) (*Report, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, ErrNoReport
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the task's report: %w", err)
