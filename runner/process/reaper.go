@@ -119,6 +119,7 @@ type childInfo struct {
 // collecting it.
 func nextEnded() (int, error) {
 	var info childInfo
-	err := unix.Waitid(unix.P_ALL, 0, (*unix.Siginfo)(unsafe.Pointer(&info)), unix.WEXITED|unix.WNOWAIT, nil)
+	raw := (*unix.Siginfo)(unsafe.Pointer(&info)) //nolint:gosec // childInfo has the size and layout of the kernel's siginfo_t
+	err := unix.Waitid(unix.P_ALL, 0, raw, unix.WEXITED|unix.WNOWAIT, nil)
 	return int(info.pid), err
 }
