@@ -61,23 +61,28 @@ func conflict(o *Observed, now time.Time) *Plan {
 
 // cancelled ends a group that a person or the dispatcher wants to end: by
 // spec.cancel, or by deleting its Job. The end is Cancelled unless the pod had
-// ended by itself before (invariant I7), and it is told only when no Job can
-// start a pod and no pod runs (I5).
+// ended by itself before (invariant I7).
 func cancelled(o *Observed, now time.Time) *Plan {
-	deleting := o.jobIsOurs() && o.Job.DeletionTimestamp != nil
-	asked := o.TaskGroup.Spec.Cancel || isCancelling(&o.TaskGroup.Status)
-	if !asked && !deleting && !o.jobWasDeleted() {
+	cancelling := isCancelling(&o.TaskGroup.Status)
+	if !o.TaskGroup.Spec.Cancel && !cancelling && !o.jobIsDeleting() && !o.jobWasDeleted() {
 		return nil
 	}
 	pod := o.attemptPod()
-	if !isCancelling(&o.TaskGroup.Status) && endedBeforeCancel(o, pod) {
+	if !cancelling && endedBeforeCancel(o, pod) {
 		return nil
 	}
-	if o.jobIsOurs() && !deleting && !jobFinished(o.Job) {
-		return &Plan{DeleteJob: o.Job.UID, Status: cancellingStatus(o, pod, "Its Job is being deleted", now)}
+	return cancel(o, pod, now)
+}
+
+// cancel stops what may still run, and tells of the end only when no Job can
+// start a pod and no pod runs (I5).
+func cancel(o *Observed, pod *corev1.Pod, now time.Time) *Plan {
+	const deleting = "Its Job is being deleted"
+	if o.jobIsDeleting() {
+		return &Plan{Status: cancellingStatus(o, pod, deleting, now)}
 	}
-	if o.jobIsOurs() && deleting {
-		return &Plan{Status: cancellingStatus(o, pod, "Its Job is being deleted", now)}
+	if o.jobIsOurs() && !jobFinished(o.Job) {
+		return &Plan{DeleteJob: o.Job.UID, Status: cancellingStatus(o, pod, deleting, now)}
 	}
 	if live := o.livePod(); live != nil {
 		return &Plan{Status: cancellingStatus(o, pod, fmt.Sprintf("Pod %s has not ended yet", live.Name), now)}

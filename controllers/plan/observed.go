@@ -52,6 +52,9 @@ func (o *Observed) jobIsOurs() bool {
 	return o.Job != nil && metav1.IsControlledBy(o.Job, o.TaskGroup) && (o.JobUID == "" || o.JobUID == o.Job.UID)
 }
 
+// jobIsDeleting says whether somebody deleted the Job and it is still there.
+func (o *Observed) jobIsDeleting() bool { return o.jobIsOurs() && o.Job.DeletionTimestamp != nil }
+
 // jobWasDeleted says whether the attempt had a Job that is no more.
 func (o *Observed) jobWasDeleted() bool {
 	return o.JobUID != "" && (o.Job == nil || o.Job.UID != o.JobUID)

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -19,12 +20,9 @@ import (
 func started(t *testing.T, name string) {
 	t.Helper()
 	err := rig.Await(t.Context(), "the function to print", func(ctx context.Context) (bool, string, error) {
+		// An error is no reason to give up: the container may not run yet.
 		log, err := cluster.Run(ctx, "-n", namespace, "logs", "-l", v1alpha1.NameLabel+"="+name, "--tail=-1")
-		if err != nil {
-			// The container may not run yet.
-			return false, err.Error(), nil
-		}
-		return strings.Contains(log, "started"), log, nil
+		return strings.Contains(log, "started"), fmt.Sprintf("%q, %v", log, err), nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -115,7 +115,7 @@ func workbench(ctx context.Context, args ...string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("opening the script: %w", err)
 	}
-	defer script.Close() //nolint:errcheck // only read
+	defer script.Close()
 	var out bytes.Buffer
 	err = kubectl(ctx, script, &out, append([]string{"-n", namespace, "exec", "-i", "workbench", "--", "python3", "-"}, args...)...)
 	return out.String(), err

@@ -31,7 +31,7 @@ func (c *Cluster) Requests() ([]Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // only read
+	defer file.Close()
 	var requests []Request
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 16<<20)

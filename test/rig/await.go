@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -38,10 +39,8 @@ func (c *Cluster) AwaitReason(ctx context.Context, key client.ObjectKey, reasons
 			return false, "", err
 		}
 		now := plan.ReasonOf(&tg.Status)
-		for _, reason := range reasons {
-			if now == reason {
-				return true, string(now), nil
-			}
+		if slices.Contains(reasons, now) {
+			return true, string(now), nil
 		}
 		seen := fmt.Sprintf("%s: %+v", now, tg.Status)
 		if plan.IsTerminal(&tg.Status) {

@@ -41,7 +41,7 @@ func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the operator's log: %w", err)
 	}
-	defer log.Close() //nolint:errcheck // the process has its own descriptor
+	defer log.Close()
 	cmd := exec.Command(filepath.Join(c.Root, "bin", "manager"),
 		"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func delegate(root, path string) error {
 		return fmt.Errorf("reading the cgroup controllers: %w", err)
 	}
 	for _, dir := range []string{root, filepath.Join(root, path)} {
-		for _, controller := range strings.Fields(string(controllers)) {
+		for controller := range strings.FieldsSeq(string(controllers)) {
 			err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+controller), 0o644)
 			if err != nil {
 				return fmt.Errorf("turning on the %s controller in %s: %w", controller, dir, err)
@@ -113,7 +114,7 @@ func (h Hierarchies) Processes(path string) ([]int, error) {
 		for _, dir := range tree(filepath.Join(root, path)) {
 			// A cgroup may go away while we look; then nobody is in it.
 			data, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-			for _, field := range strings.Fields(string(data)) {
+			for field := range strings.FieldsSeq(string(data)) {
 				if pid, err := strconv.Atoi(field); err == nil && !seen[pid] {
 					seen[pid] = true
 					pids = append(pids, pid)
@@ -134,14 +135,14 @@ func (h Hierarchies) Remove(path string, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for _, root := range roots {
 		dirs := tree(filepath.Join(root, path))
-		for i := len(dirs) - 1; i >= 0; i-- {
+		for _, dir := range slices.Backward(dirs) {
 			for {
-				err := os.Remove(dirs[i])
+				err := os.Remove(dir)
 				if err == nil || errors.Is(err, fs.ErrNotExist) {
 					break
 				}
 				if time.Now().After(deadline) {
-					return fmt.Errorf("removing the cgroup %s: %w", dirs[i], err)
+					return fmt.Errorf("removing the cgroup %s: %w", dir, err)
 				}
 				time.Sleep(20 * time.Millisecond)
 			}

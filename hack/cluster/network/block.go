@@ -3,6 +3,7 @@ package network
 import (
 	"errors"
 	"net/netip"
+	"slices"
 )
 
 // Services is the range of service addresses. It exists only inside a node's
@@ -61,10 +62,5 @@ func freeBlock(used []netip.Prefix) (Block, error) {
 }
 
 func overlapsAny(prefix netip.Prefix, used []netip.Prefix) bool {
-	for _, one := range used {
-		if prefix.Overlaps(one) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(used, prefix.Overlaps)
 }

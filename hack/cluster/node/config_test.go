@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/layout"
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/network"
 )

@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -88,7 +87,7 @@ func NewSigningKey() (privatePEM, publicPEM []byte, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	der, err := x509.MarshalPKIXPublicKey(crypto.PublicKey(key.Public()))
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return nil, nil, fmt.Errorf("encoding the public key of service accounts: %w", err)
 	}

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -59,5 +60,5 @@ func endOf(program *Running) error {
 	if program.Err() != nil {
 		return program.Err()
 	}
-	return fmt.Errorf("without an error")
+	return errors.New("without an error")
 }
