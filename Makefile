@@ -76,6 +76,8 @@ cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source
 
 $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/gotestsum: hack/tools/go.mod hack/tools/go.sum
+	@cd hack/tools && go build -o ../../$@ gotest.tools/gotestsum
 $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	@echo "==> building $@ (a minute the first time)"
 	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -108,12 +110,19 @@ $(VENV)/ready: python/requirements-test.txt
 	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
-.PHONY: venv
+$(VENV)-covalent/ready: python/requirements-covalent.txt
+	@echo "==> making a Python environment with the real Covalent (a minute the first time)"
+	@python3 -m venv $(VENV)-covalent
+	@$(VENV)-covalent/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+.PHONY: venv venv-covalent
 venv: $(VENV)/ready
+venv-covalent: $(VENV)-covalent/ready
 
 .PHONY: clean
 clean: ## Remove what was built, except the cached Kubernetes.
-	@rm -rf $(BIN) $(IMAGES) $(VENV)
+	@rm -rf $(BIN) $(IMAGES) $(VENV) $(VENV)-covalent
 
 .PHONY: help
 help: ## This list.

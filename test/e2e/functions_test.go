@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
 // TestFunctions runs pickled functions with all kinds of arguments and unpickles
@@ -108,6 +110,14 @@ func TestZInitContainerDelivery(t *testing.T) {
 		}
 	}
 	deliver("InitContainer")
+	// The former operator leads until its pod has gone.
+	err := rig.Await(t.Context(), "one operator", func(ctx context.Context) (bool, string, error) {
+		pods, err := cluster.Run(ctx, "-n", system, "get", "pods", "-o", "name")
+		return len(strings.Fields(pods)) == 1, pods, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	key := create(t, functions("init-container", "whoami"))
 	tg := awaitReason(t, key, v1alpha1.ReasonCompleted)
 	if diff := cmp.Diff([]string{"(65532, 65532, 'read-only', False)"}, results(t, manifest(t, tg))); diff != "" {

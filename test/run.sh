@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Runs tiers of tests: test/run.sh unit integration e2e. Sets up what they need,
+# ends what they start, and says at the end what ran, what was skipped and why.
+# A tier that this machine cannot run is skipped; one that fails fails the script.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+readonly cache=$PWD/.cache
+summary=()
+failed=0
+
+say() { printf '\n==> %s\n' "$*"; }
+
+# part NAME COMMAND... runs one part of a tier and notes how it went. The tests'
+# own lines of what was skipped and why are above.
+part() {
+  local name=$1 begin=$SECONDS status=passed
+  shift
+  say "$name"
+  if ! "$@"; then
+    status=FAILED
+    failed=1
+  fi
+  summary+=("$(printf '%-34s %s in %d s' "$name" "$status" $((SECONDS - begin)))")
+}
+
+skip() {
+  say "$1: skipped: $2"
+  summary+=("$(printf '%-34s skipped: %s' "$1" "$2")")
+}
+
+gotests() { "$PWD/bin/gotestsum" --format "${GOTESTSUM_FORMAT:-pkgname-and-test-fails}" --format-hide-empty-pkg -- -count=1 "$@"; }
+hack_tests() { (cd hack && "$OLDPWD/bin/gotestsum" --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 "$@"); }
+side_by_side() { TASKGROUP_CLUSTER_SELFCHECK=1 hack_tests -run TestTwoClustersSideBySide ./cluster; }
+python_tests() { (cd python && "$cache/venv/bin/python" -m pytest -q -rs "$@"); }
+covalent_tests() { (cd python && "$cache/venv-covalent/bin/python" -m pytest -q -rs tests/test_transportable.py); }
+
+unit() {
+  if ! make --no-print-directory bin/gotestsum venv; then
+    summary+=("unit: FAILED to set up") failed=1
+    return
+  fi
+  export TASKGROUP_TEST_PYTHON=$cache/venv/bin/python3
+  part "unit: Go" gotests ./...
+  part "unit: Go, tools" hack_tests -skip TestTwoClustersSideBySide ./...
+  part "unit: Python" python_tests
+  if make --no-print-directory venv-covalent; then
+    part "unit: exchange with real Covalent" covalent_tests
+  else
+    skip "unit: exchange with real Covalent" "pip could not install it"
+  fi
+}
+
+integration() {
+  if ! make --no-print-directory bin/gotestsum build bin/cluster || ! bin/cluster build --control-plane-only; then
+    summary+=("integration: FAILED to set up") failed=1
+    return
+  fi
+  part integration gotests -tags integration ./test/integration/...
+}
+
+# lacks says what a real node needs and this machine does not have.
+lacks() {
+  [ "$(id -u)" = 0 ] || { echo "needs root"; return; }
+  [ -d /sys/fs/cgroup ] || { echo "needs cgroups"; return; }
+  grep -qw overlay /proc/filesystems || modprobe overlay 2>/dev/null || { echo "needs overlayfs in the kernel"; return; }
+  command -v apt-get >/dev/null || command -v runc >/dev/null || { echo "needs runc, or apt-get to install it"; return; }
+}
+
+e2e() {
+  local why
+  why=$(lacks)
+  if [ -n "$why" ]; then
+    skip e2e "$why"
+    return
+  fi
+  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build; then
+    summary+=("e2e: FAILED to set up") failed=1
+    return
+  fi
+  part "e2e: two clusters side by side" side_by_side
+  part e2e gotests -tags e2e ./test/e2e/...
+}
+
+[ $# -gt 0 ] || set -- unit integration e2e
+for tier in "$@"; do
+  case $tier in
+    unit | integration | e2e) $tier ;;
+    *) echo "usage: test/run.sh [unit|integration|e2e]..." >&2; exit 2 ;;
+  esac
+done
+
+say "Summary"
+printf '    %s\n' "${summary[@]}"
+exit $failed
