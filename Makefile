@@ -95,8 +95,8 @@ manifests: generate
 lint: $(BIN)/golangci-lint $(VENV)/ready ## golangci-lint and ruff.
 	@$(BIN)/golangci-lint run ./...
 	@cd hack && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...
-	@$(VENV)/bin/ruff check python hack
-	@$(VENV)/bin/ruff format --check python hack
+	@$(VENV)/bin/ruff check --config python/pyproject.toml python hack test
+	@$(VENV)/bin/ruff format --check --config python/pyproject.toml python hack test
 
 .PHONY: verify
 verify: generate lint ## Generated files current, modules tidy, lint clean, tree clean.

@@ -75,7 +75,10 @@ EXPECTED: dict[str, dict[int, tuple[str, dict[str, Any]]]] = {
         ),
     },
     "failing": {
-        0: ("FAILED", {"stdout": "about to fail\n", "stderr": "ValueError: the demo wanted this", "error": "TaskError"}),
+        0: (
+            "FAILED",
+            {"stdout": "about to fail\n", "stderr": "ValueError: the demo wanted this", "error": "TaskError"},
+        ),
         1: ("CANCELLED", {}),
     },
     "cancelled": {0: ("CANCELLED", {"stdout": "started, and in no hurry\n"})},
@@ -96,7 +99,13 @@ def serialize(obj: Any) -> bytes:
     text = str(obj).encode()
     string_at = 16 + len(head)
     data_at = string_at + len(text)
-    return string_at.to_bytes(8, "big") + data_at.to_bytes(8, "big") + head + text + base64.b64encode(cloudpickle.dumps(obj))
+    return (
+        string_at.to_bytes(8, "big")
+        + data_at.to_bytes(8, "big")
+        + head
+        + text
+        + base64.b64encode(cloudpickle.dumps(obj))
+    )
 
 
 def deserialize(archive: bytes) -> Any:

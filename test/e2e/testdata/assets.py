@@ -122,7 +122,21 @@ def whoami():
     return (os.getuid(), os.getgid(), root, os.path.exists(token))
 
 
-RIGHT = (add, scale, join, raises, exits, leaves, kills_itself, kills_its_parent, crashes, unpicklable, eats_memory, lingers, whoami)
+RIGHT = (
+    add,
+    scale,
+    join,
+    raises,
+    exits,
+    leaves,
+    kills_itself,
+    kills_its_parent,
+    crashes,
+    unpicklable,
+    eats_memory,
+    lingers,
+    whoami,
+)
 
 
 def write(directory: str) -> None:
