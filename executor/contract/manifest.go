@@ -91,6 +91,12 @@ func AttemptURI(outputs, uid string, attempt int32) string {
 // ManifestURI is where an attempt commits its manifest.
 func ManifestURI(attemptURI string) string { return attemptURI + "/manifest.json" }
 
+// TaskManifestURI is where the pod of one task of a Parallel group commits its
+// manifest.
+func TaskManifestURI(attemptURI string, node NodeID) string {
+	return attemptURI + "/" + strconv.FormatInt(int64(node), 10) + "/manifest.json"
+}
+
 // AssetURI is where an attempt puts an asset of a task.
 func AssetURI(attemptURI string, node NodeID, key AssetKey) string {
 	return attemptURI + "/" + strconv.FormatInt(int64(node), 10) + "/" + string(key)

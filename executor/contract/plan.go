@@ -49,6 +49,28 @@ type Plan struct {
 	// Empty means that nothing is kept but the pod's log; only plans without
 	// functions may have that.
 	Outputs string `json:"outputs,omitempty"`
+	// Previous is the manifest that an earlier attempt committed, if one did:
+	// the tasks that it records as COMPLETED are not run again, their records are
+	// taken over, and their outputs are inputs.
+	Previous *ManifestReference `json:"previous,omitempty"`
+	// Parallel says that each pod runs one task, Tasks[IndexEnv], and writes its
+	// manifest at TaskManifestURI. Otherwise one pod runs all in order.
+	Parallel bool `json:"parallel,omitempty"`
+	// RunningSeconds bounds the time from the runner's start to the end of the
+	// last task, and TaskSeconds that of each task; 0 is no bound.
+	RunningSeconds int64 `json:"runningSeconds,omitempty"`
+	TaskSeconds    int64 `json:"taskSeconds,omitempty"`
+}
+
+// IndexEnv is the environment variable that tells a pod of an indexed Job which
+// one it is, from 0 (k8s.io/api/batch/v1, JobCompletionIndexAnnotation).
+const IndexEnv = "JOB_COMPLETION_INDEX"
+
+// ManifestReference names a committed manifest.
+type ManifestReference struct {
+	URI string `json:"uri"`
+	// SHA256 is in lower-case hexadecimal.
+	SHA256 string `json:"sha256"`
 }
 
 // PlanTask is one task: a Covalent function or a plain command.

@@ -81,6 +81,9 @@ const (
 	// ReasonPythonUnavailable is an image without a Python that the harness can
 	// run on: 3.9 or newer with cloudpickle.
 	ReasonPythonUnavailable Reason = "PythonUnavailable"
+	// ReasonDeadlineExceeded is a task that took longer than a task may, or that
+	// was running when the group's time was over.
+	ReasonDeadlineExceeded Reason = "DeadlineExceeded"
 	// ReasonTerminated is a task that was stopped because its pod was told to end.
 	ReasonTerminated Reason = "Terminated"
 	// ReasonNotStarted is a task that never ran, since one before it failed or
