@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
@@ -20,8 +21,11 @@ func (r *TaskGroupReconciler) apply(ctx context.Context, o *plan.Observed, p *pl
 	if p.CreateJob {
 		return r.createJob(ctx, o)
 	}
-	if p.DeleteJob != "" {
-		return r.deleteJob(ctx, o, p.DeleteJob)
+	if p.DeleteJob != nil {
+		return r.deleteJob(ctx, p.DeleteJob)
+	}
+	if p.DeleteGroup {
+		return r.deleteGroup(ctx, o.TaskGroup)
 	}
 	return nil
 }
@@ -30,7 +34,7 @@ func (r *TaskGroupReconciler) apply(ctx context.Context, o *plan.Observed, p *pl
 // exists is that of an earlier pass that the cache does not show yet, or
 // somebody else's: the next pass tells, with the Job in sight.
 func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) error {
-	job, err := jobspec.Job(o.TaskGroup, o.Attempt, r.Jobs)
+	job, err := jobspec.Job(o.TaskGroup, plan.AttemptOf(o.TaskGroup, o.Attempt), r.Jobs)
 	if err != nil {
 		return classifyRender(err)
 	}
@@ -41,7 +45,7 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 	if err != nil {
 		return classifyCreate(job.Name, err)
 	}
-	r.memory.rememberJob(o.TaskGroup, job.UID)
+	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
 	logf.FromContext(ctx).Info("created Job", "job", job.Name, "attempt", o.Attempt)
 	return nil
 }
@@ -59,21 +63,33 @@ func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) er
 	if !metav1.IsControlledBy(job, o.TaskGroup) {
 		return nameConflict(o.JobName)
 	}
-	r.memory.rememberJob(o.TaskGroup, job.UID)
+	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
 	return nil
 }
 
 // deleteJob deletes in the foreground, so that the Job stays until its pods are
 // gone and its disappearance says that all is quiet; and only the Job that was
 // observed. A bare delete would orphan the pods.
-func (r *TaskGroupReconciler) deleteJob(ctx context.Context, o *plan.Observed, uid types.UID) error {
-	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: o.TaskGroup.Namespace, Name: o.JobName}}
-	err := r.Client.Delete(ctx, job,
+func (r *TaskGroupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	err := r.Client.Delete(ctx, job.DeepCopy(),
 		client.PropagationPolicy(metav1.DeletePropagationForeground),
-		client.Preconditions{UID: &uid})
+		client.Preconditions{UID: &job.UID})
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting Job %s: %w", o.JobName, err)
+		return fmt.Errorf("deleting Job %s: %w", job.Name, err)
 	}
-	logf.FromContext(ctx).Info("deleted Job", "job", o.JobName)
+	logf.FromContext(ctx).Info("deleted Job", "job", job.Name)
+	return nil
+}
+
+// deleteGroup ends a group's time to live, unless it changed meanwhile: a person
+// may have given it more.
+func (r *TaskGroupReconciler) deleteGroup(ctx context.Context, tg *v1alpha1.TaskGroup) error {
+	err := r.Client.Delete(ctx, tg.DeepCopy(),
+		client.PropagationPolicy(metav1.DeletePropagationBackground),
+		client.Preconditions{UID: &tg.UID, ResourceVersion: &tg.ResourceVersion})
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	logf.FromContext(ctx).Info("deleted TaskGroup", "ttlSecondsAfterFinished", tg.Spec.TTLSecondsAfterFinished)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -19,6 +20,12 @@ type rejectedError struct {
 }
 
 func (e *rejectedError) Error() string { return string(e.reason) + ": " + e.message }
+
+// refusedError is a Job that is refused for now: a quota is full, or a policy is
+// against it.
+type refusedError struct{ message string }
+
+func (e *refusedError) Error() string { return e.message }
 
 // classifyRender sorts the errors of jobspec.Job.
 func classifyRender(err error) error {
@@ -37,6 +44,9 @@ func classifyCreate(job string, err error) error {
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) {
 		return &rejectedError{reason: v1alpha1.ReasonJobRejected, message: fmt.Sprintf(
 			"The API server refused Job %s: %v", job, err)}
+	}
+	if apierrors.IsForbidden(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return &refusedError{message: fmt.Sprintf("The API server refused Job %s: %v", job, err)}
 	}
 	return fmt.Errorf("creating Job %s: %w", job, err)
 }

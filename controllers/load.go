@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,9 +17,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
-// firstAttempt is the only attempt there is: failed groups are not retried.
-const firstAttempt = int32(1)
-
 // load does every read of a pass. It returns nil where there is nothing to decide.
 func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*plan.Observed, error) {
 	var tg v1alpha1.TaskGroup
@@ -31,14 +29,15 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	}
 	if tg.DeletionTimestamp != nil || plan.IsTerminal(&tg.Status) {
 		r.memory.forget(name)
-		return nil, nil
+		return &plan.Observed{TaskGroup: &tg}, nil
 	}
+	attempt := plan.CurrentAttempt(&tg.Status)
 	observed := &plan.Observed{
 		TaskGroup: &tg,
-		Attempt:   firstAttempt,
-		JobName:   jobspec.JobName(tg.Name, tg.UID, firstAttempt),
+		Attempt:   attempt,
+		JobName:   jobspec.JobName(tg.Name, tg.UID, attempt),
 	}
-	if uri := jobspec.AttemptURI(&tg, firstAttempt); uri != "" {
+	if uri := jobspec.AttemptURI(&tg, attempt); uri != "" {
 		observed.ManifestURI = contract.ManifestURI(uri)
 	}
 	var pods corev1.PodList
@@ -50,14 +49,55 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	for i := range pods.Items {
 		observed.Pods = append(observed.Pods, &pods.Items[i])
 	}
-	created, gone := r.memory.recall(&tg)
+	created, gone := r.memory.recall(&tg, attempt)
 	observed.Pods = append(observed.Pods, gone...)
 	observed.JobUID = recordedJob(observed, created)
-	observed.Job, err = r.loadJob(ctx, observed)
-	if err != nil {
+	if observed.Job, err = r.loadJob(ctx, observed); err != nil {
 		return nil, err
 	}
-	return observed, nil
+	if observed.Former, err = r.loadFormer(ctx, &tg); err != nil {
+		return nil, err
+	}
+	observed.PodRefusal, err = r.loadRefusal(ctx, observed)
+	return observed, err
+}
+
+// loadFormer reads the Job of the attempt before, if its name is still its own.
+func (r *TaskGroupReconciler) loadFormer(ctx context.Context, tg *v1alpha1.TaskGroup) (*batchv1.Job, error) {
+	last := plan.LastJob(&tg.Status)
+	if last == nil || last.Reason == "" {
+		return nil, nil
+	}
+	job, err := getJob(ctx, r.Client, types.NamespacedName{Namespace: tg.Namespace, Name: last.Name})
+	if job != nil && job.UID != last.UID {
+		return nil, err
+	}
+	return job, err
+}
+
+// loadRefusal asks why a Job has no pod. Only the Job controller's events tell,
+// and they are read when there is something wrong, not watched.
+func (r *TaskGroupReconciler) loadRefusal(ctx context.Context, o *plan.Observed) (string, error) {
+	if o.Job == nil || len(o.Pods) > 0 || r.Clock.Since(o.Job.CreationTimestamp.Time) < plan.StartingGrace {
+		return "", nil
+	}
+	var events corev1.EventList
+	err := r.APIReader.List(ctx, &events, client.InNamespace(o.Job.Namespace), client.MatchingFields{
+		"involvedObject.uid": string(o.Job.UID), "reason": "FailedCreate",
+	})
+	if err != nil {
+		return "", fmt.Errorf("listing the events of Job %s: %w", o.JobName, err)
+	}
+	var newest *corev1.Event
+	for i := range events.Items {
+		if newest == nil || newest.LastTimestamp.Before(&events.Items[i].LastTimestamp) {
+			newest = &events.Items[i]
+		}
+	}
+	if newest == nil {
+		return "", nil
+	}
+	return strings.TrimPrefix(newest.Message, "Error creating: "), nil
 }
 
 // recordedJob is the UID of the attempt's Job as the status has it, or else as

@@ -25,8 +25,10 @@ type remembered struct {
 	// group is the UID that it is all about; a group of the same name that is
 	// created later starts from nothing.
 	group types.UID
-	job   types.UID
-	pods  []*corev1.Pod
+	// job is that of the newest attempt that this process made one for.
+	job     types.UID
+	attempt int32
+	pods    []*corev1.Pod
 }
 
 // of returns what is remembered of a group, or starts anew. The lock is held.
@@ -42,11 +44,12 @@ func (m *memory) of(name types.NamespacedName, group types.UID) *remembered {
 	return fresh
 }
 
-// rememberJob keeps the UID of the Job created for a group.
-func (m *memory) rememberJob(tg *v1alpha1.TaskGroup, job types.UID) {
+// rememberJob keeps the UID of the Job created for an attempt.
+func (m *memory) rememberJob(tg *v1alpha1.TaskGroup, attempt int32, job types.UID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.of(client.ObjectKeyFromObject(tg), tg.UID).job = job
+	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
+	known.attempt, known.job = attempt, job
 }
 
 // rememberPod keeps a pod that had ended when it was deleted. A pod may go
@@ -58,16 +61,19 @@ func (m *memory) rememberPod(group types.NamespacedName, pod *corev1.Pod) {
 	known.pods = append(known.pods, pod)
 }
 
-// recall returns the UID of the Job created for this very object, if any, and
-// its pods that ended and are gone.
-func (m *memory) recall(tg *v1alpha1.TaskGroup) (job types.UID, pods []*corev1.Pod) {
+// recall returns the UID of the Job created for an attempt of this very object,
+// if any, and the object's pods that ended and are gone.
+func (m *memory) recall(tg *v1alpha1.TaskGroup, attempt int32) (job types.UID, pods []*corev1.Pod) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known := m.groups[client.ObjectKeyFromObject(tg)]
 	if known == nil || known.group != tg.UID {
 		return "", nil
 	}
-	return known.job, known.pods
+	if known.attempt == attempt {
+		job = known.job
+	}
+	return job, known.pods
 }
 
 func (m *memory) forget(name types.NamespacedName) {

@@ -56,6 +56,8 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.TaskGroup{}).
 		WithIndex(&corev1.Pod{}, podGroupIndex, func(obj client.Object) []string { return []string{obj.GetLabels()[v1alpha1.UIDLabel]} }).
+		WithIndex(&corev1.Event{}, "involvedObject.uid", func(obj client.Object) []string { return []string{string(obj.(*corev1.Event).InvolvedObject.UID)} }).
+		WithIndex(&corev1.Event{}, "reason", func(obj client.Object) []string { return []string{obj.(*corev1.Event).Reason} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 				if err := count("create"); err != nil {
@@ -189,7 +191,7 @@ func TestAJobInTheWay(t *testing.T) {
 		if err := r.createJob(t.Context(), &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: job.Name}); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := r.memory.recall(tg); got != job.UID {
+		if got, _ := r.memory.recall(tg, 1); got != job.UID {
 			t.Errorf("remembers Job %q, want %q", got, job.UID)
 		}
 	})
@@ -205,14 +207,30 @@ func TestRefusedJobs(t *testing.T) {
 	})
 	t.Run("forbidden is tried again", func(t *testing.T) {
 		r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
-		r.failWith["create"] = apierrors.NewForbidden(gr, "g", errors.New("exceeded quota"))
-		if err := r.reconcile(); !apierrors.IsForbidden(err) {
-			t.Errorf("got %v, want the refusal", err)
+		r.failWith["create"] = apierrors.NewForbidden(gr, "g", errors.New("exceeded quota: few"))
+		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
+		if err != nil || result.RequeueAfter == 0 {
+			t.Errorf("got %+v, %v; want to be asked again", result, err)
 		}
-		r.wantReason(v1alpha1.ReasonPending)
+		r.wantReason(v1alpha1.ReasonQueued)
 		delete(r.failWith, "create")
 		r.mustReconcile()
 		r.job()
+	})
+	t.Run("forbidden for longer than the group may queue is for ever", func(t *testing.T) {
+		r := newRig(t, testkit.TaskGroup("g").Commands(1).Timeouts(v1alpha1.Timeouts{QueuedSeconds: new(int64(30))}).Obj())
+		r.failWith["create"] = apierrors.NewForbidden(gr, "g", errors.New("exceeded quota: few"))
+		r.mustReconcile()
+		r.wantReason(v1alpha1.ReasonQuotaExceeded)
+	})
+	t.Run("a namespace that is going is an error", func(t *testing.T) {
+		r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+		forbidden := apierrors.NewForbidden(gr, "g", errors.New("it is being terminated"))
+		forbidden.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}
+		r.failWith["create"] = forbidden
+		if err := r.reconcile(); !apierrors.IsForbidden(err) {
+			t.Errorf("got %v, want the refusal", err)
+		}
 	})
 }
 

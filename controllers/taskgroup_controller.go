@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -61,11 +62,12 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 	return &TaskGroupReconciler{Config: cfg}, nil
 }
 
-// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch;delete
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/status,verbs=patch
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/finalizers,verbs=update
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
+// +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile takes one TaskGroup a step on its way.
@@ -77,17 +79,29 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	now := r.Clock.Now()
 	decided := plan.Decide(observed, now)
 
-	err = r.apply(ctx, observed, &decided)
-	if rejected, ok := errors.AsType[*rejectedError](err); ok {
-		decided = plan.Reject(observed, rejected.reason, rejected.message, now)
-	} else if err != nil {
-		return ctrl.Result{}, quietConflict(err)
+	if err := r.apply(ctx, observed, &decided); err != nil {
+		instead, ok := insteadOf(err, observed, now)
+		if !ok {
+			return ctrl.Result{}, quietConflict(err)
+		}
+		decided = instead
 	}
 
 	if err := r.report(ctx, observed, decided.Status); err != nil {
 		return ctrl.Result{}, quietConflict(err)
 	}
 	return ctrl.Result{RequeueAfter: decided.RequeueAfter}, nil
+}
+
+// insteadOf is the plan where the API server will not have the one decided on.
+func insteadOf(err error, o *plan.Observed, now time.Time) (plan.Plan, bool) {
+	if rejected, ok := errors.AsType[*rejectedError](err); ok {
+		return plan.Reject(o, rejected.reason, rejected.message, now), true
+	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return plan.Queue(o, refused.message, now), true
+	}
+	return plan.Plan{}, false
 }
 
 // SetupWithManager watches TaskGroups, the Jobs they own, and their pods. The

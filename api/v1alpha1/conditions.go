@@ -9,6 +9,10 @@ const (
 	// ConditionFinished is True once the group has ended, whichever way, so that
 	// `kubectl wait --for=condition=Finished` serves scripts.
 	ConditionFinished = "Finished"
+	// ConditionSuspended is True while spec.suspend keeps the group from running
+	// and nothing of it runs any more. It is absent from groups that were never
+	// suspended.
+	ConditionSuspended = "Suspended"
 )
 
 // Reason is the reason of the condition Succeeded: where a group is in its
@@ -20,11 +24,24 @@ const (
 	// ReasonPending is preset by the API server: the operator has not seen the
 	// group, or its pod is on its way and nothing is in its way.
 	ReasonPending Reason = "Pending"
+	// ReasonQueued is set when the group waits for room: a quota is full, a queue
+	// holds its Job, or no node takes its pod; the message says which.
+	ReasonQueued Reason = "Queued"
 	// ReasonStarting is set when the pod takes longer than a moment to run; the
 	// message says what it waits for.
 	ReasonStarting Reason = "Starting"
 	// ReasonRunning is set when the pod runs.
 	ReasonRunning Reason = "Running"
+	// ReasonSuspending is set when spec.suspend stops a pod that has not ended yet.
+	ReasonSuspending Reason = "Suspending"
+	// ReasonSuspended is set when spec.suspend keeps the group from running.
+	ReasonSuspended Reason = "Suspended"
+	// ReasonRetrying is set when an attempt failed and another one will follow;
+	// the message says why, and when.
+	ReasonRetrying Reason = "Retrying"
+	// ReasonStopping is set when an attempt has failed and its pod, which may
+	// never run, is being removed; the message says why.
+	ReasonStopping Reason = "Stopping"
 	// ReasonCancelling is set when the group is to be cancelled and its Job or a
 	// pod of it is still there.
 	ReasonCancelling Reason = "Cancelling"
@@ -45,8 +62,24 @@ const (
 	ReasonExitCode Reason = "ExitCode"
 	// ReasonOOMKilled is set when the container or a task reached its memory limit.
 	ReasonOOMKilled Reason = "OOMKilled"
-	// ReasonEvicted is set when the pod was evicted or otherwise disrupted.
+	// ReasonEvicted is set when the pod was evicted, or refused by a kubelet.
 	ReasonEvicted Reason = "Evicted"
+	// ReasonPreempted is set when the pod made room for one of higher priority.
+	ReasonPreempted Reason = "Preempted"
+	// ReasonNodeLost is set when the pod's node went away or silent.
+	ReasonNodeLost Reason = "NodeLost"
+	// ReasonImagePullFailed is set when an image cannot be had: at once where
+	// that is for ever, after a grace where it may pass.
+	ReasonImagePullFailed Reason = "ImagePullFailed"
+	// ReasonContainerConfigError is set when a container cannot be made as it is
+	// asked for, such as with a Secret that does not exist.
+	ReasonContainerConfigError Reason = "ContainerConfigError"
+	// ReasonUnschedulable is set when no node took the pod within
+	// spec.timeouts.queuedSeconds.
+	ReasonUnschedulable Reason = "Unschedulable"
+	// ReasonQuotaExceeded is set when a quota was full for all of
+	// spec.timeouts.queuedSeconds.
+	ReasonQuotaExceeded Reason = "QuotaExceeded"
 	// ReasonInputUnavailable is set when an asset could not be read.
 	ReasonInputUnavailable Reason = "InputUnavailable"
 	// ReasonInputInvalid is set when an asset was read and could not be loaded.
@@ -68,7 +101,8 @@ const (
 	// ReasonPlanInvalid is set when the runner could not read what the operator
 	// sent: their releases do not belong together.
 	ReasonPlanInvalid Reason = "PlanInvalid"
-	// ReasonDeadlineExceeded is set when the Job ran into its deadline.
+	// ReasonDeadlineExceeded is set when one of spec.timeouts ran out; the message
+	// says which.
 	ReasonDeadlineExceeded Reason = "DeadlineExceeded"
 	// ReasonJobRejected is set when the API server refused the Job.
 	ReasonJobRejected Reason = "JobRejected"

@@ -11,6 +11,9 @@ const (
 	// DispatchLabel is on every Job and pod whose dispatch ID fits in a label.
 	DispatchLabel = GroupName + "/dispatch"
 
+	// QueueLabel is Kueue's. On a TaskGroup it is passed on to its Jobs.
+	QueueLabel = "kueue.x-k8s.io/queue-name"
+
 	// NameAnnotation is on every pod and holds the TaskGroup's full name, which
 	// may be longer than a label's value.
 	NameAnnotation = GroupName + "/taskgroup"

@@ -13,7 +13,7 @@ type TaskGroupStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Succeeded and Finished.
+	// conditions are Succeeded, Finished and Suspended.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -38,6 +38,10 @@ type TaskGroupStatus struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=32
 	Jobs []JobReference `json:"jobs,omitempty"`
+
+	// retries counts what was spent of spec.retries.
+	// +optional
+	Retries *RetryCounts `json:"retries,omitempty"`
 
 	// tasks are the states of all tasks, in the order of spec.tasks.
 	// +optional
@@ -76,6 +80,40 @@ type JobReference struct {
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Attempt int32 `json:"attempt"`
+
+	// reason is why the attempt ended, in one word; empty while it has not.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Reason string `json:"reason,omitempty"`
+
+	// message is why the attempt ended, in a sentence.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// completionTime is when the attempt ended.
+	// +optional
+	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
+
+	// manifestSHA256 is the digest of the manifest that the attempt committed.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	ManifestSHA256 string `json:"manifestSHA256,omitempty"`
+}
+
+// RetryCounts is how many attempts were retried, and why.
+type RetryCounts struct {
+	// user counts those that failed in the tasks.
+	// +optional
+	User int32 `json:"user,omitempty"`
+
+	// infrastructure counts those that failed in the cluster.
+	// +optional
+	Infrastructure int32 `json:"infrastructure,omitempty"`
+
+	// oom counts those that ran out of memory; they are among user's too.
+	// +optional
+	OOM int32 `json:"oom,omitempty"`
 }
 
 // TaskState is Covalent's vocabulary for the state of a task.

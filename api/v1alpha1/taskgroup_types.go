@@ -24,7 +24,8 @@ type TaskGroup struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what to run. Only cancel may change after creation.
+	// spec is what to run. Only suspend, cancel and ttlSecondsAfterFinished may
+	// change after creation.
 	// +required
 	Spec TaskGroupSpec `json:"spec"`
 
@@ -48,6 +49,8 @@ type TaskGroupList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.dispatchID) == has(oldSelf.dispatchID) && (!has(self.dispatchID) || self.dispatchID == oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
 // +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) == has(oldSelf.taskGroupID) && (!has(self.taskGroupID) || self.taskGroupID == oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
 // +kubebuilder:validation:XValidation:rule="has(self.assets) == has(oldSelf.assets) && (!has(self.assets) || self.assets == oldSelf.assets)",message="is immutable",fieldPath=".assets"
+// +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="is immutable",fieldPath=".retries"
+// +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || self.timeouts == oldSelf.timeouts)",message="is immutable",fieldPath=".timeouts"
 // +kubebuilder:validation:XValidation:rule="has(self.pod) == has(oldSelf.pod) && (!has(self.pod) || self.pod == oldSelf.pod)",message="is immutable",fieldPath=".pod"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",message="is one-way: a cancelled group stays cancelled; create a new one instead",fieldPath=".cancel"
 // +kubebuilder:validation:XValidation:rule="self.tasks.all(t, has(t.command) != (string(t.nodeID) in self.?assets.functions.orValue({})))",message="each task needs exactly one of command and an entry for its nodeID in spec.assets.functions",fieldPath=".tasks"
@@ -84,13 +87,86 @@ type TaskGroupSpec struct {
 	// +optional
 	Assets *Assets `json:"assets,omitempty"`
 
+	// retries says how often a group that failed is tried again. An attempt goes
+	// on at the first task that no earlier one completed.
+	// +optional
+	Retries *Retries `json:"retries,omitempty"`
+
+	// timeouts bound how long a group may take.
+	// +optional
+	Timeouts *Timeouts `json:"timeouts,omitempty"`
+
+	// suspend keeps the group from running: no Job is created, and one that runs
+	// is stopped. When it is taken back, the group goes on at the first task that
+	// is not completed. Clocks stop meanwhile.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
 	// cancel ends the group. It cannot be taken back.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
 
+	// ttlSecondsAfterFinished is how long after its end the TaskGroup is deleted,
+	// with its Jobs and pods; never by default. Results stay.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
 	// pod shapes the pod that runs the tasks.
 	// +optional
 	Pod *PodOptions `json:"pod,omitempty"`
+}
+
+// Retries are two budgets: what goes wrong in the user's code spends one, what
+// goes wrong in the cluster the other. What would fail again is not retried.
+type Retries struct {
+	// limit is how often a failure of the tasks is retried: Covalent's retries.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=0
+	Limit int32 `json:"limit,omitempty"`
+
+	// infrastructureLimit is how often a failure of the cluster, such as an
+	// eviction or a lost node, is retried.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +kubebuilder:default=3
+	InfrastructureLimit *int32 `json:"infrastructureLimit,omitempty"`
+
+	// oomMemoryFactor multiplies the memory request and limit after each attempt
+	// that ran out of memory.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^([1-9](\.[0-9]{1,2})?|10)$`
+	OOMMemoryFactor string `json:"oomMemoryFactor,omitempty"`
+}
+
+// Timeouts are clocks, in seconds. None of them runs while the group is
+// suspended; each begins anew with an attempt.
+type Timeouts struct {
+	// queuedSeconds bounds the time until the pod is placed on a node.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	QueuedSeconds *int64 `json:"queuedSeconds,omitempty"`
+
+	// startingSeconds bounds the time from there until the pod runs: pulling
+	// images, mounting volumes.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	StartingSeconds *int64 `json:"startingSeconds,omitempty"`
+
+	// runningSeconds bounds the time that the pod runs: Covalent's time_limit.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	RunningSeconds *int64 `json:"runningSeconds,omitempty"`
+
+	// taskSeconds bounds each task.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	TaskSeconds *int64 `json:"taskSeconds,omitempty"`
 }
 
 // NodeID is Covalent's electron_id: the number of a node in a dispatch's graph.

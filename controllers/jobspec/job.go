@@ -37,6 +37,16 @@ type Config struct {
 	Delivery Delivery
 }
 
+// Attempt is what one attempt takes over from those before it.
+type Attempt struct {
+	// Number counts from 1.
+	Number int32
+	// Previous is the newest manifest that an earlier attempt committed; nil for none.
+	Previous *contract.ManifestReference
+	// OOMs is how many earlier attempts ran out of memory.
+	OOMs int32
+}
+
 // ErrNoImage says that neither the group nor the operator names an image.
 var ErrNoImage = errors.New("spec.pod.image is missing and the operator has no default image: set it, or start the operator with --default-image")
 
@@ -48,7 +58,7 @@ const TaskContainer = "tasks"
 //
 // The Job has no retries of its own (an attempt is a Job, so that attempts can
 // differ and never overlap) and no TTL (the group's owner reference cleans up).
-func Job(tg *v1alpha1.TaskGroup, attempt int32, cfg Config) (*batchv1.Job, error) {
+func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, error) {
 	plan, err := contract.EncodePlan(runnerPlan(tg, attempt))
 	if err != nil {
 		return nil, fmt.Errorf("rendering the Job of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
@@ -56,12 +66,12 @@ func Job(tg *v1alpha1.TaskGroup, attempt int32, cfg Config) (*batchv1.Job, error
 	if cfg.DefaultImage == "" && (tg.Spec.Pod == nil || tg.Spec.Pod.Image == "") {
 		return nil, ErrNoImage
 	}
-	labels := groupLabels(tg, attempt)
+	labels := groupLabels(tg, attempt.Number)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:      JobName(tg.Name, tg.UID, attempt),
+			Name:      JobName(tg.Name, tg.UID, attempt.Number),
 			Namespace: tg.Namespace,
-			Labels:    labels,
+			Labels:    jobLabels(tg, labels),
 			OwnerReferences: []metav1.OwnerReference{
 				*metav1.NewControllerRef(tg, v1alpha1.GroupVersion.WithKind("TaskGroup")),
 			},
@@ -73,7 +83,7 @@ func Job(tg *v1alpha1.TaskGroup, attempt int32, cfg Config) (*batchv1.Job, error
 			PodReplacementPolicy: new(batchv1.Failed),
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: podMeta(tg, labels),
-				Spec:       podSpec(tg, plan, cfg),
+				Spec:       podSpec(tg, plan, attempt, cfg),
 			},
 		},
 	}, nil
@@ -88,6 +98,18 @@ func groupLabels(tg *v1alpha1.TaskGroup, attempt int32) map[string]string {
 	addIfLabel(labels, v1alpha1.NameLabel, tg.Name)
 	addIfLabel(labels, v1alpha1.DispatchLabel, tg.Spec.DispatchID)
 	return labels
+}
+
+// jobLabels adds the label of Kueue's queue, which belongs on the Job: Kueue
+// would queue an object twice that carries it on more than one level.
+func jobLabels(tg *v1alpha1.TaskGroup, labels map[string]string) map[string]string {
+	queue, ok := tg.Labels[v1alpha1.QueueLabel]
+	if !ok {
+		return labels
+	}
+	queued := maps.Clone(labels)
+	queued[v1alpha1.QueueLabel] = queue
+	return queued
 }
 
 func addIfLabel(labels map[string]string, key, value string) {

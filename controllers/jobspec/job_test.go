@@ -38,7 +38,7 @@ func TestGoldenJobs(t *testing.T) {
 			if strings.HasPrefix(name, "init_container") {
 				cfg.Delivery = InitContainer
 			}
-			job, err := Job(tg, 1, cfg)
+			job, err := Job(tg, Attempt{Number: 1}, cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -112,12 +112,12 @@ func requireRestricted(t *testing.T, job *batchv1.Job) {
 
 func TestJobIsDeterministic(t *testing.T) {
 	tg := readTaskGroup(t, "testdata/functions.input.yaml")
-	first, err := Job(tg, 1, testConfig)
+	first, err := Job(tg, Attempt{Number: 1}, testConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
-		again, err := Job(tg, 1, testConfig)
+		again, err := Job(tg, Attempt{Number: 1}, testConfig)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +132,7 @@ func TestJobIsDeterministic(t *testing.T) {
 func TestJobSharesNothing(t *testing.T) {
 	tg := readTaskGroup(t, "testdata/every_option.input.yaml")
 	before := tg.DeepCopy()
-	job, err := Job(tg, 1, testConfig)
+	job, err := Job(tg, Attempt{Number: 1}, testConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,14 +156,14 @@ func TestJobOfTooManyLongURIs(t *testing.T) {
 			Command: []string{incompressible(i, 1024)},
 		})
 	}
-	if _, err := Job(tg, 1, testConfig); !errors.Is(err, contract.ErrPlanTooLarge) {
+	if _, err := Job(tg, Attempt{Number: 1}, testConfig); !errors.Is(err, contract.ErrPlanTooLarge) {
 		t.Fatalf("256 incompressible KiB: got %v, want %v", err, contract.ErrPlanTooLarge)
 	}
 }
 
 func TestJobWithoutAnImage(t *testing.T) {
 	tg := readTaskGroup(t, "testdata/commands.input.yaml")
-	if _, err := Job(tg, 1, Config{RunnerImage: "runner:test", Delivery: ImageVolume}); !errors.Is(err, ErrNoImage) {
+	if _, err := Job(tg, Attempt{Number: 1}, Config{RunnerImage: "runner:test", Delivery: ImageVolume}); !errors.Is(err, ErrNoImage) {
 		t.Errorf("got %v, want %v", err, ErrNoImage)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // runnerPlan is what the runner has to know of one attempt.
-func runnerPlan(tg *v1alpha1.TaskGroup, attempt int32) *contract.Plan {
+func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 	assets := tg.Spec.Assets
 	if assets == nil {
 		assets = &v1alpha1.Assets{}
@@ -19,8 +19,13 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt int32) *contract.Plan {
 		Namespace:  tg.Namespace,
 		Name:       tg.Name,
 		UID:        string(tg.UID),
-		Attempt:    attempt,
-		Outputs:    AttemptURI(tg, attempt),
+		Attempt:    attempt.Number,
+		Outputs:    AttemptURI(tg, attempt.Number),
+		Previous:   attempt.Previous,
+	}
+	if t := tg.Spec.Timeouts; t != nil {
+		p.RunningSeconds = valueOr(t.RunningSeconds, 0)
+		p.TaskSeconds = valueOr(t.TaskSeconds, 0)
 	}
 	if tg.Spec.TaskGroupID != nil {
 		p.TaskGroupID = *tg.Spec.TaskGroupID
@@ -84,4 +89,11 @@ func AttemptURI(tg *v1alpha1.TaskGroup, attempt int32) string {
 		return ""
 	}
 	return contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), attempt)
+}
+
+func valueOr[T any](p *T, otherwise T) T {
+	if p == nil {
+		return otherwise
+	}
+	return *p
 }

@@ -1,7 +1,11 @@
 package jobspec
 
 import (
+	"math"
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
@@ -24,7 +28,7 @@ const (
 )
 
 // podSpec renders the pod of one attempt; plan is the encoded contract.Plan.
-func podSpec(tg *v1alpha1.TaskGroup, plan string, cfg Config) corev1.PodSpec {
+func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) corev1.PodSpec {
 	options := &v1alpha1.PodOptions{}
 	if tg.Spec.Pod != nil {
 		// A copy: what the API server answers is decoded into the Job, whose maps
@@ -46,11 +50,46 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, cfg Config) corev1.PodSpec {
 		SchedulerName:                options.SchedulerName,
 		ServiceAccountName:           options.ServiceAccountName,
 	}
+	if r := tg.Spec.Retries; r != nil && r.OOMMemoryFactor != "" {
+		growMemory(&spec.Containers[0].Resources, r.OOMMemoryFactor, attempt.OOMs)
+	}
+	spec.ActiveDeadlineSeconds = activeDeadline(tg.Spec.Timeouts)
 	if options.RuntimeClassName != "" {
 		spec.RuntimeClassName = &options.RuntimeClassName
 	}
 	deliverRunner(&spec, cfg)
 	return spec
+}
+
+// startingAllowance is what a pod's own deadline leaves for starting, in
+// seconds, where the group does not bound that.
+const startingAllowance = 600
+
+// activeDeadline is the kubelet's clock behind the runner's: it counts from when
+// the node took the pod on, so it leaves time to start and to upload. It holds
+// with the operator and the runner dead (invariant I23).
+func activeDeadline(t *v1alpha1.Timeouts) *int64 {
+	if t == nil || t.RunningSeconds == nil {
+		return nil
+	}
+	return new(*t.RunningSeconds + valueOr(t.StartingSeconds, startingAllowance) + corev1.DefaultTerminationGracePeriodSeconds)
+}
+
+// growMemory multiplies request and limit once for every attempt that ran out of
+// memory. The API server has checked the factor's form.
+func growMemory(resources *corev1.ResourceRequirements, factor string, ooms int32) {
+	f, err := strconv.ParseFloat(factor, 64)
+	if err != nil {
+		return
+	}
+	grow := math.Pow(f, float64(ooms))
+	for _, list := range []corev1.ResourceList{resources.Requests, resources.Limits} {
+		if memory, ok := list[corev1.ResourceMemory]; ok && ooms > 0 {
+			const mebibyte = 1 << 20
+			bytes := math.Ceil(float64(memory.Value())*grow/mebibyte) * mebibyte
+			list[corev1.ResourceMemory] = *resource.NewQuantity(int64(math.Min(bytes, math.MaxInt64/2)), resource.BinarySI)
+		}
+	}
 }
 
 func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1.Container {

@@ -19,14 +19,19 @@ type step func(o *Observed, now time.Time) *Plan
 
 // steps are asked in this order; the first that answers decides.
 //
-//  1. settled: a group that has ended, or is being deleted, is left alone.
+//  1. settled: a group that is being deleted is left alone, and so is one that
+//     has ended, until its time to live is over.
 //  2. conflict: a Job of our name that is not ours ends the group.
 //  3. cancelled: what was asked to end ends, unless it has ended by itself.
-//  4. create: a group without a Job gets one.
-//  5. ended: a pod that has ended tells the result.
-//  6. vanished: a Job that has ended without a pod tells less.
-//  7. running, starting: progress.
-var steps = []step{settled, conflict, cancelled, create, ended, vanished, running, starting}
+//  4. stopping: an attempt that was given up is removed before anything follows.
+//  5. suspended: what was asked to wait stops and waits.
+//  6. backingOff: a retry waits for its time.
+//  7. create: an attempt without a Job gets one.
+//  8. ended: a pod that has ended tells the result.
+//  9. vanished: a Job that has ended without a pod tells less.
+//  10. overdue: a pod that cannot start, or not in time, is given up.
+//  11. running, starting: progress.
+var steps = []step{settled, conflict, cancelled, stopping, suspended, backingOff, create, ended, vanished, overdue, running, starting}
 
 // Decide says what the group needs next. It never changes what it observed.
 func Decide(o *Observed, now time.Time) Plan {
@@ -38,16 +43,42 @@ func Decide(o *Observed, now time.Time) Plan {
 	return Plan{}
 }
 
-// Reject is the plan for a group whose Job cannot be created, now or ever.
+// Reject is the plan for a group whose Job can never be created.
 func Reject(o *Observed, reason v1alpha1.Reason, message string, now time.Time) Plan {
 	return finish(o, verdict{reason: reason, message: message}, now)
 }
 
-func settled(o *Observed, _ time.Time) *Plan {
-	if o.TaskGroup.DeletionTimestamp != nil || IsTerminal(&o.TaskGroup.Status) {
+// Queue is the plan for a group whose Job is refused for now, by a quota on Jobs
+// or a policy. It is asked for again until queuedSeconds ran out, if it is set.
+func Queue(o *Observed, message string, now time.Time) Plan {
+	if t := o.TaskGroup.Spec.Timeouts; t != nil && t.QueuedSeconds != nil {
+		began := o.TaskGroup.CreationTimestamp.Time
+		if last := LastJob(&o.TaskGroup.Status); last != nil && last.CompletionTime != nil {
+			began = last.CompletionTime.Time
+		}
+		if now.Sub(began) >= seconds(*t.QueuedSeconds) {
+			return Reject(o, refusalReason(message), fmt.Sprintf("spec.timeouts.queuedSeconds of %d s ran out: %s", *t.QueuedSeconds, message), now)
+		}
+	}
+	return Plan{Status: queuedStatus(o, message, now), RequeueAfter: refusalInterval}
+}
+
+func settled(o *Observed, now time.Time) *Plan {
+	if o.TaskGroup.DeletionTimestamp != nil {
 		return &Plan{}
 	}
-	return nil
+	if !IsTerminal(&o.TaskGroup.Status) {
+		return nil
+	}
+	ttl := o.TaskGroup.Spec.TTLSecondsAfterFinished
+	if ttl == nil || o.TaskGroup.Status.CompletionTime == nil {
+		return &Plan{}
+	}
+	left := o.TaskGroup.Status.CompletionTime.Add(time.Duration(*ttl) * time.Second).Sub(now)
+	if left > 0 {
+		return &Plan{RequeueAfter: left}
+	}
+	return &Plan{DeleteGroup: true}
 }
 
 func conflict(o *Observed, now time.Time) *Plan {
@@ -78,11 +109,17 @@ func cancelled(o *Observed, now time.Time) *Plan {
 // start a pod and no pod runs (I5).
 func cancel(o *Observed, pod *corev1.Pod, now time.Time) *Plan {
 	const deleting = "Its Job is being deleted"
-	if o.jobIsDeleting() {
+	switch {
+	case o.jobIsDeleting():
 		return &Plan{Status: cancellingStatus(o, pod, deleting, now)}
-	}
-	if o.jobIsOurs() && !jobFinished(o.Job) {
-		return &Plan{DeleteJob: o.Job.UID, Status: cancellingStatus(o, pod, deleting, now)}
+	case o.jobIsOurs() && !jobFinished(o.Job):
+		return &Plan{DeleteJob: o.Job, Status: cancellingStatus(o, pod, deleting, now)}
+	case o.formerIsLive():
+		p := &Plan{Status: cancellingStatus(o, o.podOf(o.Former.UID), deleting, now)}
+		if o.Former.DeletionTimestamp == nil {
+			p.DeleteJob = o.Former
+		}
+		return p
 	}
 	if live := o.livePod(); live != nil {
 		return &Plan{Status: cancellingStatus(o, pod, fmt.Sprintf("Pod %s has not ended yet", live.Name), now)}
@@ -107,6 +144,59 @@ func endedBeforeCancel(o *Observed, pod *corev1.Pod) bool {
 	return state != nil && state.FinishedAt.Before(o.Job.DeletionTimestamp)
 }
 
+// stopping removes an attempt that was given up: its Job first, then its pods.
+// Only then may another attempt begin (I2), or the end be told.
+func stopping(o *Observed, now time.Time) *Plan {
+	last := LastJob(&o.TaskGroup.Status)
+	if last == nil || last.Reason == "" || o.Job != nil {
+		return nil
+	}
+	if o.formerIsLive() || o.livePod() != nil {
+		p := &Plan{Status: lastWordsStatus(o, last.UID)}
+		if o.formerIsLive() && o.Former.DeletionTimestamp == nil {
+			p.DeleteJob = o.Former
+		}
+		return p
+	}
+	if ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonStopping {
+		if status := lastWordsStatus(o, last.UID); status != nil {
+			return &Plan{Status: status}
+		}
+		return nil
+	}
+	v := verdict{reason: v1alpha1.Reason(last.Reason), message: last.Message}
+	if pod := o.podOf(last.UID); pod != nil {
+		v.record = recordOf(o, pod)
+	}
+	p := finish(o, v, now)
+	return &p
+}
+
+// suspended stops a pod that runs and keeps one from starting. A pod that has
+// ended by itself has ended.
+func suspended(o *Observed, now time.Time) *Plan {
+	if !o.TaskGroup.Spec.Suspend {
+		return nil
+	}
+	if o.Job == nil {
+		return &Plan{Status: suspendedStatus(o, now)}
+	}
+	if pod := o.attemptPod(); jobFinished(o.Job) || (pod != nil && PodEnded(pod)) {
+		return nil
+	}
+	return giveUp(o, verdict{reason: v1alpha1.ReasonSuspended, message: "spec.suspend asked for it"}, now)
+}
+
+func backingOff(o *Observed, now time.Time) *Plan {
+	if o.Job != nil || ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRetrying {
+		return nil
+	}
+	if left := retryAt(o.TaskGroup.UID, &o.TaskGroup.Status).Sub(now); left > 0 {
+		return &Plan{RequeueAfter: min(left, maxBackoff)}
+	}
+	return nil
+}
+
 func create(o *Observed, _ time.Time) *Plan {
 	if o.Job != nil {
 		return nil
@@ -119,7 +209,7 @@ func ended(o *Observed, now time.Time) *Plan {
 	if pod == nil || !PodEnded(pod) {
 		return nil
 	}
-	return finishWhenQuiet(o, podVerdict(o, pod), now)
+	return conclude(o, podVerdict(o, pod), now)
 }
 
 // vanished reads the Job's own word where its pod was removed before anyone
@@ -128,16 +218,35 @@ func vanished(o *Observed, now time.Time) *Plan {
 	if o.attemptPod() != nil || !jobFinished(o.Job) {
 		return nil
 	}
-	return finishWhenQuiet(o, jobVerdict(o), now)
+	return conclude(o, jobVerdict(o), now)
 }
 
-// finishWhenQuiet keeps the end back while any pod of the group still runs.
-func finishWhenQuiet(o *Observed, v verdict, now time.Time) *Plan {
+// conclude ends an attempt, and the group with it unless it is tried again. The
+// end is kept back while any pod of the group still runs.
+func conclude(o *Observed, v verdict, now time.Time) *Plan {
 	if o.livePod() != nil {
 		return &Plan{}
 	}
+	if !v.succeeded && mayRetry(o.TaskGroup, v.reason) {
+		return &Plan{Status: retryingStatus(o, v, now)}
+	}
 	p := finish(o, v, now)
 	return &p
+}
+
+// giveUp ends an attempt whose Job has not: the Job is deleted, and what follows
+// is decided when all is quiet.
+func giveUp(o *Observed, v verdict, now time.Time) *Plan {
+	var status *v1alpha1.TaskGroupStatus
+	switch {
+	case v.reason == v1alpha1.ReasonSuspended:
+		status = givenUpStatus(o, v, v1alpha1.ReasonSuspending, now)
+	case mayRetry(o.TaskGroup, v.reason):
+		status = retryingStatus(o, v, now)
+	default:
+		status = givenUpStatus(o, v, v1alpha1.ReasonStopping, now)
+	}
+	return &Plan{DeleteJob: o.Job, Status: status}
 }
 
 func running(o *Observed, now time.Time) *Plan {
@@ -157,7 +266,12 @@ func starting(o *Observed, now time.Time) *Plan {
 	if wait := StartingGrace - now.Sub(o.Job.CreationTimestamp.Time); wait > 0 {
 		return &Plan{RequeueAfter: min(wait, StartingGrace)}
 	}
-	return &Plan{Status: startingStatus(o, pod, now)}
+	p := &Plan{Status: startingStatus(o, pod, now), RequeueAfter: nextClock(o, pod, now)}
+	if pod == nil {
+		// Nothing tells when a quota has room; the Job's events are read again.
+		p.RequeueAfter = refusalInterval
+	}
+	return p
 }
 
 // jobFinished says whether the Job will start no further pod.

@@ -68,7 +68,10 @@ type outcome struct {
 }
 
 func outcomeOf(p plan.Plan) outcome {
-	got := outcome{Create: p.CreateJob, Delete: p.DeleteJob, Requeue: p.RequeueAfter}
+	got := outcome{Create: p.CreateJob, Requeue: p.RequeueAfter}
+	if p.DeleteJob != nil {
+		got.Delete = p.DeleteJob.UID
+	}
 	if p.Status == nil {
 		return got
 	}
@@ -117,17 +120,17 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a Job without a pod says so": {
 			observed: observe(tg, job), now: now,
-			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+			want: outcome{Reason: v1alpha1.ReasonQueued, Done: "0/2", States: "PP", Requeue: 5 * time.Second,
 				Message: "Job " + job.Name + " has no pod yet: see kubectl describe job " + job.Name},
 		},
 		"an image that cannot be pulled is named": {
 			observed: observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "no such image x").Obj()), now: now,
-			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP", Requeue: 4 * time.Minute,
 				Message: "Pod " + job.Name + "-x waits: ErrImagePull: no such image x"},
 		},
 		"a pod without a node says why": {
 			observed: observe(tg, job, testkit.Pod(job).Unplaced("Unschedulable", "0/1 nodes are available").Obj()), now: now,
-			want: outcome{Reason: v1alpha1.ReasonStarting, Done: "0/2", States: "PP",
+			want: outcome{Reason: v1alpha1.ReasonQueued, Done: "0/2", States: "PP",
 				Message: "Pod " + job.Name + "-x is not placed on a node: Unschedulable: 0/1 nodes are available"},
 		},
 		"a pod whose node is silent changes nothing": {
@@ -212,7 +215,7 @@ func TestDecideEnds(t *testing.T) {
 		"an OOM kill of the whole container": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(137, "OOMKilled", "").MemoryLimit("64Mi").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonOOMKilled, Done: "0/2", States: "FF", Terminal: true,
-				Message: "The container reached its memory limit of 64Mi and the kernel ended all of it: raise spec.pod.resources.limits.memory"},
+				Message: "The container reached its memory limit of 64Mi and the kernel ended all of it: raise spec.pod.resources.limits.memory, or set spec.retries.oomMemoryFactor"},
 		},
 		"an eviction, whatever the container says": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(143, "Error", record(t, "CX", nil)).Disrupted("EvictionByEvictionAPI", "drained").Obj()},
@@ -222,7 +225,7 @@ func TestDecideEnds(t *testing.T) {
 		"a pod that the kubelet refused": {
 			pods: []*corev1.Pod{testkit.Pod(job).Refused("Evicted", "The node was low on memory").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonEvicted, Done: "0/2", States: "FF", Terminal: true,
-				Message: "Pod " + job.Name + "-x was disrupted: Evicted: The node was low on memory"},
+				Message: "Pod " + job.Name + "-x was ended by its node: Evicted: The node was low on memory"},
 		},
 		"an end without a word": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(2, "Error", "").Obj()},

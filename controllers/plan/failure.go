@@ -95,21 +95,47 @@ func recordedVerdict(record *contract.TerminationMessage) verdict {
 	return v
 }
 
-// disruption recognises a pod that the cluster ended: the condition
-// DisruptionTarget, or the reasons that the kubelet gives to pods it refuses or
-// evicts (k8s.io/kubernetes/pkg/kubelet/eviction, .../nodeshutdown).
+// disruptions are the reasons of the condition DisruptionTarget
+// (k8s.io/api/core/v1, PodReason*, and the taint manager's and PodGC's own).
+var disruptions = map[string]v1alpha1.Reason{
+	"PreemptionByScheduler":  v1alpha1.ReasonPreempted,
+	"DeletionByTaintManager": v1alpha1.ReasonNodeLost,
+	"DeletionByPodGC":        v1alpha1.ReasonNodeLost,
+	"EvictionByEvictionAPI":  v1alpha1.ReasonEvicted,
+	"TerminationByKubelet":   v1alpha1.ReasonEvicted,
+}
+
+// podReasons are what a kubelet gives to pods that it refuses or ends
+// (k8s.io/kubernetes/pkg/kubelet/eviction, .../nodeshutdown, .../lifecycle).
+var podReasons = map[string]v1alpha1.Reason{
+	"DeadlineExceeded":         v1alpha1.ReasonDeadlineExceeded,
+	"Evicted":                  v1alpha1.ReasonEvicted,
+	"NodeAffinity":             v1alpha1.ReasonEvicted,
+	"NodeLost":                 v1alpha1.ReasonNodeLost,
+	"NodeShutdown":             v1alpha1.ReasonNodeLost,
+	"OutOfcpu":                 v1alpha1.ReasonEvicted,
+	"OutOfmemory":              v1alpha1.ReasonEvicted,
+	"OutOfpods":                v1alpha1.ReasonEvicted,
+	"Preempting":               v1alpha1.ReasonPreempted,
+	"Terminated":               v1alpha1.ReasonNodeLost,
+	"UnexpectedAdmissionError": v1alpha1.ReasonEvicted,
+}
+
+// disruption recognises a pod that the cluster ended.
 func disruption(pod *corev1.Pod) *verdict {
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			return &verdict{reason: v1alpha1.ReasonEvicted, message: fmt.Sprintf(
-				"Pod %s was disrupted: %s: %s", pod.Name, c.Reason, c.Message)}
+		if c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue {
+			continue
 		}
+		reason, ok := disruptions[c.Reason]
+		if !ok {
+			reason = v1alpha1.ReasonEvicted
+		}
+		return &verdict{reason: reason, message: fmt.Sprintf("Pod %s was disrupted: %s", pod.Name, words(c.Reason, c.Message))}
 	}
-	switch pod.Status.Reason {
-	case "Evicted", "NodeShutdown", "Terminated", "NodeAffinity", "UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods":
-		return &verdict{reason: v1alpha1.ReasonEvicted, message: fmt.Sprintf(
-			"Pod %s was disrupted: %s", pod.Name, podWords(pod))}
+	if reason, ok := podReasons[pod.Status.Reason]; ok {
+		return &verdict{reason: reason, message: fmt.Sprintf("Pod %s was ended by its node: %s", pod.Name, podWords(pod))}
 	}
 	return nil
 }
@@ -121,7 +147,7 @@ func oomMessage(pod *corev1.Pod) string {
 			limit = "its memory limit of " + q.String()
 		}
 	}
-	return "The container reached " + limit + " and the kernel ended all of it: raise spec.pod.resources.limits.memory"
+	return "The container reached " + limit + " and the kernel ended all of it: raise spec.pod.resources.limits.memory, or set spec.retries.oomMemoryFactor"
 }
 
 // jobVerdict is for a Job that has ended and whose pod is gone.
@@ -162,29 +188,6 @@ func tasksState(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 		}
 	}
 	return nil
-}
-
-// waitingFor says, for a person, why the pod does not run yet.
-func waitingFor(o *Observed, pod *corev1.Pod) string {
-	if pod == nil {
-		return fmt.Sprintf("Job %s has no pod yet: see kubectl describe job %s", o.JobName, o.JobName)
-	}
-	for _, statuses := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range statuses {
-			if w := statuses[i].State.Waiting; w != nil && w.Reason != "" && w.Reason != "ContainerCreating" && w.Reason != "PodInitializing" {
-				return fmt.Sprintf("Pod %s waits: %s", pod.Name, words(w.Reason, w.Message))
-			}
-		}
-	}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return fmt.Sprintf("Pod %s is not placed on a node: %s", pod.Name, words(c.Reason, c.Message))
-		}
-	}
-	if pod.Spec.NodeName == "" {
-		return fmt.Sprintf("Pod %s waits for a node", pod.Name)
-	}
-	return fmt.Sprintf("Pod %s is being prepared on node %s", pod.Name, pod.Spec.NodeName)
 }
 
 func podWords(pod *corev1.Pod) string { return words(pod.Status.Reason, pod.Status.Message) }

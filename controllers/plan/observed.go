@@ -23,6 +23,11 @@ type Observed struct {
 	JobName string
 	// Job is the object of that name, whoever made it; nil where there is none.
 	Job *batchv1.Job
+	// Former is the Job of the attempt before, which has ended or is to end; nil
+	// where there is none any more.
+	Former *batchv1.Job
+	// PodRefusal is why the API server refuses the attempt's pod, in its words.
+	PodRefusal string
 	// JobUID is the Job that the attempt is known to have had, from the status,
 	// from this process's memory or from a pod; empty where none was created.
 	JobUID types.UID
@@ -38,8 +43,10 @@ type Observed struct {
 type Plan struct {
 	// CreateJob asks for the attempt's Job.
 	CreateJob bool
-	// DeleteJob is the UID of the Job to delete in the foreground; empty for none.
-	DeleteJob types.UID
+	// DeleteJob is the Job to delete in the foreground; nil for none.
+	DeleteJob *batchv1.Job
+	// DeleteGroup asks for the TaskGroup's own deletion: its time to live is over.
+	DeleteGroup bool
 	// Status is the whole status that should be; nil leaves it as it is.
 	Status *v1alpha1.TaskGroupStatus
 	// RequeueAfter is when to look again though nothing changed; 0 for never.
@@ -60,12 +67,22 @@ func (o *Observed) jobWasDeleted() bool {
 	return o.JobUID != "" && (o.Job == nil || o.Job.UID != o.JobUID)
 }
 
+// formerIsLive says whether the attempt before may still start or run a pod.
+func (o *Observed) formerIsLive() bool {
+	return o.Former != nil && metav1.IsControlledBy(o.Former, o.TaskGroup) && !jobFinished(o.Former)
+}
+
 // attemptPod is the newest pod that the attempt's Job made; nil where there is none.
 func (o *Observed) attemptPod() *corev1.Pod {
 	uid := o.JobUID
 	if o.Job != nil && uid == "" {
 		uid = o.Job.UID
 	}
+	return o.podOf(uid)
+}
+
+// podOf is the newest pod that a Job made; nil where there is none.
+func (o *Observed) podOf(uid types.UID) *corev1.Pod {
 	var newest *corev1.Pod
 	for _, pod := range o.Pods {
 		owner := metav1.GetControllerOf(pod)

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
@@ -53,6 +54,9 @@ func finish(o *Observed, v verdict, now time.Time) Plan {
 	status := progressed(o, o.attemptPod())
 	status.Tasks = endedTasks(o, v)
 	status.Manifest = manifestOf(o, v)
+	if last := LastJob(status); last != nil && last.Reason == "" {
+		closeAttempt(status, string(v.reason), v.message, digestOf(v), now)
+	}
 	settle(status, v, o.TaskGroup.Generation, now)
 	return Plan{Status: status}
 }
@@ -62,9 +66,10 @@ func finish(o *Observed, v verdict, now time.Time) Plan {
 func progressed(o *Observed, pod *corev1.Pod) *v1alpha1.TaskGroupStatus {
 	status := o.TaskGroup.Status.DeepCopy()
 	status.ObservedGeneration = o.TaskGroup.Generation
-	if o.jobIsOurs() && (len(status.Jobs) == 0 || status.Jobs[len(status.Jobs)-1].UID != o.Job.UID) {
+	if last := LastJob(status); o.jobIsOurs() && (last == nil || last.UID != o.Job.UID) {
 		status.Attempt = o.Attempt
 		status.Jobs = append(status.Jobs, v1alpha1.JobReference{Name: o.Job.Name, UID: o.Job.UID, Attempt: o.Attempt})
+		status.Jobs = status.Jobs[max(0, len(status.Jobs)-maxJobs):]
 	}
 	if pod != nil && pod.Spec.NodeName != "" {
 		status.NodeName = pod.Spec.NodeName
@@ -85,8 +90,69 @@ func runningStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.TaskGr
 func startingStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, pod)
 	status.Tasks = uniformTasks(o, v1alpha1.TaskPending)
-	underWay(status, v1alpha1.ReasonStarting, waitingFor(o, pod), now)
+	underWay(status, waitingReason(pod), waitingFor(o, pod), now)
 	return status
+}
+
+// queuedStatus is for a group whose Job is refused for now.
+func queuedStatus(o *Observed, message string, now time.Time) *v1alpha1.TaskGroupStatus {
+	status := progressed(o, nil)
+	status.Tasks = uniformTasks(o, v1alpha1.TaskPending)
+	underWay(status, v1alpha1.ReasonQueued, message, now)
+	return status
+}
+
+// retryingStatus closes an attempt and promises another one.
+func retryingStatus(o *Observed, v verdict, now time.Time) *v1alpha1.TaskGroupStatus {
+	status := progressed(o, o.attemptPod())
+	closeAttempt(status, string(v.reason), v.message, digestOf(v), now)
+	spend(status, v.reason)
+	status.Tasks = pendingTasks(o, v.record)
+	underWay(status, v1alpha1.ReasonRetrying, fmt.Sprintf("Attempt %d failed: %s: %s. The next begins at %s",
+		o.Attempt, v.reason, v.message, retryAt(o.TaskGroup.UID, status).UTC().Format(time.TimeOnly+" MST")), now)
+	return status
+}
+
+// givenUpStatus closes an attempt whose pod is still to be removed.
+func givenUpStatus(o *Observed, v verdict, reason v1alpha1.Reason, now time.Time) *v1alpha1.TaskGroupStatus {
+	status := progressed(o, o.attemptPod())
+	closeAttempt(status, string(v.reason), v.message, "", now)
+	status.Tasks = pendingTasks(o, nil)
+	underWay(status, reason, words(string(v.reason), v.message), now)
+	return status
+}
+
+func suspendedStatus(o *Observed, now time.Time) *v1alpha1.TaskGroupStatus {
+	status := progressed(o, nil)
+	status.Tasks = pendingTasks(o, nil)
+	underWay(status, v1alpha1.ReasonSuspended, "spec.suspend keeps it from running", now)
+	return status
+}
+
+// lastWordsStatus keeps what the pod of an attempt that was given up committed
+// before it went; nil where there is nothing new.
+func lastWordsStatus(o *Observed, job types.UID) *v1alpha1.TaskGroupStatus {
+	pod := o.podOf(job)
+	if pod == nil || !PodEnded(pod) {
+		return nil
+	}
+	record := recordOf(o, pod)
+	if record == nil || record.ManifestSHA256 == "" || LastJob(&o.TaskGroup.Status).ManifestSHA256 != "" {
+		return nil
+	}
+	status := progressed(o, pod)
+	LastJob(status).ManifestSHA256 = record.ManifestSHA256
+	status.Tasks = pendingTasks(o, record)
+	status.Summary = summaryOf(status.Tasks)
+	return status
+}
+
+// digestOf is that of the manifest which the attempt committed; empty for none.
+func digestOf(v verdict) string {
+	if v.record == nil {
+		return ""
+	}
+	return v.record.ManifestSHA256
 }
 
 // cancellingStatus keeps what a stopped pod tells of itself, since the pod will
@@ -146,11 +212,31 @@ func manifestOf(o *Observed, v verdict) *v1alpha1.ManifestReference {
 	return nil
 }
 
-// uniformTasks gives all tasks one state.
+// uniformTasks gives one state to all tasks but those that a committed manifest
+// of an earlier attempt says are completed.
 func uniformTasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
 	tasks := make([]v1alpha1.TaskStatus, len(o.TaskGroup.Spec.Tasks))
+	resumed := AttemptOf(o.TaskGroup, o.Attempt).Previous != nil
 	for i := range tasks {
 		tasks[i] = v1alpha1.TaskStatus{NodeID: o.TaskGroup.Spec.Tasks[i].NodeID, State: state}
+		if resumed && i < len(o.TaskGroup.Status.Tasks) && o.TaskGroup.Status.Tasks[i].State == v1alpha1.TaskCompleted {
+			tasks[i].State = v1alpha1.TaskCompleted
+		}
+	}
+	return tasks
+}
+
+// pendingTasks are the tasks between two attempts: those that the record, or an
+// earlier one, has as completed need not run again.
+func pendingTasks(o *Observed, record *contract.TerminationMessage) []v1alpha1.TaskStatus {
+	tasks := uniformTasks(o, v1alpha1.TaskPending)
+	if record == nil || record.ManifestSHA256 == "" {
+		return tasks
+	}
+	for i := range tasks {
+		if record.States[i] == contract.TaskCompleted {
+			tasks[i].State = v1alpha1.TaskCompleted
+		}
 	}
 	return tasks
 }
@@ -159,14 +245,7 @@ func uniformTasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
 // one, else that of the whole.
 func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 	if v.record == nil {
-		if v.succeeded {
-			return uniformTasks(o, v1alpha1.TaskCompleted)
-		}
-		tasks := uniformTasks(o, v1alpha1.TaskFailed)
-		for i := range tasks {
-			tasks[i].Reason = string(v.reason)
-		}
-		return tasks
+		return unrecordedTasks(o, v)
 	}
 	tasks := uniformTasks(o, v1alpha1.TaskCancelled)
 	for i := range tasks {
@@ -177,6 +256,19 @@ func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 			tasks[i].Reason = contract.Truncate(string(f.Reason), maxReason)
 			tasks[i].Message = contract.Truncate(oneLine(f.Message), maxConditionMessage)
 			tasks[i].ExitCode = f.ExitCode
+		}
+	}
+	return tasks
+}
+
+func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
+	if v.succeeded {
+		return uniformTasks(o, v1alpha1.TaskCompleted)
+	}
+	tasks := uniformTasks(o, v1alpha1.TaskFailed)
+	for i := range tasks {
+		if tasks[i].State == v1alpha1.TaskFailed {
+			tasks[i].Reason = string(v.reason)
 		}
 	}
 	return tasks
@@ -226,6 +318,12 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 		finished = metav1.ConditionFalse
 	}
 	set(v1alpha1.ConditionFinished, finished)
+	switch {
+	case reason == v1alpha1.ReasonSuspended:
+		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue)
+	case meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionSuspended):
+		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse)
+	}
 }
 
 // oneLine keeps what a task printed or raised from breaking a table or a

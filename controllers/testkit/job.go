@@ -15,9 +15,12 @@ import (
 // JobBuilder builds a group's Job as the API server would return it.
 type JobBuilder struct{ job batchv1.Job }
 
-// Job starts the Job of a group's first attempt.
-func Job(tg *v1alpha1.TaskGroup) *JobBuilder {
-	name := jobspec.JobName(tg.Name, tg.UID, 1)
+// Job starts the Job of a group's first attempt, as the Job controller has begun it.
+func Job(tg *v1alpha1.TaskGroup) *JobBuilder { return JobOfAttempt(tg, 1) }
+
+// JobOfAttempt starts the Job of any attempt.
+func JobOfAttempt(tg *v1alpha1.TaskGroup, attempt int32) *JobBuilder {
+	name := jobspec.JobName(tg.Name, tg.UID, attempt)
 	return &JobBuilder{batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 		Name:              name,
 		Namespace:         tg.Namespace,
@@ -27,7 +30,7 @@ func Job(tg *v1alpha1.TaskGroup) *JobBuilder {
 		OwnerReferences: []metav1.OwnerReference{
 			*metav1.NewControllerRef(tg, v1alpha1.GroupVersion.WithKind("TaskGroup")),
 		},
-	}}}
+	}, Status: batchv1.JobStatus{StartTime: &metav1.Time{Time: Created}}}}
 }
 
 // Obj is what was built.
@@ -43,6 +46,13 @@ func (b *JobBuilder) Foreign() *JobBuilder {
 func (b *JobBuilder) Deleting(after time.Duration) *JobBuilder {
 	b.job.DeletionTimestamp = &metav1.Time{Time: Created.Add(after)}
 	b.job.Finalizers = []string{metav1.FinalizerDeleteDependents}
+	return b
+}
+
+// Held is a Job that a queue has suspended.
+func (b *JobBuilder) Held() *JobBuilder {
+	b.job.Spec.Suspend = new(true)
+	b.job.Status.StartTime = nil
 	return b
 }
 

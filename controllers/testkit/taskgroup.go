@@ -18,7 +18,8 @@ var Created = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 // TaskGroupBuilder builds a TaskGroup.
 type TaskGroupBuilder struct{ tg v1alpha1.TaskGroup }
 
-// TaskGroup starts a group without tasks, with a UID made from its name.
+// TaskGroup starts a group without tasks, with a UID made from its name, that is
+// never retried.
 func TaskGroup(name string) *TaskGroupBuilder {
 	return &TaskGroupBuilder{v1alpha1.TaskGroup{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TaskGroup"},
@@ -30,6 +31,7 @@ func TaskGroup(name string) *TaskGroupBuilder {
 			ResourceVersion:   "1",
 			CreationTimestamp: metav1.Time{Time: Created},
 		},
+		Spec: v1alpha1.TaskGroupSpec{Retries: &v1alpha1.Retries{InfrastructureLimit: new(int32(0))}},
 	}}
 }
 
@@ -65,6 +67,30 @@ func (b *TaskGroupBuilder) Cancelled() *TaskGroupBuilder {
 // Pod sets the options of the pod.
 func (b *TaskGroupBuilder) Pod(options v1alpha1.PodOptions) *TaskGroupBuilder {
 	b.tg.Spec.Pod = &options
+	return b
+}
+
+// Retries sets the two budgets.
+func (b *TaskGroupBuilder) Retries(limit, infrastructureLimit int32) *TaskGroupBuilder {
+	b.tg.Spec.Retries = &v1alpha1.Retries{Limit: limit, InfrastructureLimit: &infrastructureLimit}
+	return b
+}
+
+// Timeouts sets the clocks.
+func (b *TaskGroupBuilder) Timeouts(t v1alpha1.Timeouts) *TaskGroupBuilder {
+	b.tg.Spec.Timeouts = &t
+	return b
+}
+
+// Suspended sets spec.suspend.
+func (b *TaskGroupBuilder) Suspended(suspend bool) *TaskGroupBuilder {
+	b.tg.Spec.Suspend = suspend
+	return b
+}
+
+// TTL sets ttlSecondsAfterFinished.
+func (b *TaskGroupBuilder) TTL(seconds int32) *TaskGroupBuilder {
+	b.tg.Spec.TTLSecondsAfterFinished = &seconds
 	return b
 }
 

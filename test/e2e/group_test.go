@@ -21,13 +21,14 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
-// group is a TaskGroup whose pods see the assets.
+// group is a TaskGroup whose pods see the assets, and that is not retried.
 func group(name string, tasks ...v1alpha1.TaskSpec) *v1alpha1.TaskGroup {
 	return &v1alpha1.TaskGroup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.TaskGroupSpec{
-			Tasks:  tasks,
-			Assets: &v1alpha1.Assets{Outputs: "file:///assets/results"},
+			Tasks:   tasks,
+			Retries: &v1alpha1.Retries{InfrastructureLimit: new(int32(0))},
+			Assets:  &v1alpha1.Assets{Outputs: "file:///assets/results"},
 			Pod: &v1alpha1.PodOptions{
 				Volumes: []v1alpha1.Volume{{Name: "assets", PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
 					ClaimName: "taskgroup-assets",

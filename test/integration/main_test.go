@@ -74,12 +74,13 @@ func namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// commands is a group of n plain commands that keeps a manifest.
+// commands is a group of n plain commands that keeps a manifest and is not retried.
 func commands(namespace, name string, n int) *v1alpha1.TaskGroup {
 	tg := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	for i := range n {
 		tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(i), Command: []string{"true"}})
 	}
+	tg.Spec.Retries = &v1alpha1.Retries{InfrastructureLimit: new(int32(0))}
 	tg.Spec.Assets = &v1alpha1.Assets{Outputs: "file:///out"}
 	return tg
 }
