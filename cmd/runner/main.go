@@ -12,6 +12,7 @@
 //	TASKGROUP_PYTHON           the image's Python, python3 of PATH if unset
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
 //	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
+//	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //
 // Exit codes: 0 all tasks completed and the manifest is committed, 1 not so, 2
 // no task could run, 143 the pod was told to end before all was done.
@@ -19,13 +20,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/group"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
@@ -100,30 +99,6 @@ func runGroup(ctx context.Context, o *options) (*group.Result, error) {
 		Stdout:      os.Stdout,
 		Stderr:      os.Stderr,
 		Grace:       o.grace,
+		Index:       o.index,
 	})
-}
-
-// refused tells the controller of a group in which nothing could run.
-func refused(o *options, err error) {
-	message := contract.TerminationMessage{
-		Failure: &contract.Failure{Reason: contract.ReasonPlanInvalid, Message: err.Error()},
-	}
-	if o.plan != nil {
-		for range o.plan.Tasks {
-			message.States = append(message.States, contract.TaskCancelled)
-		}
-	}
-	leave(o, &message)
-}
-
-// leave writes the termination message. Without it the manifest still tells
-// all, so an error is no reason to fail.
-func leave(o *options, message *contract.TerminationMessage) {
-	raw, err := contract.EncodeTerminationMessage(message)
-	if err == nil {
-		err = writeTermination(o, raw)
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintln(os.Stderr, "runner: leaving the termination message:", err)
-	}
 }

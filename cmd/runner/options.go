@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,7 +11,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
-// The environment of the runner. None of it reaches the tasks.
+// The environment of the runner. None of it reaches the tasks; the index of an
+// indexed Job's pod, contract.IndexEnv, does.
 const (
 	envWork        = "TASKGROUP_WORK"
 	envPython      = "TASKGROUP_PYTHON"
@@ -35,6 +35,8 @@ type options struct {
 	python      string
 	grace       time.Duration
 	termination string
+	// index is the pod's own in a parallel group.
+	index int
 	// createTermination is set where the path is not the kubelet's, who creates its own.
 	createTermination bool
 	// env is what is left for the tasks.
@@ -46,8 +48,12 @@ type options struct {
 func optionsFrom(environ []string) (*options, error) {
 	own := map[string]string{contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envTermination: ""}
 	o := &options{}
+	var index string
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
+		if name == contract.IndexEnv {
+			index = value
+		}
 		if _, ok := own[name]; ok {
 			own[name] = value
 		} else {
@@ -70,19 +76,20 @@ func optionsFrom(environ []string) (*options, error) {
 		return o, errors.New(contract.PlanEnv + " is not set: this program is started by the TaskGroup operator")
 	}
 	var err error
-	o.plan, err = contract.DecodePlan(own[contract.PlanEnv])
+	if o.plan, err = contract.DecodePlan(own[contract.PlanEnv]); err == nil && o.plan.Parallel {
+		o.index, err = podIndex(index)
+	}
 	return o, err
 }
 
-func writeTermination(o *options, raw []byte) error {
-	flags := os.O_WRONLY | os.O_TRUNC
-	if o.createTermination {
-		flags |= os.O_CREATE
+// podIndex is which of the pods of a parallel group this one is.
+func podIndex(text string) (int, error) {
+	if text == "" {
+		return 0, errors.New(contract.IndexEnv + " is not set: the pods of a parallel group are those of an indexed Job")
 	}
-	f, err := os.OpenFile(o.termination, flags, 0o644)
+	index, err := strconv.Atoi(text)
 	if err != nil {
-		return err
+		return 0, fmt.Errorf("%s is %q: want a number", contract.IndexEnv, text)
 	}
-	_, err = f.Write(raw)
-	return errors.Join(err, f.Close())
+	return index, nil
 }

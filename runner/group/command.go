@@ -36,13 +36,13 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 		return notRun(err)
 	}
 	streams.release()
-	stopped := r.await(ctx, command)
+	cause := r.await(ctx, command)
 	exit := command.Exit()
 	switch {
-	case exit.Success():
+	case exit.Success() && !isDeadline(cause):
 		return commandOutput(exit, place.output)
-	case stopped:
-		return terminated(exit)
+	case cause != nil:
+		return stopped(cause, exit)
 	case r.outOfMemory(exit, kills):
 		return r.starved(exit)
 	}

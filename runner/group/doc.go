@@ -1,13 +1,16 @@
 // Package group runs the tasks of a plan, in order, and leaves the record of
 // the attempt.
 //
-//	stage inputs ─┐
-//	start Python ─┴─> for every task: run -> keep its assets ─> commit the manifest
+//	read the manifest to resume -> stage inputs ─┐
+//	                               start Python ─┴─> for every task: run -> keep its assets ─> commit the manifest
+//
+// A pod of a parallel group does so with one task and a manifest of its own.
 //
 // A task ends in one of three states:
 //
+//	    ┌───────────────────> COMPLETED  an earlier attempt did it: its record is taken over
 //	not begun ──> running ──> COMPLETED
-//	    │            ├──────> FAILED     the first one stops the group
+//	    │            ├──────> FAILED     by itself or at a deadline; the first one stops the group
 //	    │            └──────> CANCELLED  Terminated: the pod was told to end
 //	    └───────────────────> CANCELLED  NotStarted: one before it failed, or the pod was told to end
 //

@@ -21,7 +21,7 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return notStarted()
+		return unfinished(ctx, "Python was still starting")
 	case err != nil:
 		return failed(contract.ReasonPythonUnavailable, "%s", err)
 	}
@@ -29,18 +29,26 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 		return *bad
 	}
 	kills := r.Memory.Kills()
-	running, err := session.Run(r.request(task, in, place), streams.stdout.Writer(), streams.stderr.Writer())
-	if err != nil {
+	running, err := session.Run(ctx, r.request(task, in, place), streams.stdout.Writer(), streams.stderr.Writer())
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return unfinished(ctx, "its process was still starting")
+	case err != nil:
 		return failed(contract.ReasonExitCode, "%s", err)
 	}
 	streams.release()
-	stopped := r.await(ctx, running)
+	cause := r.await(ctx, running)
 	exit, err := running.Exit()
-	return r.judge(exit, err, place, stopped, kills)
+	if isDeadline(cause) {
+		// Even one that returned in the end: a deadline is a deadline.
+		return stopped(cause, exit)
+	}
+	return r.judge(exit, err, place, cause, kills)
 }
 
 // judge makes an outcome of how the task's process ended and what it reported.
-func (r *run) judge(exit process.Exit, ended error, place place, stopped bool, kills int64) outcome {
+// Cause is why the task was stopped; nil where it was not.
+func (r *run) judge(exit process.Exit, ended error, place place, cause error, kills int64) outcome {
 	report, err := python.ReadReport(place.report)
 	if err != nil && !errors.Is(err, python.ErrNoReport) {
 		return failed(contract.ReasonExitCode, "%s: %s", ending(exit), err).after(exit)
@@ -48,8 +56,8 @@ func (r *run) judge(exit process.Exit, ended error, place place, stopped bool, k
 	switch {
 	case ended == nil && report != nil && report.Completed():
 		return completed(exit, place.output)
-	case stopped:
-		return terminated(exit)
+	case cause != nil:
+		return stopped(cause, exit)
 	case r.outOfMemory(exit, kills):
 		return r.starved(exit)
 	case ended != nil:

@@ -2,7 +2,6 @@ package group
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -43,6 +42,8 @@ type Config struct {
 	Stdout, Stderr io.Writer
 	// Grace is how long the pod has from being told to end until it is killed.
 	Grace time.Duration
+	// Index is the task of a Parallel plan that is this pod's, from 0.
+	Index int
 }
 
 // Result is how a group ended.
@@ -63,57 +64,84 @@ type run struct {
 	records []contract.TaskRecord
 	// stopped is why no further task is started; empty while one may be.
 	stopped string
+	// told is closed when the pod is told to end.
+	told    <-chan struct{}
+	earlier earlier
+	// unusable is why what is to be resumed cannot be; nil where it can.
+	unusable *outcome
 }
 
-// output is the result of an earlier task; path is empty where it left none.
+// output is the result of a task that completed: a file of this machine, or
+// the URI of one that an earlier attempt left. Both are empty where the task
+// left none.
 type output struct {
-	path    string
-	command bool
+	path, uri string
+	command   bool
 }
 
 // Run runs the group. The end of ctx is the pod being told to end: the running
 // task is stopped, and what there is is kept and committed all the same. The
 // error is of a plan or a pod in which no task could run.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
-	if err := validate(cfg.Plan); err != nil {
+	started := time.Now().UTC()
+	r, err := newRun(cfg)
+	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(cfg.WorkDir, 0o755); err != nil {
-		return nil, fmt.Errorf("preparing the work directory: %w", err)
-	}
-	started := time.Now().UTC()
-	r := &run{Config: cfg, outputs: map[contract.NodeID]output{}, inGroup: map[contract.NodeID]bool{}}
-	r.Env = withHome(cfg.Env, filepath.Join(cfg.WorkDir, "home"))
-	for _, t := range cfg.Plan.Tasks {
-		r.inGroup[t.NodeID] = true
-	}
-	staging, cancel := context.WithCancel(ctx)
+	r.told = ctx.Done()
+	ctx, cancel := r.groupTime(ctx)
 	defer cancel()
-	r.stage = stage.Start(staging, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), assets(cfg.Plan))
+	r.resume(ctx)
+	r.stage = stage.Start(ctx, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), assets(r.remaining(), r.sources()))
 	r.python = newInterpreter(ctx, r)
 	defer r.python.close()
 
-	for i := range cfg.Plan.Tasks {
+	for i := range r.Plan.Tasks {
 		r.records = append(r.records, r.runTask(ctx, i))
 	}
 	return r.finish(context.WithoutCancel(ctx), started), nil
 }
 
+func newRun(cfg Config) (*run, error) {
+	if err := validate(cfg.Plan); err != nil {
+		return nil, err
+	}
+	inGroup := make(map[contract.NodeID]bool, len(cfg.Plan.Tasks))
+	for _, t := range cfg.Plan.Tasks {
+		inGroup[t.NodeID] = true
+	}
+	var err error
+	if cfg.Plan, err = share(cfg.Plan, cfg.Index); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.WorkDir, 0o755); err != nil {
+		return nil, fmt.Errorf("preparing the work directory: %w", err)
+	}
+	cfg.Env = withHome(cfg.Env, filepath.Join(cfg.WorkDir, "home"))
+	return &run{Config: cfg, outputs: map[contract.NodeID]output{}, inGroup: inGroup}, nil
+}
+
 // runTask runs one task and keeps its assets.
 func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	task := &r.Plan.Tasks[index]
-	if r.stopped == "" && ctx.Err() != nil {
-		r.stopped = "the pod was told to end before this task started"
+	if record, ok := r.takeOver(task.NodeID); ok {
+		return record
+	}
+	if r.stopped == "" && ctx.Err() != nil && !isDeadline(context.Cause(ctx)) {
+		r.stopped = toldToEnd
 	}
 	if r.stopped != "" {
 		return contract.TaskRecord{NodeID: task.NodeID, State: contract.TaskCancelled, Reason: contract.ReasonNotStarted, Message: r.stopped}
 	}
 	started := time.Now().UTC()
-	r.mark(task.NodeID, "started")
+	begun := ctx.Err() == nil
+	if begun {
+		r.mark(task.NodeID, "started")
+	}
 	place := placeAt(filepath.Join(r.WorkDir, "tasks", strconv.Itoa(index)))
-	ended := r.perform(ctx, task, place)
+	ended := r.performInTime(ctx, task, place)
 	record := ended.record(task.NodeID)
-	if record.Reason != contract.ReasonNotStarted {
+	if begun && record.Reason != contract.ReasonNotStarted {
 		record.StartTime, record.EndTime = &started, new(time.Now().UTC())
 	}
 	r.keep(context.WithoutCancel(ctx), &record, place, ended.traceback)
@@ -125,9 +153,16 @@ func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	r.mark(task.NodeID, fmt.Sprintf("%s: %s: %s", record.State, record.Reason, record.Message))
 	r.stopped = fmt.Sprintf("task %d before it failed: %s", task.NodeID, record.Reason)
 	if record.State == contract.TaskCancelled {
-		r.stopped = "the pod was told to end before this task started"
+		r.stopped = toldToEnd
 	}
 	return record
+}
+
+// performInTime gives a task the time that a task may take.
+func (r *run) performInTime(ctx context.Context, task *contract.PlanTask, place place) outcome {
+	ctx, cancel := r.taskTime(ctx)
+	defer cancel()
+	return r.perform(ctx, task, place)
 }
 
 // perform runs a task between the start and the end of its streams.
@@ -137,9 +172,14 @@ func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place)
 		return failed(contract.ReasonOutputUploadFailed, "preparing the task's place in the work directory: %s", err)
 	}
 	var ended outcome
-	if len(task.Command) > 0 {
+	switch {
+	case ctx.Err() != nil:
+		ended = unfinished(ctx, "this task had not started")
+	case r.unusable != nil:
+		ended = *r.unusable
+	case len(task.Command) > 0:
 		ended = r.runCommand(ctx, task, place, streams)
-	} else {
+	default:
 		ended = r.runFunction(ctx, task, place, streams)
 	}
 	if err := streams.finish(); err != nil && ended.state == contract.TaskCompleted {
@@ -152,73 +192,4 @@ func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place)
 // mark writes a line of the runner's own between those of the tasks.
 func (r *run) mark(node contract.NodeID, what string) {
 	_, _ = fmt.Fprintf(r.Stderr, "[taskgroup] task %d: %s\n", node, what)
-}
-
-// running is a process that runs a task.
-type running interface {
-	Done() <-chan struct{}
-	Signal(sig signal)
-}
-
-// await waits until a task has ended, and stops it when the pod is told to end.
-// It says whether it stopped it.
-func (r *run) await(ctx context.Context, task running) bool {
-	select {
-	case <-task.Done():
-		return false
-	case <-ctx.Done():
-	}
-	task.Signal(sigTerm)
-	timer := time.NewTimer(killAfter(r.Grace))
-	defer timer.Stop()
-	select {
-	case <-task.Done():
-	case <-timer.C:
-		task.Signal(sigKill)
-		<-task.Done()
-	}
-	return true
-}
-
-// killAfter is how much of the grace period a task gets to end by itself: two
-// thirds, but the upload needs 5 s, and a short grace period is split evenly.
-func killAfter(grace time.Duration) time.Duration {
-	return max(grace/2, min(grace*2/3, grace-5*time.Second))
-}
-
-// assets are the URIs that a plan reads, in the order of need.
-func assets(plan *contract.Plan) []string {
-	var uris []string
-	for _, t := range plan.Tasks {
-		uris = append(uris, t.Function, t.Hooks)
-		for _, node := range t.Args {
-			uris = append(uris, plan.Inputs[node])
-		}
-		for _, node := range t.Kwargs {
-			uris = append(uris, plan.Inputs[node])
-		}
-	}
-	return uris
-}
-
-// ErrPlan is a plan that no runner can run.
-var ErrPlan = errors.New("invalid plan")
-
-func validate(plan *contract.Plan) error {
-	seen := map[contract.NodeID]bool{}
-	for _, t := range plan.Tasks {
-		switch {
-		case seen[t.NodeID]:
-			return fmt.Errorf("%w: node %d comes twice", ErrPlan, t.NodeID)
-		case (len(t.Command) > 0) == (t.Function != ""):
-			return fmt.Errorf("%w: task %d needs either a command or a function", ErrPlan, t.NodeID)
-		case t.Function != "" && plan.Outputs == "":
-			return fmt.Errorf("%w: task %d is a function, and there is no place for its result", ErrPlan, t.NodeID)
-		}
-		seen[t.NodeID] = true
-	}
-	if len(seen) == 0 {
-		return fmt.Errorf("%w: no tasks", ErrPlan)
-	}
-	return nil
 }

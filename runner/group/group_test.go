@@ -1,7 +1,6 @@
 package group
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -24,21 +23,6 @@ func TestKillAfterLeavesTimeForTheUpload(t *testing.T) {
 		if got := killAfter(grace); got != want {
 			t.Errorf("killAfter(%s) = %s, want %s", grace, got, want)
 		}
-	}
-}
-
-func TestAssetsAreInTheOrderOfNeed(t *testing.T) {
-	plan := &contract.Plan{
-		Tasks: []contract.PlanTask{
-			{Function: "f1", Hooks: "h1", Args: []contract.NodeID{4, 1}, Kwargs: map[string]contract.NodeID{"k": 5}},
-			{Function: "f2"},
-			{Command: []string{"true"}, Args: []contract.NodeID{5}},
-		},
-		Inputs: map[contract.NodeID]string{4: "i4", 5: "i5"},
-	}
-	got := slices.DeleteFunc(assets(plan), func(uri string) bool { return uri == "" })
-	if diff := cmp.Diff([]string{"f1", "h1", "i4", "i5", "f2", "i5"}, got); diff != "" {
-		t.Error(diff)
 	}
 }
 

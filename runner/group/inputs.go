@@ -59,7 +59,7 @@ func (r *run) resolve(ctx context.Context, task *contract.PlanTask) (*inputs, *o
 	case err == nil:
 		return in, nil
 	case ctx.Err() != nil:
-		return nil, new(notStarted())
+		return nil, new(unfinished(ctx, "its inputs were still being fetched"))
 	}
 	return nil, new(failed(contract.ReasonInputUnavailable, "%s", err))
 }
@@ -73,19 +73,32 @@ func (r *run) asset(ctx context.Context, uri, role string) (input, error) {
 func (r *run) argument(ctx context.Context, node contract.NodeID) (input, error) {
 	role := fmt.Sprintf("the output of node %d", node)
 	if out, ok := r.outputs[node]; ok {
-		if out.path == "" {
-			return input{}, fmt.Errorf("%s: the command left none: have it write a file to $TASKGROUP_OUTPUT", role)
-		}
-		return input{path: out.path, name: role, role: role, command: out.command}, nil
+		return r.result(ctx, out, role)
 	}
 	uri, ok := r.Plan.Inputs[node]
 	switch {
+	case r.inGroup[node] && r.Plan.Parallel:
+		return input{}, fmt.Errorf("%s: it is of this group, whose tasks run in parallel and cannot wait for each other", role)
 	case r.inGroup[node]:
 		return input{}, fmt.Errorf("%s: the task comes later in this group", role)
 	case !ok || uri == "":
 		return input{}, fmt.Errorf("%s: the group has no URI for it (spec.assets.inputs)", role)
 	}
 	return r.asset(ctx, uri, role)
+}
+
+// result is the output of a task of this group, from this attempt or an
+// earlier one.
+func (r *run) result(ctx context.Context, out output, role string) (input, error) {
+	switch {
+	case out.uri != "":
+		in, err := r.asset(ctx, out.uri, role)
+		in.command = out.command
+		return in, err
+	case out.path != "":
+		return input{path: out.path, name: role, role: role, command: out.command}, nil
+	}
+	return input{}, fmt.Errorf("%s: the command left none: have it write a file to $TASKGROUP_OUTPUT", role)
 }
 
 // checkVersions compares the Python that pickled what a function reads with the

@@ -24,7 +24,7 @@ type interpreter struct {
 	version *contract.PythonVersions
 }
 
-// newInterpreter starts Python where the plan has a function.
+// newInterpreter starts Python where there is a function to run.
 func newInterpreter(ctx context.Context, r *run) *interpreter {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &interpreter{
@@ -33,7 +33,7 @@ func newInterpreter(ctx context.Context, r *run) *interpreter {
 		dir:    filepath.Join(r.WorkDir, "harness"),
 		ready:  make(chan struct{}),
 	}
-	for _, t := range r.Plan.Tasks {
+	for _, t := range r.remaining() {
 		if t.Function != "" {
 			go p.start(ctx)
 			return p
@@ -55,10 +55,14 @@ func (p *interpreter) start(ctx context.Context) {
 	}
 }
 
-// session waits until Python is ready. One that ended since, such as by the
-// hand of a process that an earlier task left, is started anew.
+// session waits until Python is ready, or ctx is over. One that ended since,
+// such as by the hand of a process that an earlier task left, is started anew.
 func (p *interpreter) session(ctx context.Context) (*python.Session, error) {
-	<-p.ready
+	select {
+	case <-p.ready:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	if p.current != nil && !p.current.Alive() {
 		p.current.Close()
 		p.current, p.ready = nil, make(chan struct{})

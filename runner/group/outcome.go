@@ -1,6 +1,7 @@
 package group
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"syscall"
@@ -42,11 +43,16 @@ func failed(reason contract.Reason, format string, args ...any) outcome {
 	return outcome{state: contract.TaskFailed, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
-// notStarted is a task that was told to end while it waited for its inputs or
-// for Python.
-func notStarted() outcome {
-	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted,
-		message: "the pod was told to end before this task started"}
+// toldToEnd is why tasks do not start in a pod that ends.
+const toldToEnd = "the pod was told to end before this task started"
+
+// unfinished is a task that was stopped before it had a process; ctx is over,
+// and until then the task did what the words say.
+func unfinished(ctx context.Context, words string) outcome {
+	if cause := context.Cause(ctx); isDeadline(cause) {
+		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, words)
+	}
+	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted, message: toldToEnd}
 }
 
 // after adds the process that ran.
@@ -66,13 +72,19 @@ func (o outcome) record(node contract.NodeID) contract.TaskRecord {
 	return record
 }
 
-// terminated is a task that the runner stopped because the pod was told to end.
-func terminated(exit process.Exit) outcome {
-	message := "stopped because the pod was told to end: " + ending(exit)
+// stopped is a task that the runner stopped, and why.
+func stopped(cause error, exit process.Exit) outcome {
+	how := ending(exit)
 	if exit.Signal == sigKill {
-		message += ", since SIGTERM did not end it in time"
+		how += ", since SIGTERM did not end it in time"
 	}
-	return outcome{state: contract.TaskCancelled, reason: contract.ReasonTerminated, message: message}.after(exit)
+	if isDeadline(cause) {
+		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, how).after(exit)
+	}
+	return outcome{
+		state: contract.TaskCancelled, reason: contract.ReasonTerminated,
+		message: "stopped because the pod was told to end: " + how,
+	}.after(exit)
 }
 
 // ending says how a process ended, in words.

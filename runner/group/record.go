@@ -2,6 +2,7 @@ package group
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -125,7 +126,7 @@ func (r *run) commit(ctx context.Context, started time.Time) (string, error) {
 		Attempt:     r.Plan.Attempt,
 		StartTime:   started,
 		EndTime:     time.Now().UTC(),
-		Python:      r.python.versions(),
+		Python:      cmp.Or(r.python.versions(), r.earlier.python),
 		Tasks:       r.records,
 	}
 	var raw bytes.Buffer
@@ -139,7 +140,11 @@ func (r *run) commit(ctx context.Context, started time.Time) (string, error) {
 	if raw.Len() > contract.MaxManifest {
 		return "", errors.New("committing the manifest: it is too large")
 	}
-	asset, err := r.Store.Commit(ctx, contract.ManifestURI(r.Plan.Outputs), &raw)
+	uri := contract.ManifestURI(r.Plan.Outputs)
+	if r.Plan.Parallel {
+		uri = contract.TaskManifestURI(r.Plan.Outputs, r.Plan.Tasks[0].NodeID)
+	}
+	asset, err := r.Store.Commit(ctx, uri, &raw)
 	if err != nil {
 		return "", fmt.Errorf("committing the manifest: %w", err)
 	}

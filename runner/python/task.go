@@ -1,6 +1,7 @@
 package python
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -25,8 +26,11 @@ type Task struct {
 }
 
 // Run has the harness fork a task that writes to the given streams, and returns
-// once the task's own process runs. Tasks run one at a time.
-func (s *Session) Run(request Request, stdout, stderr *os.File) (*Task, error) {
+// once the task's own process runs. Tasks run one at a time. The end of ctx
+// ends a harness that has not said by then that the task runs.
+func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.File) (*Task, error) {
+	stop := context.AfterFunc(ctx, func() { s.process.Signal(syscall.SIGKILL) })
+	defer stop()
 	err := s.channel.send(request, stdout, stderr)
 	var e *event
 	if err == nil {
@@ -72,12 +76,17 @@ func (t *Task) Exit() (process.Exit, error) {
 	return t.exit, t.err
 }
 
-// Signal sends a signal to the task's process group.
+// Signal sends a signal to the task's process group. SIGKILL wakes the harness
+// too: a task may have stopped it, and then nobody would tell of the end.
 func (t *Task) Signal(sig syscall.Signal) {
 	select {
 	case <-t.done:
+		return
 	default:
 		_ = syscall.Kill(-t.pid, sig)
+	}
+	if sig == syscall.SIGKILL {
+		t.session.process.Signal(syscall.SIGCONT)
 	}
 }
 

@@ -1,0 +1,54 @@
+package group
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+func TestShare(t *testing.T) {
+	tasks := []contract.PlanTask{{NodeID: 5}, {NodeID: 6}, {NodeID: 7}}
+	tests := map[string]struct {
+		parallel bool
+		index    int
+		want     []contract.PlanTask
+	}{
+		"one pod for all": {false, 9, tasks},
+		"the first":       {true, 0, tasks[:1]},
+		"the last":        {true, 2, tasks[2:]},
+		"below 0":         {true, -1, nil},
+		"beyond the last": {true, 3, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			plan := &contract.Plan{Tasks: tasks, Parallel: test.parallel}
+			got, err := share(plan, test.index)
+			if (test.want == nil) != errors.Is(err, ErrPlan) {
+				t.Fatalf("error %v", err)
+			}
+			if got != nil && !cmp.Equal(got.Tasks, test.want) {
+				t.Errorf("tasks %+v, want %+v", got.Tasks, test.want)
+			}
+			if len(plan.Tasks) != len(tasks) {
+				t.Error("the plan itself was changed")
+			}
+		})
+	}
+}
+
+func TestAssetsAreInTheOrderOfNeed(t *testing.T) {
+	tasks := []contract.PlanTask{
+		{Function: "f1", Hooks: "h1", Args: []contract.NodeID{4, 1}, Kwargs: map[string]contract.NodeID{"k": 5}},
+		{Function: "f2"},
+		{Command: []string{"true"}, Args: []contract.NodeID{5}},
+	}
+	inputs := map[contract.NodeID]string{4: "i4", 5: "i5"}
+	got := slices.DeleteFunc(assets(tasks, inputs), func(uri string) bool { return uri == "" })
+	if diff := cmp.Diff([]string{"f1", "h1", "i4", "i5", "f2", "i5"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

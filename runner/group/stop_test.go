@@ -1,0 +1,153 @@
+package group
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
+)
+
+// fakeTask is a process that ends some time after a signal.
+type fakeTask struct {
+	done chan struct{}
+	// endsAfter is how long after SIGTERM it ends; 0 is never.
+	endsAfter time.Duration
+	signals   []signal
+}
+
+func (f *fakeTask) Done() <-chan struct{} { return f.done }
+
+func (f *fakeTask) Signal(sig signal) {
+	f.signals = append(f.signals, sig)
+	switch {
+	case sig == sigKill:
+		close(f.done)
+	case f.endsAfter > 0:
+		time.AfterFunc(f.endsAfter, func() { close(f.done) })
+	}
+}
+
+func TestAwait(t *testing.T) {
+	const grace = 30 * time.Second // of which the task gets 20
+	tests := map[string]struct {
+		deadline, told time.Duration // 0 is never
+		endsAfter      time.Duration
+		wantTook       time.Duration
+		wantSignals    []signal
+		wantDeadline   bool
+	}{
+		"a deadline, heard":                       {deadline: time.Second, endsAfter: time.Second, wantTook: 2 * time.Second, wantSignals: []signal{sigTerm}, wantDeadline: true},
+		"a deadline, not heard":                   {deadline: time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+		"a deadline, heard too late":              {deadline: time.Second, endsAfter: time.Minute, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+		"the pod's end, not heard":                {told: time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
+		"the pod's end, heard":                    {told: time.Second, endsAfter: 10 * time.Second, wantTook: 11 * time.Second, wantSignals: []signal{sigTerm}},
+		"a deadline after the pod's end":          {told: time.Second, deadline: 2 * time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
+		"a long grace does not extend a deadline": {deadline: time.Second, told: 2 * time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				pod, tell := context.WithCancel(t.Context())
+				defer tell()
+				r := &run{Config: Config{Grace: grace, Plan: &contract.Plan{TaskSeconds: int64(test.deadline / time.Second)}}, told: pod.Done()}
+				if test.told > 0 {
+					time.AfterFunc(test.told, tell)
+				}
+				ctx, cancel := r.taskTime(pod)
+				defer cancel()
+				started, task := time.Now(), &fakeTask{done: make(chan struct{}), endsAfter: test.endsAfter}
+				cause := r.await(ctx, task)
+				if took := time.Since(started); took != test.wantTook || isDeadline(cause) != test.wantDeadline || cause == nil {
+					t.Errorf("took %s with cause %v", took, cause)
+				}
+				if diff := cmp.Diff(test.wantSignals, task.signals); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+func TestAwaitAShortGraceAfterADeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pod, tell := context.WithCancel(t.Context())
+		r := &run{Config: Config{Grace: 2 * time.Second, Plan: &contract.Plan{RunningSeconds: 1}}, told: pod.Done()}
+		time.AfterFunc(2*time.Second, tell)
+		ctx, cancel := r.groupTime(pod)
+		defer cancel()
+		started, task := time.Now(), &fakeTask{done: make(chan struct{})}
+		cause := r.await(ctx, task)
+		// The deadline after 1 s, the pod's end after 2, half of its grace.
+		if took := time.Since(started); took != 3*time.Second || !isDeadline(cause) {
+			t.Errorf("took %s with cause %v", took, cause)
+		}
+	})
+}
+
+func TestAwaitATaskThatEndsByItself(t *testing.T) {
+	task := &fakeTask{done: make(chan struct{})}
+	close(task.done)
+	r := &run{}
+	if cause := r.await(t.Context(), task); cause != nil || len(task.signals) != 0 {
+		t.Errorf("cause %v, signals %v", cause, task.signals)
+	}
+}
+
+// hangs is a store that never answers.
+type hangs struct{ Store }
+
+func (hangs) Fetch(context.Context, string, string) (string, error) { select {} }
+
+// late is a context whose deadline has passed.
+func late(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(&deadlineError{"too late"})
+	return ctx
+}
+
+func TestDeadlineWhileInputsAreFetched(t *testing.T) {
+	r := &run{stage: stage.Start(t.Context(), hangs{}, t.TempDir(), []string{"s3://b/f"})}
+	in, bad := r.resolve(late(t), &contract.PlanTask{Function: "s3://b/f"})
+	want := failed(contract.ReasonDeadlineExceeded, "too late: its inputs were still being fetched")
+	if in != nil || bad == nil || *bad != want {
+		t.Errorf("outcome %+v", bad)
+	}
+}
+
+func TestTimeIsOverBetweenTasks(t *testing.T) {
+	plan := &contract.Plan{Tasks: []contract.PlanTask{{NodeID: 1, Command: []string{"true"}}, {NodeID: 2, Command: []string{"true"}}}}
+	r := &run{Config: Config{Plan: plan, WorkDir: t.TempDir(), Stdout: io.Discard, Stderr: io.Discard}}
+	ctx := late(t)
+	got := []contract.TaskRecord{r.runTask(ctx, 0), r.runTask(ctx, 1)}
+	want := []contract.TaskRecord{
+		{NodeID: 1, State: contract.TaskFailed, Reason: contract.ReasonDeadlineExceeded, Message: "too late: this task had not started"},
+		{NodeID: 2, State: contract.TaskCancelled, Reason: contract.ReasonNotStarted, Message: "task 1 before it failed: DeadlineExceeded"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestUnfinishedAtThePodsEnd(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("a signal"))
+	if got := unfinished(ctx, "Python was still starting"); got.state != contract.TaskCancelled || got.message != toldToEnd {
+		t.Errorf("outcome %+v", got)
+	}
+}
+
+func TestVeryLongTimesDoNotOverflow(t *testing.T) {
+	ctx, cancel := withDeadline(t.Context(), 1<<62, "%d s")
+	defer cancel()
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) < 200*365*24*time.Hour {
+		t.Errorf("deadline %s", end)
+	}
+}
