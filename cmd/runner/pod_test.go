@@ -1,17 +1,12 @@
 package main_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
-	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
@@ -67,6 +62,8 @@ type pod struct {
 	dir  string
 	plan contract.Plan
 	env  map[string]string
+	// lost is the URI of an asset that the test took away.
+	lost string
 }
 
 // newPod returns a pod for a plan that needs no Python.
@@ -84,6 +81,15 @@ func newPod(t *testing.T, tasks ...contract.PlanTask) *pod {
 		"TASKGROUP_TERMINATION_LOG": filepath.Join(dir, "termination-log"),
 	}
 	return p
+}
+
+// fresh is another pod for the plan, with a work directory of its own.
+func (p *pod) fresh(name string) *pod {
+	other := &pod{t: p.t, dir: p.dir, plan: p.plan, env: maps.Clone(p.env)}
+	other.plan.Tasks, other.plan.Inputs = slices.Clone(p.plan.Tasks), maps.Clone(p.plan.Inputs)
+	other.env["TASKGROUP_WORK"] = filepath.Join(p.dir, name, "work")
+	other.env["TASKGROUP_TERMINATION_LOG"] = filepath.Join(p.dir, name+"-termination-log")
+	return other
 }
 
 // newPythonPod returns a pod with a Python, or skips.
@@ -132,147 +138,4 @@ func (p *pod) command() *exec.Cmd {
 		runner.Env = append(runner.Env, name+"="+value)
 	}
 	return runner
-}
-
-// ended is what a pod leaves.
-type ended struct {
-	t              *testing.T
-	code           int
-	stdout, stderr string
-	message        *contract.TerminationMessage
-	// manifest is nil where the message has no digest of one.
-	manifest *contract.Manifest
-}
-
-// run runs the pod to its end.
-func (p *pod) run() *ended {
-	p.t.Helper()
-	runner := p.command()
-	var stdout, stderr bytes.Buffer
-	runner.Stdout, runner.Stderr = &stdout, &stderr
-	err := runner.Run()
-	return p.collect(err, stdout.String(), stderr.String())
-}
-
-// collect reads what the pod left, and checks that the parts fit together.
-func (p *pod) collect(err error, stdout, stderr string) *ended {
-	p.t.Helper()
-	e := &ended{t: p.t, stdout: stdout, stderr: stderr}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		e.code = exit.ExitCode()
-	} else if err != nil {
-		p.t.Fatal(err)
-	}
-	raw, err := os.ReadFile(p.env["TASKGROUP_TERMINATION_LOG"])
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	e.message, err = contract.DecodeTerminationMessage(string(raw), len(p.plan.Tasks))
-	if err != nil {
-		p.t.Fatalf("termination message: %v\n%s\n%s", err, raw, stderr)
-	}
-	if e.message.ManifestSHA256 != "" {
-		e.manifest = p.readManifest(e.message)
-	}
-	return e
-}
-
-func (p *pod) readManifest(message *contract.TerminationMessage) *contract.Manifest {
-	p.t.Helper()
-	uri := contract.ManifestURI(p.plan.Outputs)
-	raw := read(p.t, uri)
-	if got := digest(raw); got != message.ManifestSHA256 {
-		p.t.Errorf("%s has digest %s, the termination message says %s", uri, got, message.ManifestSHA256)
-	}
-	manifest, err := contract.DecodeManifest(raw)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	for i, record := range manifest.Tasks {
-		if record.State != message.States[i] {
-			p.t.Errorf("task %d is %s in the manifest and %s in the termination message", record.NodeID, record.State, message.States[i])
-		}
-		for key, a := range record.Assets {
-			data := read(p.t, a.URI)
-			if int64(len(data)) != a.Size || digest(data) != a.SHA256 || a.URI != contract.AssetURI(p.plan.Outputs, record.NodeID, key) {
-				p.t.Errorf("the record of %s does not fit its %d bytes: %+v", key, len(data), a)
-			}
-		}
-	}
-	return manifest
-}
-
-// task returns the record of a node.
-func (e *ended) task(node contract.NodeID) contract.TaskRecord {
-	e.t.Helper()
-	if e.manifest == nil {
-		e.t.Fatalf("no manifest was committed:\n%s", e.stderr)
-	}
-	for _, record := range e.manifest.Tasks {
-		if record.NodeID == node {
-			return record
-		}
-	}
-	e.t.Fatalf("no record of node %d", node)
-	return contract.TaskRecord{}
-}
-
-// text is an asset of a node.
-func (e *ended) text(node contract.NodeID, key contract.AssetKey) string {
-	e.t.Helper()
-	a, ok := e.task(node).Assets[key]
-	if !ok {
-		e.t.Fatalf("task %d has no %s: %+v", node, key, e.task(node))
-	}
-	return string(read(e.t, a.URI))
-}
-
-// result is str() of what a function returned.
-func (e *ended) result(node contract.NodeID) string {
-	e.t.Helper()
-	raw := e.text(node, contract.AssetOutput)
-	if len(raw) < 16 {
-		e.t.Fatalf("the output of %d has %d bytes", node, len(raw))
-	}
-	return raw[offset(raw[:8]):offset(raw[8:16])]
-}
-
-func offset(raw string) uint64 { return binary.BigEndian.Uint64([]byte(raw)) }
-
-// states are the letters of the termination message.
-func (e *ended) states() string {
-	var letters strings.Builder
-	for _, s := range e.message.States {
-		letters.WriteByte(s.Letter())
-	}
-	return letters.String()
-}
-
-// expect checks exit code and states.
-func (e *ended) expect(code int, states string) *ended {
-	e.t.Helper()
-	if e.code != code || e.states() != states {
-		e.t.Fatalf("exit code %d, states %s; want %d, %s\nfailure: %+v\n%s", e.code, e.states(), code, states, e.message.Failure, e.stderr)
-	}
-	return e
-}
-
-func read(t *testing.T, uri string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile(strings.TrimPrefix(uri, "file://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
-
-func digest(data []byte) string {
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
-}
-
-// processExists says whether a pid is there and no zombie.
-func processExists(pid int) bool {
-	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	return err == nil && !strings.Contains(string(raw), ") Z ")
 }

@@ -7,6 +7,7 @@ and the rest are broken on purpose.
 import base64
 import json
 import os
+import pickle
 import sys
 
 
@@ -136,6 +137,33 @@ def waits_stubbornly():
     time.sleep(60)
 
 
+def stops_its_parent():
+    import signal
+    import time
+
+    print("ready", flush=True)
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(60)
+
+
+def stops_the_harness():
+    import signal
+
+    own, harness = os.getpid(), os.getppid()
+    if os.fork() == 0:
+        # Out of the group that ends with the task; stdout stays open, so the next task waits a little.
+        os.setsid()
+        while os.path.exists(f"/proc/{own}"):
+            pass
+        os.kill(harness, signal.SIGSTOP)
+        os._exit(0)
+
+
+class SlowToLoad:
+    def __reduce__(self):
+        return exec, ("import time; print('ready', flush=True); time.sleep(60)",)
+
+
 def ends_on_signal():
     import signal
     import time
@@ -236,7 +264,8 @@ def main(harness, directory):
     def path(name):
         return os.path.join(directory, name)
 
-    functions = {k: v for k, v in globals().items() if callable(v) and k not in {"main", "hook", "hooks", "archive"}}
+    others = {"main", "hook", "hooks", "archive", "SlowToLoad"}
+    functions = {k: v for k, v in globals().items() if callable(v) and k not in others}
     for name, obj in {**functions, **VALUES}.items():
         transportable.dump(obj, path(name))
     for name, obj in hooks(transportable).items():
@@ -253,6 +282,7 @@ def main(harness, directory):
         "text-file": b"this is no archive at all",
         "no-version": archive({}, b""),
         "old-python": archive({"py_version": "3.2.1"}, base64.b64encode(b"N.")),
+        "slow-to-load": archive(ours, base64.b64encode(pickle.dumps(SlowToLoad()))),
         "missing-module": archive(ours, base64.b64encode(b"cno_such_module\nfunction\n.")),
         "hooks-no-json": b"{",
     }
