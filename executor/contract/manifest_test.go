@@ -67,6 +67,9 @@ func TestURIs(t *testing.T) {
 		if got := contract.ManifestURI(attempt); got != "s3://bucket/prefix/uid/a2/manifest.json" {
 			t.Errorf("ManifestURI = %s", got)
 		}
+		if got := contract.TaskManifestURI(attempt, 7); got != "s3://bucket/prefix/uid/a2/7/manifest.json" {
+			t.Errorf("TaskManifestURI = %s", got)
+		}
 		if got := contract.AssetURI(attempt, 7, contract.AssetStdout); got != "s3://bucket/prefix/uid/a2/7/stdout" {
 			t.Errorf("AssetURI = %s", got)
 		}
