@@ -14,8 +14,8 @@
 //	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
 //	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //
-// Exit codes: 0 all tasks completed and the manifest is committed, 1 not so, 2
-// no task could run, 143 the pod was told to end before all was done.
+// Exit codes: 0 all its tasks completed and the manifest is committed, 1 not so,
+// 2 no task could run, 143 the pod was told to end before all was done.
 package main
 
 import (

@@ -61,3 +61,15 @@ func TestManifestThatTheStoreNeverDelivers(t *testing.T) {
 		t.Errorf("outcome %+v", bad)
 	}
 }
+
+func TestPythonIsStartedForWhatRemains(t *testing.T) {
+	r := &run{
+		Config:  Config{Plan: &contract.Plan{Tasks: []contract.PlanTask{{NodeID: 1, Function: "file:///f"}, {NodeID: 2, Command: []string{"true"}}}}},
+		earlier: earlier{completed: map[contract.NodeID]contract.TaskRecord{1: {}}},
+	}
+	p := newInterpreter(t.Context(), r)
+	<-p.ready
+	if p.starts != 0 {
+		t.Error("Python was started, and no function remains")
+	}
+}
