@@ -236,6 +236,10 @@ func TestANewAttemptWaitsForTheFormer(t *testing.T) {
 	}
 	l.pods = l.pods[:1]
 	l.jobs[1].Status.Conditions = nil
+	if p := l.decide(); p.CreateJob || p.DeleteJob != nil {
+		t.Errorf("does not wait for the former Job to end: %+v", p)
+	}
+	l.pods = nil
 	if p := l.decide(); p.CreateJob || p.DeleteJob == nil {
 		t.Error("a Job is created while the former one may start a pod")
 	}

@@ -153,7 +153,7 @@ func stopping(o *Observed, now time.Time) *Plan {
 	}
 	if o.formerIsLive() || o.livePod() != nil {
 		p := &Plan{Status: lastWordsStatus(o, last.UID)}
-		if o.formerIsLive() && o.Former.DeletionTimestamp == nil {
+		if o.formerIsLive() && o.Former.DeletionTimestamp == nil && !o.formerHasEnded() {
 			p.DeleteJob = o.Former
 		}
 		return p
@@ -234,19 +234,18 @@ func conclude(o *Observed, v verdict, now time.Time) *Plan {
 	return &p
 }
 
-// giveUp ends an attempt whose Job has not: the Job is deleted, and what follows
-// is decided when all is quiet.
+// giveUp ends an attempt whose Job has not ended. The status says so first, and
+// the Job is deleted when that is written: a Job that is being deleted for no
+// reason that the status knows was deleted by a person, which means cancel.
 func giveUp(o *Observed, v verdict, now time.Time) *Plan {
-	var status *v1alpha1.TaskGroupStatus
 	switch {
 	case v.reason == v1alpha1.ReasonSuspended:
-		status = givenUpStatus(o, v, v1alpha1.ReasonSuspending, now)
+		return &Plan{Status: givenUpStatus(o, v, v1alpha1.ReasonSuspending, now)}
 	case mayRetry(o.TaskGroup, v.reason):
-		status = retryingStatus(o, v, now)
+		return &Plan{Status: retryingStatus(o, v, now)}
 	default:
-		status = givenUpStatus(o, v, v1alpha1.ReasonStopping, now)
+		return &Plan{Status: givenUpStatus(o, v, v1alpha1.ReasonStopping, now)}
 	}
-	return &Plan{DeleteJob: o.Job, Status: status}
 }
 
 func running(o *Observed, now time.Time) *Plan {

@@ -72,6 +72,13 @@ func (o *Observed) formerIsLive() bool {
 	return o.Former != nil && metav1.IsControlledBy(o.Former, o.TaskGroup) && !jobFinished(o.Former)
 }
 
+// formerHasEnded says whether the former Job's pod ended, so that the Job is about
+// to: it is left alone, and with it the pod's log.
+func (o *Observed) formerHasEnded() bool {
+	pod := o.podOf(o.Former.UID)
+	return pod != nil && PodEnded(pod)
+}
+
 // attemptPod is the newest pod that the attempt's Job made; nil where there is none.
 func (o *Observed) attemptPod() *corev1.Pod {
 	uid := o.JobUID

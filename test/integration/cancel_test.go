@@ -75,7 +75,7 @@ func TestCancel(t *testing.T) {
 			behaviour: rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}, until: v1alpha1.ReasonStarting, do: cancel,
 		},
 		"by spec.cancel while it waits for a node": {
-			behaviour: rig.Behaviour{Unplaced: true}, until: v1alpha1.ReasonStarting, do: cancel,
+			behaviour: rig.Behaviour{Unplaced: true}, until: v1alpha1.ReasonQueued, do: cancel,
 		},
 		"by deleting its Job in the foreground": {
 			behaviour: rig.Behaviour{Runs: true}, until: v1alpha1.ReasonRunning, do: deleteJob(metav1.DeletePropagationForeground), manifest: true,

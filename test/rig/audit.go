@@ -28,7 +28,9 @@ type Request struct {
 
 // Unauthorized says whether the user's roles did not allow the request. A quota,
 // a policy or a namespace that is going refuses with the same code, 403.
-func (r *Request) Unauthorized() bool { return r.Annotations["authorization.k8s.io/decision"] == "forbid" }
+func (r *Request) Unauthorized() bool {
+	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
+}
 
 // Requests reads the audit log so far, in its order.
 func (c *Cluster) Requests() ([]Request, error) {

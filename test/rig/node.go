@@ -28,6 +28,8 @@ type Behaviour struct {
 	Runs bool
 	// End is how the container ends; nil completes all tasks.
 	End *corev1.ContainerStateTerminated
+	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
+	Disrupted string
 }
 
 // Node plays scheduler and kubelet for the pods of TaskGroups.
@@ -143,6 +145,11 @@ func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
 	case pod.Status.Phase == corev1.PodPending:
 		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
 	case pod.Status.Phase == corev1.PodRunning && !b.Runs:
+		if b.Disrupted != "" {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
+			})
+		}
 		return n.end(ctx, pod, b.End)
 	}
 	return nil
@@ -182,7 +189,7 @@ func (n *Node) setState(ctx context.Context, pod *corev1.Pod, phase corev1.PodPh
 	if pod.Status.Phase == phase && len(pod.Status.ContainerStatuses) == 1 && pod.Status.ContainerStatuses[0].State.Waiting != nil {
 		return nil
 	}
-	before := pod.DeepCopy()
+	before := &corev1.Pod{ObjectMeta: pod.ObjectMeta}
 	pod.Status.Phase = phase
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: jobspec.TaskContainer, Image: "x", ImageID: "x", State: state}}
 	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
