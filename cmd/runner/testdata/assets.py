@@ -149,11 +149,16 @@ def stops_its_parent():
 def stops_the_harness():
     import signal
 
+    def sleeps(pid):
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(") ")[2].startswith("S")
+
     own, harness = os.getpid(), os.getppid()
     if os.fork() == 0:
-        # Out of the group that ends with the task; stdout stays open, so the next task waits a little.
+        # Out of the group that ends with the task. It has told of this task's end when it sleeps again; and while
+        # stdout is open here, the runner waits a little before it asks for the next task.
         os.setsid()
-        while os.path.exists(f"/proc/{own}"):
+        while os.path.exists(f"/proc/{own}") or not sleeps(harness):
             pass
         os.kill(harness, signal.SIGSTOP)
         os._exit(0)
