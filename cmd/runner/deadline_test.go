@@ -3,6 +3,7 @@ package main_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestDeadlines(t *testing.T) {
 		"a function":                              {function(1, "waits"), ofTask, "killed by signal 15 (SIGTERM)", 143},
 		"a function, the group's":                 {function(1, "waits"), ofGroup, "killed by signal 15 (SIGTERM)", 143},
 		"a function that does not listen":         {function(1, "waits_stubbornly"), ofTask, unheard, 137},
-		"a function that returns all the same":    {function(1, "ends_on_signal"), ofTask, "exit code 0", 0},
+		"a function that returns all the same":    {function(1, "ends_on_signal"), ofTask, "exit code 0, after SIGTERM", 0},
 		"a function that stops its parent":        {function(1, "stops_its_parent"), ofTask, "killed by signal 15 (SIGTERM)", 143},
 		"a function that is slow to load":         {function(1, "slow-to-load"), ofTask, "killed by signal 15 (SIGTERM)", 143},
 		"a command":                               {shell(1, "echo ready; exec sleep 60"), ofTask, "killed by signal 15 (SIGTERM)", 143},
@@ -41,9 +42,9 @@ func TestDeadlines(t *testing.T) {
 		"a command with children":                 {shell(1, "sleep 60 & echo ready; wait"), ofTask, "killed by signal 15 (SIGTERM)", 143},
 		"a command that does not listen":          {shell(1, stubborn), ofTask, unheard, 137},
 		"a command that does not, the group's":    {shell(1, stubborn), ofGroup, unheard, 137},
-		"a command that succeeds all the same":    {shell(1, onSignal("echo late > $TASKGROUP_OUTPUT; exit 0")), ofTask, "exit code 0", 0},
-		"a command that succeeds, the group's":    {shell(1, onSignal("exit 0")), ofGroup, "exit code 0", 0},
-		"a command that fails with a code of its": {shell(1, onSignal("exit 5")), ofTask, "exit code 5", 5},
+		"a command that succeeds all the same":    {shell(1, onSignal("echo late > $TASKGROUP_OUTPUT; exit 0")), ofTask, "exit code 0, after SIGTERM", 0},
+		"a command that succeeds, the group's":    {shell(1, onSignal("exit 0")), ofGroup, "exit code 0, after SIGTERM", 0},
+		"a command that fails with a code of its": {shell(1, onSignal("exit 5")), ofTask, "exit code 5, after SIGTERM", 5},
 	}
 	pods, waits := map[string]*pod{}, map[string]func() *ended{}
 	for name, test := range tests {
@@ -95,6 +96,28 @@ func TestTimeThatSuffices(t *testing.T) {
 	if e := p.run().expect(0, "CC"); e.message.Failure != nil {
 		t.Errorf("failure %+v", e.message.Failure)
 	}
+}
+
+// TestDeadlineAtAnyMoment has the group's time end somewhere among very short
+// tasks: in one, between two, or while one is being forked.
+func TestDeadlineAtAnyMoment(t *testing.T) {
+	t.Parallel()
+	p := newPythonPod(t).input(9999, "three")
+	for i := contract.NodeID(0); i < 2000; i += 2 {
+		p.plan.Tasks = append(p.plan.Tasks, function(i, "add", 9999), command(i+1, "true"))
+	}
+	p.plan.RunningSeconds = 1
+	e := p.run()
+	done := strings.IndexByte(e.states(), 'F')
+	if done < 0 {
+		t.Fatalf("nothing failed: %s\n%s", e.states(), e.stderr)
+	}
+	e.expect(1, strings.Repeat("C", done)+"F"+strings.Repeat("X", len(p.plan.Tasks)-done-1))
+	record := e.task(contract.NodeID(done))
+	if record.Reason != contract.ReasonDeadlineExceeded || !strings.HasPrefix(record.Message, "the group ran longer than spec.timeouts.runningSeconds of 1 s: ") {
+		t.Errorf("record %+v", record)
+	}
+	t.Logf("%d tasks, then %s", done, record.Message)
 }
 
 func TestDeadlineWhilePythonStarts(t *testing.T) {

@@ -79,6 +79,10 @@ func stopped(cause error, exit process.Exit) outcome {
 		how += ", since SIGTERM did not end it in time"
 	}
 	if isDeadline(cause) {
+		if exit.Signal == 0 {
+			// Else a code of 0 looks like no failure at all.
+			how += ", after SIGTERM"
+		}
 		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, how).after(exit)
 	}
 	return outcome{
