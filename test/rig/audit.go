@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"time"
 )
 
 // Request is one line of the API server's audit log.
@@ -24,6 +25,9 @@ type Request struct {
 		Code int `json:"code"`
 	} `json:"responseStatus"`
 	Annotations map[string]string `json:"annotations"`
+	// Received and Answered are in microseconds, where objects have seconds.
+	Received time.Time `json:"requestReceivedTimestamp"`
+	Answered time.Time `json:"stageTimestamp"`
 }
 
 // Unauthorized says whether the user's roles did not allow the request. A quota,

@@ -27,9 +27,13 @@ type Cluster struct {
 	Kubeconfig string `json:"kubeconfig"`
 	Kubectl    string `json:"kubectl"`
 	AuditLog   string `json:"auditLog"`
+	// EtcdMetrics is where etcd tells its metrics.
+	EtcdMetrics string `json:"etcdMetrics"`
 
 	// Root is the top of the repository.
 	Root string `json:"-"`
+	// Manager is the operator's program; bin/manager if it is empty.
+	Manager string `json:"-"`
 	// Client does not cache.
 	Client client.WithWatch `json:"-"`
 	// Config is that of the cluster's administrator.
@@ -95,6 +99,30 @@ func (c *Cluster) connect() error {
 func (c *Cluster) Run(ctx context.Context, args ...string) (string, error) {
 	out, err := command(ctx, c.Kubectl, append([]string{"--kubeconfig", c.Kubeconfig}, args...)...)
 	return string(out), err
+}
+
+// Pids are the processes of the control plane, by name.
+func (c *Cluster) Pids(ctx context.Context) (map[string]int, error) {
+	out, err := command(ctx, filepath.Join(c.Root, "bin", "cluster"), "status", "--name", c.Name, "--output", "json")
+	if err != nil {
+		return nil, err
+	}
+	var clusters []struct {
+		Components []struct {
+			Name string `json:"name"`
+			Pid  int    `json:"pid"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(out, &clusters); err != nil {
+		return nil, fmt.Errorf("reading the cluster's processes: %w", err)
+	}
+	pids := map[string]int{}
+	for _, cluster := range clusters {
+		for _, component := range cluster.Components {
+			pids[component.Name] = component.Pid
+		}
+	}
+	return pids, nil
 }
 
 // Install applies the CRD and the operator's role as users get them, and waits

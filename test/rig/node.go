@@ -1,9 +1,11 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,10 +34,20 @@ type Behaviour struct {
 	Disrupted string
 }
 
+// NodeOptions are the settings of a Node.
+type NodeOptions struct {
+	// Label selects the pods that the node takes; v1alpha1.UIDLabel, which those of
+	// TaskGroups have, by default.
+	Label string
+	// Workers is how many pods it takes a step at a time; 1 by default.
+	Workers int
+}
+
 // Node plays scheduler and kubelet for the pods of TaskGroups.
 type Node struct {
-	Name   string
-	client client.WithWatch
+	Name    string
+	options NodeOptions
+	client  client.WithWatch
 
 	mu         sync.Mutex
 	behaviours map[string]Behaviour
@@ -46,6 +58,13 @@ type Node struct {
 
 // StartNode registers a node and starts to play it.
 func (c *Cluster) StartNode(ctx context.Context, name string) (*Node, error) {
+	return c.StartNodeWith(ctx, name, NodeOptions{})
+}
+
+// StartNodeWith is StartNode with settings.
+func (c *Cluster) StartNodeWith(ctx context.Context, name string, options NodeOptions) (*Node, error) {
+	options.Label = cmp.Or(options.Label, v1alpha1.UIDLabel)
+	options.Workers = max(options.Workers, 1)
 	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		// The real scheduler is to leave it alone.
@@ -55,7 +74,7 @@ func (c *Cluster) StartNode(ctx context.Context, name string) (*Node, error) {
 		return nil, fmt.Errorf("registering node %s: %w", name, err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	n := &Node{Name: name, client: c.Client, behaviours: map[string]Behaviour{}, done: make(chan struct{}), cancel: cancel}
+	n := &Node{Name: name, options: options, client: c.Client, behaviours: map[string]Behaviour{}, done: make(chan struct{}), cancel: cancel}
 	go n.play(ctx)
 	return n, nil
 }
@@ -74,7 +93,7 @@ func (n *Node) Behave(ctx context.Context, key client.ObjectKey, b Behaviour) er
 	n.behaviours[key.String()] = b
 	n.mu.Unlock()
 	var pods corev1.PodList
-	if err := n.client.List(ctx, &pods, client.InNamespace(key.Namespace), client.HasLabels{v1alpha1.UIDLabel}); err != nil {
+	if err := n.client.List(ctx, &pods, client.InNamespace(key.Namespace), client.HasLabels{n.options.Label}); err != nil {
 		return fmt.Errorf("listing pods: %w", err)
 	}
 	for i := range pods.Items {
@@ -102,23 +121,59 @@ func (n *Node) play(ctx context.Context) {
 	}
 }
 
-// follow takes every pod a step at every event until the watch ends.
+// follow takes every pod a step at every event until the watch ends, or until a
+// step fails: the next watch begins with every pod again.
 func (n *Node) follow(ctx context.Context) error {
-	w, err := n.client.Watch(ctx, &corev1.PodList{}, client.HasLabels{v1alpha1.UIDLabel})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := n.client.Watch(ctx, &corev1.PodList{}, client.HasLabels{n.options.Label})
 	if err != nil {
 		return fmt.Errorf("watching pods: %w", err)
 	}
 	defer w.Stop()
+	queues, finish := n.startWorkers(ctx, cancel)
 	for event := range w.ResultChan() {
-		pod, ok := event.Object.(*corev1.Pod)
-		if !ok || event.Type == watch.Deleted {
-			continue
-		}
-		if err := n.step(ctx, pod); err != nil {
-			return err
+		if pod, ok := event.Object.(*corev1.Pod); ok && event.Type != watch.Deleted {
+			queues[n.worker(pod)] <- pod
 		}
 	}
-	return nil
+	return finish()
+}
+
+// startWorkers starts what takes the steps, and gives up at the first that
+// fails. The function it returns waits for them.
+func (n *Node) startWorkers(ctx context.Context, giveUp func()) ([]chan *corev1.Pod, func() error) {
+	var workers sync.WaitGroup
+	queues := make([]chan *corev1.Pod, n.options.Workers)
+	errs := make([]error, n.options.Workers)
+	for i := range queues {
+		// Room for a burst, so that one worker's backlog does not hold up the others.
+		queues[i] = make(chan *corev1.Pod, 1000)
+		workers.Go(func() {
+			for pod := range queues[i] {
+				if errs[i] != nil {
+					continue
+				}
+				if errs[i] = n.step(ctx, pod); errs[i] != nil {
+					giveUp()
+				}
+			}
+		})
+	}
+	return queues, func() error {
+		for _, queue := range queues {
+			close(queue)
+		}
+		workers.Wait()
+		return errors.Join(errs...)
+	}
+}
+
+// worker is always the same for a pod, so that its steps are one after another.
+func (n *Node) worker(pod *corev1.Pod) int {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(pod.UID))
+	return int(hash.Sum32() % uint32(n.options.Workers))
 }
 
 // step takes a pod one step on its way; each step's event brings the next.
@@ -206,7 +261,11 @@ func terminationMessage(pod *corev1.Pod, state contract.TaskState) (string, erro
 		if err != nil {
 			return "", err
 		}
-		for range plan.Tasks {
+		tasks := len(plan.Tasks)
+		if plan.Parallel {
+			tasks = 1
+		}
+		for range tasks {
 			message.States = append(message.States, state)
 		}
 		if plan.Outputs != "" {

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
 		return nil, fmt.Errorf("opening the operator's log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(filepath.Join(c.Root, "bin", "manager"),
+	cmd := exec.Command(cmp.Or(c.Manager, filepath.Join(c.Root, "bin", "manager")),
 		"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0")
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -59,6 +60,9 @@ func (o *Operator) Kill() { o.end(syscall.SIGKILL) }
 
 // Stop ends the operator as a rollout would.
 func (o *Operator) Stop() { o.end(syscall.SIGTERM) }
+
+// Pid is the operator's process.
+func (o *Operator) Pid() int { return o.cmd.Process.Pid }
 
 // Pause stops the operator in its tracks until Resume; it keeps its connections.
 func (o *Operator) Pause() { _ = o.cmd.Process.Signal(syscall.SIGSTOP) }
