@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -29,6 +30,8 @@ type remembered struct {
 	job     types.UID
 	attempt int32
 	pods    []*corev1.Pod
+	// progressAt is when progress was last written.
+	progressAt time.Time
 }
 
 // of returns what is remembered of a group, or starts anew. The lock is held.
@@ -74,6 +77,19 @@ func (m *memory) recall(tg *v1alpha1.TaskGroup, attempt int32) (job types.UID, p
 		job = known.job
 	}
 	return job, known.pods
+}
+
+// progress returns how long the next write of progress has to wait; 0 for now,
+// which it notes.
+func (m *memory) progress(tg *v1alpha1.TaskGroup, now time.Time, interval time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
+	if wait := interval - now.Sub(known.progressAt); wait > 0 && wait <= interval {
+		return wait
+	}
+	known.progressAt = now
+	return 0
 }
 
 func (m *memory) forget(name types.NamespacedName) {

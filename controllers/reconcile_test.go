@@ -326,6 +326,27 @@ func TestLastWords(t *testing.T) {
 	}
 }
 
+// TestProgressIsWrittenOnceASecond: the pods of a Parallel group end by and by.
+func TestProgressIsWrittenOnceASecond(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(100).Parallel().Obj())
+	clock := clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Minute))
+	r.Clock = clock
+	r.mustReconcile()
+	job := r.job()
+	begin := r.writes
+	for i := range 99 {
+		pod := testkit.Pod(job).Index(i, "").Ended(0, "Completed", `{"v":1,"states":"C"}`).Obj()
+		if err := r.Client.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		r.mustReconcile()
+		clock.SetTime(clock.Now().Add(100 * time.Millisecond))
+	}
+	if writes := r.writes - begin - 99; writes > 12 {
+		t.Errorf("10 s of progress took %d writes, want one a second", writes)
+	}
+}
+
 // TestConflictIsQuiet: somebody else wrote first; the next event mends it.
 func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()

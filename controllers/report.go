@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -18,6 +19,20 @@ import (
 // maxEventNote is the API's bound on an event's note, in bytes
 // (k8s.io/kubernetes/pkg/apis/core/validation, NoteLengthLimit).
 const maxEventNote = 1024
+
+// progressInterval is how often the progress of a group that keeps running is
+// written: 256 pods that end one after another are not 256 writes.
+const progressInterval = time.Second
+
+// progressWait is how long a status that only tells of progress has to wait; 0
+// for one that is to be written now.
+func (r *TaskGroupReconciler) progressWait(o *plan.Observed, status *v1alpha1.TaskGroupStatus, now time.Time) time.Duration {
+	if status == nil || o.TaskGroup.Spec.Execution != v1alpha1.Parallel ||
+		plan.ReasonOf(status) != v1alpha1.ReasonRunning || plan.ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRunning {
+		return 0
+	}
+	return r.memory.progress(o.TaskGroup, now, progressInterval)
+}
 
 // report writes the status, if it changed, and then tells of the end of a
 // group. Nothing is told that was not written first.

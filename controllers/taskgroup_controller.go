@@ -87,6 +87,9 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 		decided = instead
 	}
 
+	if wait := r.progressWait(observed, decided.Status, now); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	if err := r.report(ctx, observed, decided.Status); err != nil {
 		return ctrl.Result{}, quietConflict(err)
 	}

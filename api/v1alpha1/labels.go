@@ -17,6 +17,10 @@ const (
 	// NameAnnotation is on every pod and holds the TaskGroup's full name, which
 	// may be longer than a label's value.
 	NameAnnotation = GroupName + "/taskgroup"
+	// NodesAnnotation is on every pod of a Parallel group's later attempts: the
+	// nodeIDs, separated by commas, that its completion indexes stand for. An
+	// attempt without it runs all tasks, in their order.
+	NodesAnnotation = GroupName + "/nodes"
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )

@@ -55,7 +55,8 @@ type TaskGroupStatus struct {
 	// +kubebuilder:validation:MaxLength=16
 	Summary string `json:"summary,omitempty"`
 
-	// manifest is the committed record of the attempt that ended the group.
+	// manifest is the committed record of the attempt that ended a Sequential
+	// group. The tasks of a Parallel group have a manifest each.
 	// +optional
 	Manifest *ManifestReference `json:"manifest,omitempty"`
 
@@ -160,6 +161,18 @@ type TaskStatus struct {
 	// exitCode is that of the process of a task that failed.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
+
+	// attempt is the one that completed the task of a Parallel group, where that
+	// is not status.attempt.
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+
+	// digest is the SHA-256, base64url-encoded without padding, of the manifest
+	// that the pod of a Parallel group's task committed at
+	// <outputs>/<uid>/a<attempt>/<nodeID>/manifest.json.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
+	Digest string `json:"digest,omitempty"`
 }
 
 // ManifestReference names the committed record of an attempt.

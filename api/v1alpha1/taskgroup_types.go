@@ -49,6 +49,10 @@ type TaskGroupList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.dispatchID) == has(oldSelf.dispatchID) && (!has(self.dispatchID) || self.dispatchID == oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
 // +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) == has(oldSelf.taskGroupID) && (!has(self.taskGroupID) || self.taskGroupID == oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
 // +kubebuilder:validation:XValidation:rule="has(self.assets) == has(oldSelf.assets) && (!has(self.assets) || self.assets == oldSelf.assets)",message="is immutable",fieldPath=".assets"
+// +kubebuilder:validation:XValidation:rule="self.execution == oldSelf.execution",message="is immutable",fieldPath=".execution"
+// +kubebuilder:validation:XValidation:rule="has(self.parallelism) == has(oldSelf.parallelism) && (!has(self.parallelism) || self.parallelism == oldSelf.parallelism)",message="is immutable",fieldPath=".parallelism"
+// +kubebuilder:validation:XValidation:rule="!has(self.parallelism) || self.execution == 'Parallel'",message="needs spec.execution Parallel: tasks of a Sequential group run one after another",fieldPath=".parallelism"
+// +kubebuilder:validation:XValidation:rule="self.execution != 'Parallel' || [self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(t, (!has(t.args) || t.args.all(a, !(a in position))) && (!has(t.kwargs) || t.kwargs.all(name, !(t.kwargs[name] in position)))))",message="no task of a Parallel group may take the output of another one of the group: use spec.execution Sequential",fieldPath=".tasks"
 // +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="is immutable",fieldPath=".retries"
 // +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || self.timeouts == oldSelf.timeouts)",message="is immutable",fieldPath=".timeouts"
 // +kubebuilder:validation:XValidation:rule="has(self.pod) == has(oldSelf.pod) && (!has(self.pod) || self.pod == oldSelf.pod)",message="is immutable",fieldPath=".pod"
@@ -73,8 +77,9 @@ type TaskGroupSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	TaskGroupID *int64 `json:"taskGroupID,omitempty"`
 
-	// tasks run one after another, in this order, in one pod. The first that
-	// fails ends the group.
+	// tasks of a Sequential group run one after another, in this order, and the
+	// first that fails ends the group. Those of a Parallel group run beside each
+	// other, and each ends by itself.
 	// +required
 	// +listType=map
 	// +listMapKey=nodeID
@@ -86,6 +91,19 @@ type TaskGroupSpec struct {
 	// assets says where functions and inputs come from and results go to.
 	// +optional
 	Assets *Assets `json:"assets,omitempty"`
+
+	// execution is Sequential, all tasks in order in one pod, or Parallel, a pod
+	// for each task.
+	// +optional
+	// +kubebuilder:default=Sequential
+	Execution Execution `json:"execution,omitempty"`
+
+	// parallelism is how many pods of a Parallel group may run at a time; all by
+	// default.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=256
+	Parallelism *int32 `json:"parallelism,omitempty"`
 
 	// retries says how often a group that failed is tried again. An attempt goes
 	// on at the first task that no earlier one completed.
@@ -116,6 +134,18 @@ type TaskGroupSpec struct {
 	// +optional
 	Pod *PodOptions `json:"pod,omitempty"`
 }
+
+// Execution is how the tasks of a group run.
+//
+// +kubebuilder:validation:Enum=Sequential;Parallel
+type Execution string
+
+const (
+	// Sequential runs all tasks in order in one pod.
+	Sequential Execution = "Sequential"
+	// Parallel runs each task in a pod of its own.
+	Parallel Execution = "Parallel"
+)
 
 // Retries are two budgets: what goes wrong in the user's code spends one, what
 // goes wrong in the cluster the other. What would fail again is not retried.

@@ -347,6 +347,11 @@ func (in *TaskGroupSpec) DeepCopyInto(out *TaskGroupSpec) {
 		*out = new(Assets)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.Parallelism != nil {
+		in, out := &in.Parallelism, &out.Parallelism
+		*out = new(int32)
+		**out = **in
+	}
 	if in.Retries != nil {
 		in, out := &in.Retries, &out.Retries
 		*out = new(Retries)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -43,8 +44,36 @@ type Attempt struct {
 	Number int32
 	// Previous is the newest manifest that an earlier attempt committed; nil for none.
 	Previous *contract.ManifestReference
+	// Done are the tasks of a Parallel group that earlier attempts completed.
+	Done map[v1alpha1.NodeID]bool
 	// OOMs is how many earlier attempts ran out of memory.
 	OOMs int32
+}
+
+// Tasks are those that the attempt runs.
+func (a *Attempt) Tasks(tg *v1alpha1.TaskGroup) []v1alpha1.TaskSpec {
+	if len(a.Done) == 0 {
+		return tg.Spec.Tasks
+	}
+	var tasks []v1alpha1.TaskSpec
+	for i := range tg.Spec.Tasks {
+		if !a.Done[tg.Spec.Tasks[i].NodeID] {
+			tasks = append(tasks, tg.Spec.Tasks[i])
+		}
+	}
+	return tasks
+}
+
+// nodes is the value of the annotation NodesAnnotation; empty for all tasks.
+func (a *Attempt) nodes(tg *v1alpha1.TaskGroup) string {
+	if len(a.Done) == 0 {
+		return ""
+	}
+	var ids []string
+	for _, task := range a.Tasks(tg) {
+		ids = append(ids, strconv.FormatInt(int64(task.NodeID), 10))
+	}
+	return strings.Join(ids, ",")
 }
 
 // ErrNoImage says that neither the group nor the operator names an image.
@@ -76,17 +105,32 @@ func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, err
 				*metav1.NewControllerRef(tg, v1alpha1.GroupVersion.WithKind("TaskGroup")),
 			},
 		},
-		Spec: batchv1.JobSpec{
-			Completions:          new(int32(1)),
-			Parallelism:          new(int32(1)),
-			BackoffLimit:         new(int32(0)),
-			PodReplacementPolicy: new(batchv1.Failed),
-			Template: corev1.PodTemplateSpec{
-				ObjectMeta: podMeta(tg, labels),
-				Spec:       podSpec(tg, plan, attempt, cfg),
-			},
-		},
+		Spec: jobSpec(tg, attempt, corev1.PodTemplateSpec{
+			ObjectMeta: podMeta(tg, attempt, labels),
+			Spec:       podSpec(tg, plan, attempt, cfg),
+		}),
 	}, nil
+}
+
+// jobSpec never lets the Job controller try anything again: a Job, or an index
+// of it, that failed is the next attempt's.
+func jobSpec(tg *v1alpha1.TaskGroup, attempt Attempt, template corev1.PodTemplateSpec) batchv1.JobSpec {
+	spec := batchv1.JobSpec{
+		Completions:          new(int32(1)),
+		Parallelism:          new(int32(1)),
+		PodReplacementPolicy: new(batchv1.Failed),
+		Template:             template,
+	}
+	if tg.Spec.Execution != v1alpha1.Parallel {
+		spec.BackoffLimit = new(int32(0))
+		return spec
+	}
+	tasks := int32(len(attempt.Tasks(tg)))
+	spec.CompletionMode = new(batchv1.IndexedCompletion)
+	spec.Completions = &tasks
+	spec.Parallelism = new(min(tasks, valueOr(tg.Spec.Parallelism, tasks)))
+	spec.BackoffLimitPerIndex = new(int32(0))
+	return spec
 }
 
 // groupLabels are on the Job and its pods.
@@ -119,7 +163,7 @@ func addIfLabel(labels map[string]string, key, value string) {
 }
 
 // podMeta lets the operator's labels and annotations win over the user's.
-func podMeta(tg *v1alpha1.TaskGroup, labels map[string]string) metav1.ObjectMeta {
+func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{
 		Labels:      map[string]string{},
 		Annotations: map[string]string{},
@@ -130,6 +174,9 @@ func podMeta(tg *v1alpha1.TaskGroup, labels map[string]string) metav1.ObjectMeta
 	}
 	maps.Copy(meta.Labels, labels)
 	meta.Annotations[v1alpha1.NameAnnotation] = tg.Name
+	if nodes := attempt.nodes(tg); nodes != "" {
+		meta.Annotations[v1alpha1.NodesAnnotation] = nodes
+	}
 	meta.Annotations[v1alpha1.DefaultContainerAnnotation] = TaskContainer
 	return meta
 }

@@ -23,6 +23,14 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 var testConfig = Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: ImageVolume}
 
+// attempts are the golden ones; any other is the first.
+var attempts = map[string]Attempt{
+	"retry": {Number: 3, OOMs: 2, Previous: &contract.ManifestReference{
+		URI: "file:///out/0c5f1a70-0000-4000-8000-000000000005/a1/manifest.json", SHA256: strings.Repeat("ab", 32),
+	}},
+	"retry_parallel": {Number: 2, Done: map[v1alpha1.NodeID]bool{3: true}},
+}
+
 // TestGoldenJobs renders testdata/NAME.input.yaml and compares with
 // NAME.output.yaml, the plan of which is shown decoded.
 func TestGoldenJobs(t *testing.T) {
@@ -38,7 +46,11 @@ func TestGoldenJobs(t *testing.T) {
 			if strings.HasPrefix(name, "init_container") {
 				cfg.Delivery = InitContainer
 			}
-			job, err := Job(tg, Attempt{Number: 1}, cfg)
+			attempt, ok := attempts[name]
+			if !ok {
+				attempt = Attempt{Number: 1}
+			}
+			job, err := Job(tg, attempt, cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -22,6 +22,7 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 		Attempt:    attempt.Number,
 		Outputs:    AttemptURI(tg, attempt.Number),
 		Previous:   attempt.Previous,
+		Parallel:   tg.Spec.Execution == v1alpha1.Parallel,
 	}
 	if t := tg.Spec.Timeouts; t != nil {
 		p.RunningSeconds = valueOr(t.RunningSeconds, 0)
@@ -30,8 +31,9 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 	if tg.Spec.TaskGroupID != nil {
 		p.TaskGroupID = *tg.Spec.TaskGroupID
 	}
-	for i := range tg.Spec.Tasks {
-		p.Tasks = append(p.Tasks, planTask(&tg.Spec.Tasks[i], assets))
+	tasks := attempt.Tasks(tg)
+	for i := range tasks {
+		p.Tasks = append(p.Tasks, planTask(&tasks[i], assets))
 	}
 	p.Inputs = usedInputs(p.Tasks, assets)
 	return p

@@ -59,6 +59,10 @@ func AttemptOf(tg *v1alpha1.TaskGroup, number int32) jobspec.Attempt {
 	if tg.Status.Retries != nil {
 		attempt.OOMs = tg.Status.Retries.OOM
 	}
+	if tg.Spec.Execution == v1alpha1.Parallel {
+		attempt.Done = doneTasks(tg)
+		return attempt
+	}
 	for _, job := range tg.Status.Jobs {
 		if job.Attempt >= number || job.ManifestSHA256 == "" {
 			continue
@@ -70,6 +74,17 @@ func AttemptOf(tg *v1alpha1.TaskGroup, number int32) jobspec.Attempt {
 		}
 	}
 	return attempt
+}
+
+// doneTasks are the tasks that a Parallel group's earlier attempts completed.
+func doneTasks(tg *v1alpha1.TaskGroup) map[v1alpha1.NodeID]bool {
+	done := map[v1alpha1.NodeID]bool{}
+	for i := range tg.Status.Tasks {
+		if tg.Status.Tasks[i].State == v1alpha1.TaskCompleted {
+			done[tg.Status.Tasks[i].NodeID] = true
+		}
+	}
+	return done
 }
 
 // mayRetry says whether a budget has room for another attempt.

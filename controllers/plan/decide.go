@@ -134,6 +134,9 @@ func endedBeforeCancel(o *Observed, pod *corev1.Pod) bool {
 	if o.Job == nil || !o.jobIsOurs() {
 		return false
 	}
+	if isParallel(o) {
+		return jobFinished(o.Job) && o.Job.DeletionTimestamp == nil
+	}
 	if pod == nil || !PodEnded(pod) {
 		return pod == nil && jobFinished(o.Job) && o.Job.DeletionTimestamp == nil
 	}
@@ -181,7 +184,7 @@ func suspended(o *Observed, now time.Time) *Plan {
 	if o.Job == nil {
 		return &Plan{Status: suspendedStatus(o, now)}
 	}
-	if pod := o.attemptPod(); jobFinished(o.Job) || (pod != nil && PodEnded(pod)) {
+	if pod := o.attemptPod(); jobFinished(o.Job) || (!isParallel(o) && pod != nil && PodEnded(pod)) {
 		return nil
 	}
 	return giveUp(o, verdict{reason: v1alpha1.ReasonSuspended, message: "spec.suspend asked for it"}, now)
@@ -205,6 +208,9 @@ func create(o *Observed, _ time.Time) *Plan {
 }
 
 func ended(o *Observed, now time.Time) *Plan {
+	if isParallel(o) {
+		return parallelEnded(o, now)
+	}
 	pod := o.attemptPod()
 	if pod == nil || !PodEnded(pod) {
 		return nil
@@ -215,7 +221,7 @@ func ended(o *Observed, now time.Time) *Plan {
 // vanished reads the Job's own word where its pod was removed before anyone
 // read its end: PodGC does that, and so may a person.
 func vanished(o *Observed, now time.Time) *Plan {
-	if o.attemptPod() != nil || !jobFinished(o.Job) {
+	if isParallel(o) || o.attemptPod() != nil || !jobFinished(o.Job) {
 		return nil
 	}
 	return conclude(o, jobVerdict(o), now)

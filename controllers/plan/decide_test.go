@@ -205,7 +205,7 @@ func TestDecideEnds(t *testing.T) {
 		"success with an unfinished task is not believed": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", record(t, "CX", nil)).Obj()},
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "1/2", States: "CX", Manifest: digest, Terminal: true,
-				Message: "Pod " + job.Name + "-x succeeded, but its record says that task 1 is CANCELLED"},
+				Message: "Pod " + job.Name + "-x succeeded, but its record says that task 2 of 2 is CANCELLED"},
 		},
 		"success without a manifest is a failed upload": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", `{"v":1,"states":"CC"}`).Obj()},

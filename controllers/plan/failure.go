@@ -62,7 +62,7 @@ func succeededVerdict(o *Observed, pod *corev1.Pod, record *contract.Termination
 	for i, state := range record.States {
 		if state != contract.TaskCompleted {
 			return verdict{reason: v1alpha1.ReasonUnknown, record: record, message: fmt.Sprintf(
-				"Pod %s succeeded, but its record says that task %d is %s", pod.Name, o.TaskGroup.Spec.Tasks[i].NodeID, state)}
+				"Pod %s succeeded, but its record says that task %d of %d is %s", pod.Name, i+1, len(record.States), state)}
 		}
 	}
 	if o.ManifestURI != "" && record.ManifestSHA256 == "" {
@@ -172,7 +172,11 @@ func recordOf(o *Observed, pod *corev1.Pod) *contract.TerminationMessage {
 	if state == nil {
 		return nil
 	}
-	record, err := contract.DecodeTerminationMessage(state.Message, len(o.TaskGroup.Spec.Tasks))
+	tasks := len(o.TaskGroup.Spec.Tasks)
+	if isParallel(o) {
+		tasks = 1
+	}
+	record, err := contract.DecodeTerminationMessage(state.Message, tasks)
 	if err != nil {
 		// Not an error of ours: a container can leave anything there.
 		return nil

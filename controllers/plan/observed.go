@@ -72,35 +72,56 @@ func (o *Observed) formerIsLive() bool {
 	return o.Former != nil && metav1.IsControlledBy(o.Former, o.TaskGroup) && !jobFinished(o.Former)
 }
 
-// formerHasEnded says whether the former Job's pod ended, so that the Job is about
-// to: it is left alone, and with it the pod's log.
+// formerHasEnded says whether the former Job's pods ended, so that the Job is
+// about to: it is left alone, and with it their logs.
 func (o *Observed) formerHasEnded() bool {
-	pod := o.podOf(o.Former.UID)
-	return pod != nil && PodEnded(pod)
+	pods := o.podsOf(o.Former.UID)
+	return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !PodEnded(pod) })
 }
 
-// attemptPod is the newest pod that the attempt's Job made; nil where there is none.
-func (o *Observed) attemptPod() *corev1.Pod {
-	uid := o.JobUID
-	if o.Job != nil && uid == "" {
-		uid = o.Job.UID
+// attemptJobUID is the UID of the attempt's Job; empty where there was none.
+func (o *Observed) attemptJobUID() types.UID {
+	if o.Job != nil && o.JobUID == "" {
+		return o.Job.UID
 	}
-	return o.podOf(uid)
+	return o.JobUID
 }
 
-// podOf is the newest pod that a Job made; nil where there is none.
+// attemptPod is the pod that tells how the attempt is: the newest that its Job
+// made; nil where there is none.
+func (o *Observed) attemptPod() *corev1.Pod { return o.podOf(o.attemptJobUID()) }
+
+// podOf is the pod of a Job that tells most: one that cannot start, else one that
+// waits, else the newest; nil where there is none. Only a Parallel group's Job
+// has more than one.
 func (o *Observed) podOf(uid types.UID) *corev1.Pod {
-	var newest *corev1.Pod
-	for _, pod := range o.Pods {
-		owner := metav1.GetControllerOf(pod)
-		if owner == nil || owner.UID != uid {
-			continue
+	rank := func(pod *corev1.Pod) int {
+		switch reason, _, _ := startError(pod); {
+		case reason != "" && !PodEnded(pod):
+			return 2
+		case pod.Status.Phase == corev1.PodPending:
+			return 1
 		}
-		if newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
-			newest = pod
+		return 0
+	}
+	var most *corev1.Pod
+	for _, pod := range o.podsOf(uid) {
+		if most == nil || rank(pod) > rank(most) || (rank(pod) == rank(most) && most.CreationTimestamp.Before(&pod.CreationTimestamp)) {
+			most = pod
 		}
 	}
-	return newest
+	return most
+}
+
+// podsOf are the pods that a Job made.
+func (o *Observed) podsOf(uid types.UID) []*corev1.Pod {
+	var pods []*corev1.Pod
+	for _, pod := range o.Pods {
+		if owner := metav1.GetControllerOf(pod); owner != nil && owner.UID == uid {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 // livePod is a pod of the group that has not ended, Terminating included; nil

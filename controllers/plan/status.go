@@ -80,7 +80,7 @@ func progressed(o *Observed, pod *corev1.Pod) *v1alpha1.TaskGroupStatus {
 func runningStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, pod)
 	if status.StartTime == nil {
-		status.StartTime = &metav1.Time{Time: now}
+		status.StartTime = nowTime(now)
 	}
 	status.Tasks = uniformTasks(o, v1alpha1.TaskRunning)
 	underWay(status, v1alpha1.ReasonRunning, fmt.Sprintf("Pod %s runs on node %s", pod.Name, pod.Spec.NodeName), now)
@@ -132,6 +132,9 @@ func suspendedStatus(o *Observed, now time.Time) *v1alpha1.TaskGroupStatus {
 // lastWordsStatus keeps what the pod of an attempt that was given up committed
 // before it went; nil where there is nothing new.
 func lastWordsStatus(o *Observed, job types.UID) *v1alpha1.TaskGroupStatus {
+	if isParallel(o) {
+		return lastParallelWords(o, job)
+	}
 	pod := o.podOf(job)
 	if pod == nil || !PodEnded(pod) {
 		return nil
@@ -189,6 +192,13 @@ func cancelledStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.Task
 
 // keepRecord copies the states and the manifest that a stopped pod committed.
 func keepRecord(status *v1alpha1.TaskGroupStatus, o *Observed, pod *corev1.Pod) {
+	if isParallel(o) {
+		tasks, _, _ := parallelTasks(o)
+		keepEnded(tasks, status.Tasks)
+		status.Tasks = tasks
+		status.Summary = summaryOf(tasks)
+		return
+	}
 	record := recordOf(o, pod)
 	if record == nil {
 		return
@@ -216,11 +226,11 @@ func manifestOf(o *Observed, v verdict) *v1alpha1.ManifestReference {
 // of an earlier attempt says are completed.
 func uniformTasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
 	tasks := make([]v1alpha1.TaskStatus, len(o.TaskGroup.Spec.Tasks))
-	resumed := AttemptOf(o.TaskGroup, o.Attempt).Previous != nil
+	resumed := isParallel(o) || AttemptOf(o.TaskGroup, o.Attempt).Previous != nil
 	for i := range tasks {
 		tasks[i] = v1alpha1.TaskStatus{NodeID: o.TaskGroup.Spec.Tasks[i].NodeID, State: state}
 		if resumed && i < len(o.TaskGroup.Status.Tasks) && o.TaskGroup.Status.Tasks[i].State == v1alpha1.TaskCompleted {
-			tasks[i].State = v1alpha1.TaskCompleted
+			tasks[i] = o.TaskGroup.Status.Tasks[i]
 		}
 	}
 	return tasks
@@ -230,7 +240,7 @@ func uniformTasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
 // earlier one, has as completed need not run again.
 func pendingTasks(o *Observed, record *contract.TerminationMessage) []v1alpha1.TaskStatus {
 	tasks := uniformTasks(o, v1alpha1.TaskPending)
-	if record == nil || record.ManifestSHA256 == "" {
+	if record == nil || record.ManifestSHA256 == "" || isParallel(o) {
 		return tasks
 	}
 	for i := range tasks {
@@ -331,6 +341,8 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 func oneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, unicode.IsControl), " ")
 }
+
+func nowTime(now time.Time) *metav1.Time { return &metav1.Time{Time: now} }
 
 func summaryOf(tasks []v1alpha1.TaskStatus) string {
 	completed := 0

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -9,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
@@ -37,6 +39,17 @@ func (b *PodBuilder) Obj() *corev1.Pod { return b.pod.DeepCopy() }
 // Named sets the name.
 func (b *PodBuilder) Named(name string) *PodBuilder {
 	b.pod.Name = name
+	return b
+}
+
+// Index makes it the pod of one completion index of an indexed Job; nodes is the
+// annotation of a later attempt, empty for none.
+func (b *PodBuilder) Index(index int, nodes string) *PodBuilder {
+	b.pod.Name += "-" + strconv.Itoa(index)
+	b.pod.Annotations = map[string]string{batchv1.JobCompletionIndexAnnotation: strconv.Itoa(index)}
+	if nodes != "" {
+		b.pod.Annotations[v1alpha1.NodesAnnotation] = nodes
+	}
 	return b
 }
 

@@ -76,6 +76,12 @@ func (b *TaskGroupBuilder) Retries(limit, infrastructureLimit int32) *TaskGroupB
 	return b
 }
 
+// Parallel gives every task a pod.
+func (b *TaskGroupBuilder) Parallel() *TaskGroupBuilder {
+	b.tg.Spec.Execution = v1alpha1.Parallel
+	return b
+}
+
 // Timeouts sets the clocks.
 func (b *TaskGroupBuilder) Timeouts(t v1alpha1.Timeouts) *TaskGroupBuilder {
 	b.tg.Spec.Timeouts = &t

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -274,4 +275,61 @@ func TestTimeToLive(t *testing.T) {
 	if tg.Status.Summary != "1/1" {
 		t.Errorf("it was deleted as %+v", tg.Status)
 	}
+}
+
+// TestParallelGroupOf256 is the largest one: a pod for each task.
+func TestParallelGroupOf256(t *testing.T) {
+	tg := commands(namespace(t), "large", 256)
+	tg.Spec.Execution = v1alpha1.Parallel
+	key := create(t, tg, rig.Behaviour{})
+	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
+	if tg.Status.Summary != "256/256" {
+		t.Errorf("done %s", tg.Status.Summary)
+	}
+	for _, task := range tg.Status.Tasks {
+		if task.Digest == "" {
+			t.Fatalf("task %d has no manifest", task.NodeID)
+		}
+	}
+	raw, err := json.Marshal(tg.Status)
+	if err != nil || len(raw) > 32<<10 {
+		t.Errorf("the status is %d bytes, %v", len(raw), err)
+	}
+}
+
+// TestParallelFailuresAreTheirOwn: every pod of the first attempt fails; the
+// second attempt does well.
+func TestParallelFailuresAreTheirOwn(t *testing.T) {
+	tg := commands(namespace(t), "g", 3)
+	tg.Spec.Execution, tg.Spec.Parallelism = v1alpha1.Parallel, new(int32(2))
+	tg.Spec.Retries.Limit = 1
+	raw, err := contract.EncodeTerminationMessage(&contract.TerminationMessage{
+		States:  []contract.TaskState{contract.TaskFailed},
+		Failure: &contract.Failure{Reason: contract.ReasonTaskError, Message: "boom"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: string(raw)}})
+	tg = awaitReason(t, key, v1alpha1.ReasonRetrying)
+	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "3 of 3 tasks failed") {
+		t.Errorf("message is %q", c.Message)
+	}
+	if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
+		t.Fatal(err)
+	}
+	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
+	if tg.Status.Attempt != 2 || tg.Status.Summary != "3/3" {
+		t.Errorf("status is %+v", tg.Status)
+	}
+}
+
+func TestParallelCancel(t *testing.T) {
+	tg := commands(namespace(t), "g", 4)
+	tg.Spec.Execution = v1alpha1.Parallel
+	key := create(t, tg, rig.Behaviour{Runs: true})
+	awaitReason(t, key, v1alpha1.ReasonRunning)
+	cancel(t, key)
+	awaitReason(t, key, v1alpha1.ReasonCancelled)
+	wantQuiet(t, key.Namespace)
 }

@@ -92,6 +92,20 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {imagePullPolicy: Sometimes}}`, `spec.pod.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`},
 	"a quantity that is none": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {resources: {limits: {memory: lots}}}}`, `spec.pod.resources.limits.memory: Invalid value: "lots"`},
+	"a Parallel group with a dependency": {
+		`{execution: Parallel, tasks: [{nodeID: 1, command: [x]}, {nodeID: 2, command: [x], args: [1]}]}`, `spec.tasks: Invalid value: no task of a Parallel group may take the output of another one of the group: use spec.execution Sequential`},
+	"parallelism of a Sequential group": {
+		`{parallelism: 2, tasks: [{nodeID: 1, command: [x]}]}`, `spec.parallelism: Invalid value: needs spec.execution Parallel`},
+	"an execution that is unknown": {
+		`{execution: Random, tasks: [{nodeID: 1, command: [x]}]}`, `spec.execution: Unsupported value: "Random": supported values: "Sequential", "Parallel"`},
+	"a factor that is no number": {
+		`{tasks: [{nodeID: 1, command: [x]}], retries: {oomMemoryFactor: lots}}`, `spec.retries.oomMemoryFactor: Invalid value: "lots": spec.retries.oomMemoryFactor in body should match`},
+	"a factor that shrinks": {
+		`{tasks: [{nodeID: 1, command: [x]}], retries: {oomMemoryFactor: "0.5"}}`, `spec.retries.oomMemoryFactor: Invalid value: "0.5"`},
+	"a negative budget": {
+		`{tasks: [{nodeID: 1, command: [x]}], retries: {limit: -1}}`, `spec.retries.limit: Invalid value: -1: spec.retries.limit in body should be greater than or equal to 0`},
+	"a clock that has no time": {
+		`{tasks: [{nodeID: 1, command: [x]}], timeouts: {runningSeconds: 0}}`, `spec.timeouts.runningSeconds: Invalid value: 0: spec.timeouts.runningSeconds in body should be greater than or equal to 1`},
 	"a misspelt field": {
 		`{tasks: [{nodeID: 1, comand: [x]}]}`, `unknown field "spec.tasks[0].comand"`},
 }
@@ -146,6 +160,9 @@ func TestRejectedChanges(t *testing.T) {
 		"a cancel taken back":  {`{"spec":{"cancel":false}}`, `spec.cancel: Invalid value: is one-way: a cancelled group stays cancelled; create a new one instead`},
 		"a cancel left out":    {`{"spec":{"cancel":null}}`, `spec.cancel: Invalid value: is one-way`},
 		"resources from none":  {`{"spec":{"pod":{"resources":{"limits":{"cpu":"1"}}}}}`, `spec.pod: Invalid value: is immutable`},
+		"another budget":       {`{"spec":{"retries":{"limit":9}}}`, `spec.retries: Invalid value: is immutable`},
+		"a clock":              {`{"spec":{"timeouts":{"taskSeconds":9}}}`, `spec.timeouts: Invalid value: is immutable`},
+		"another execution":    {`{"spec":{"execution":"Parallel"}}`, `spec.execution: Invalid value: is immutable`},
 		"an input that is new": {`{"spec":{"assets":{"inputs":{"9":"file:///x"}}}}`, `spec.assets: Invalid value: is immutable`},
 	} {
 		t.Run(name, func(t *testing.T) {
