@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
+)
+
+// rawLabel is on the pods of raw Jobs; the operator's cache does not select it.
+const rawLabel = "bench.example.com/raw"
+
+// nodeWorkers is how many pods each node takes a step at a time.
+const nodeWorkers = 8
+
+// arena is a cluster with the operator, a node for the pods of groups, and one
+// for those of raw Jobs.
+type arena struct {
+	*rig.Cluster
+	operator *rig.Operator
+	nodes    []*rig.Node
+	// processes are those of the control plane and the operator, by name.
+	processes map[string]int
+	// template is the Job that the operator makes of a group of one task.
+	template *batchv1.Job
+}
+
+// open starts an arena and warms it up.
+func (b *bench) open(ctx context.Context, controllerManager arm) (*arena, error) {
+	flags := append([]string{"--control-plane-only", "--no-scheduler", "--audit"}, controllerManager.flags()...)
+	cluster, err := rig.Start(ctx, "bench", flags...)
+	if err != nil {
+		return nil, err
+	}
+	cluster.Manager = b.Manager
+	a := &arena{Cluster: cluster}
+	if err := a.furnish(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
+}
+
+func (a *arena) furnish(ctx context.Context) error {
+	if err := a.Install(ctx); err != nil {
+		return err
+	}
+	for name, label := range map[string]string{"groups": v1alpha1.UIDLabel, "jobs": rawLabel} {
+		node, err := a.StartNodeWith(ctx, name, rig.NodeOptions{Label: label, Workers: nodeWorkers})
+		if err != nil {
+			return err
+		}
+		a.nodes = append(a.nodes, node)
+	}
+	if err := a.startOperator(ctx); err != nil {
+		return err
+	}
+	return a.warmUp(ctx)
+}
+
+func (a *arena) startOperator(ctx context.Context) error {
+	var err error
+	if a.processes, err = a.Pids(ctx); err != nil {
+		return err
+	}
+	if a.operator, err = a.StartOperator(ctx); err != nil {
+		return err
+	}
+	a.processes[operatorName] = a.operator.Pid()
+	return nil
+}
+
+// warmUp runs a few of each, and takes the operator's Job as the template.
+func (a *arena) warmUp(ctx context.Context) error {
+	few := load{units: 5, tasks: 1}
+	groups, err := a.try(ctx, groups, few)
+	if err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
+	var jobs batchv1.JobList
+	if err := a.Client.List(ctx, &jobs, client.InNamespace(groups.namespace), client.Limit(1)); err != nil {
+		return fmt.Errorf("listing Jobs: %w", err)
+	}
+	a.template = rawJob(&jobs.Items[0])
+	if _, err := a.try(ctx, rawJobs, few); err != nil {
+		return fmt.Errorf("warming up: %w", err)
+	}
+	return nil
+}
+
+// stopNodes lets pods stay where they are.
+func (a *arena) stopNodes() error {
+	var errs []error
+	for _, node := range a.nodes {
+		errs = append(errs, node.Stop())
+	}
+	a.nodes = nil
+	return errors.Join(errs...)
+}
+
+func (a *arena) close() error {
+	err := a.stopNodes()
+	if a.operator != nil {
+		a.operator.Stop()
+	}
+	return errors.Join(err, a.Stop())
+}
+
+// rawJob is the Job without what makes it a group's: the same pod, but for the
+// plan that the runner would read.
+func rawJob(job *batchv1.Job) *batchv1.Job {
+	raw := &batchv1.Job{Spec: *job.Spec.DeepCopy()}
+	raw.Spec.Selector = nil
+	template := &raw.Spec.Template
+	template.ObjectMeta = metav1.ObjectMeta{Labels: map[string]string{rawLabel: "true"}}
+	for i := range template.Spec.Containers {
+		c := &template.Spec.Containers[i]
+		var kept []corev1.EnvVar
+		for _, env := range c.Env {
+			if env.Name != contract.PlanEnv {
+				kept = append(kept, env)
+			}
+		}
+		c.Env = kept
+	}
+	return raw
+}
+
+// group is a TaskGroup of n plain commands that keeps a manifest.
+func group(n int) *v1alpha1.TaskGroup {
+	tg := &v1alpha1.TaskGroup{}
+	for i := range n {
+		tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(i), Command: []string{"true"}})
+	}
+	tg.Spec.Assets = &v1alpha1.Assets{Outputs: "file:///out"}
+	return tg
+}

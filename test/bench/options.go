@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// arm is how the controller-manager is started.
+type arm string
+
+const (
+	// stock has the limits that a controller-manager has by default.
+	stock arm = "stock"
+	// unthrottled lets the Job controller work as fast as the machine does.
+	unthrottled arm = "unthrottled"
+)
+
+// flags are those of `cluster up`.
+func (a arm) flags() []string {
+	if a == stock {
+		return nil
+	}
+	return []string{
+		"--extra-controller-manager-arg", "kube-api-qps=1000",
+		"--extra-controller-manager-arg", "kube-api-burst=2000",
+		"--extra-controller-manager-arg", "concurrent-job-syncs=20",
+	}
+}
+
+// Options are what the command line says.
+type Options struct {
+	Arm       arm
+	Groups    int
+	Rounds    int
+	Rates     []int
+	Steady    time.Duration
+	Memory    []int
+	Live      int
+	Scenarios []string
+	Manager   string
+	Details   bool
+	Output    string
+}
+
+// parseOptions returns flag.ErrHelp after --help.
+func parseOptions(args []string, stderr io.Writer) (*Options, error) {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	o := Options{Arm: unthrottled, Memory: []int{1000, 2000}, Scenarios: names}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Func("arm", "the controller-manager: stock or unthrottled (default unthrottled)", func(s string) error {
+		o.Arm = arm(s)
+		return nil
+	})
+	flags.IntVar(&o.Groups, "groups", 200, "groups, and raw Jobs, of a burst")
+	flags.IntVar(&o.Rounds, "rounds", 3, "rounds of each scenario but memory; medians are of these")
+	flags.Func("rates", "groups per second of steady, separated by commas (default 8,20; stock: 2)", integers(&o.Rates))
+	flags.DurationVar(&o.Steady, "steady", 15*time.Second, "how long steady sends in a round")
+	flags.Func("memory", "at how many finished groups memory is measured, rising, separated by commas (default 1000,2000)", integers(&o.Memory))
+	flags.IntVar(&o.Live, "live", 500, "how many live groups memory is measured with at last")
+	flags.Func("scenario", "scenarios, separated by commas: "+strings.Join(names, ", ")+" (default all)", func(s string) error {
+		o.Scenarios = strings.Split(s, ",")
+		return nil
+	})
+	flags.StringVar(&o.Manager, "manager", "", "the operator's program (default bin/manager of the repository)")
+	flags.BoolVar(&o.Details, "details", false, "also list others' writes by verb and resource, and processor time by process")
+	flags.StringVar(&o.Output, "o", "text", "format of the result: text or json")
+	if err := flags.Parse(args); err != nil {
+		return nil, fmt.Errorf("reading the flags: %w", err)
+	}
+	if len(o.Rates) == 0 {
+		o.Rates = []int{8, 20}
+		if o.Arm == stock {
+			// Below the 3.4 Jobs per second that a stock Job controller reaches.
+			o.Rates = []int{2}
+		}
+	}
+	return &o, errors.Join(o.validate(names), unexpected(flags.Args()))
+}
+
+func (o *Options) validate(names []string) error {
+	var errs []error
+	if o.Arm != stock && o.Arm != unthrottled {
+		errs = append(errs, fmt.Errorf("--arm is stock or unthrottled, not %q", o.Arm))
+	}
+	if slices.Min(slices.Concat([]int{o.Groups, o.Rounds, o.Live}, o.Rates, o.Memory)) < 1 {
+		errs = append(errs, errors.New("--groups, --rounds, --live, --rates and --memory are at least 1"))
+	}
+	if o.Steady < time.Second || !slices.IsSorted(o.Memory) {
+		errs = append(errs, errors.New("--steady is at least 1s, and --memory rises"))
+	}
+	for _, s := range o.Scenarios {
+		if !slices.Contains(names, s) {
+			errs = append(errs, fmt.Errorf("--scenario is of %s, not %q", strings.Join(names, ", "), s))
+		}
+	}
+	if o.Output != "text" && o.Output != "json" {
+		errs = append(errs, fmt.Errorf("-o is text or json, not %q", o.Output))
+	}
+	return errors.Join(errs...)
+}
+
+func unexpected(args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("unexpected argument %q: see --help", args[0])
+	}
+	return nil
+}
+
+func integers(into *[]int) func(string) error {
+	return func(s string) error {
+		*into = nil
+		for field := range strings.SplitSeq(s, ",") {
+			n, err := strconv.Atoi(field)
+			if err != nil {
+				return fmt.Errorf("reading %q: %w", field, err)
+			}
+			*into = append(*into, n)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// ticks is the kernel's USER_HZ, in which /proc counts processor time.
+const ticks = 100
+
+// operatorName is the operator among the processes; the others have the names
+// that the cluster gives them.
+const operatorName = "operator"
+
+// usage is what the processes have used since they were started. This program,
+// which plays the client and the nodes, is not among them.
+type usage struct {
+	processor map[string]time.Duration
+	etcdBytes float64
+}
+
+func (u usage) since(earlier usage) usage {
+	used := usage{processor: map[string]time.Duration{}, etcdBytes: u.etcdBytes - earlier.etcdBytes}
+	for name := range u.processor {
+		used.processor[name] = u.processor[name] - earlier.processor[name]
+	}
+	return used
+}
+
+// all is the processor time of all processes.
+func (u usage) all() time.Duration {
+	var sum time.Duration
+	for _, used := range u.processor {
+		sum += used
+	}
+	return sum
+}
+
+func (a *arena) usage(ctx context.Context) (usage, error) {
+	u := usage{processor: map[string]time.Duration{}}
+	for name, pid := range a.processes {
+		var err error
+		if u.processor[name], err = processorTime(pid); err != nil {
+			return u, err
+		}
+	}
+	var err error
+	u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes")
+	return u, err
+}
+
+// processorTime is the user and system time of a process.
+func processorTime(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading processor time: %w", err)
+	}
+	// The name in parentheses may hold anything; the third field follows it.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	const utime, stime, first = 14, 15, 3
+	var sum time.Duration
+	for _, field := range []int{utime, stime} {
+		n, err := strconv.ParseInt(fields[field-first], 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading processor time: %w", err)
+		}
+		sum += time.Duration(n) * time.Second / ticks
+	}
+	return sum, nil
+}
+
+// residentKiB is how much of a process is in memory.
+func residentKiB(pid int) (float64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading memory: %w", err)
+	}
+	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	var kib float64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0, fmt.Errorf("reading memory: %w", err)
+	}
+	return kib, nil
+}
+
+// metric reads a metric without labels.
+func metric(ctx context.Context, url, name string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, fmt.Errorf("reading %s: %w", name, err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer response.Body.Close()
+	lines := bufio.NewScanner(response.Body)
+	for lines.Scan() {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("reading %s: there is none", name)
+}
