@@ -13,6 +13,12 @@ const (
 	// and nothing of it runs any more. It is absent from groups that were never
 	// suspended.
 	ConditionSuspended = "Suspended"
+	// ConditionReconciling is True while the group has not ended, and then absent,
+	// for tools that know the kstatus conventions (sigs.k8s.io/cli-utils, kstatus).
+	ConditionReconciling = "Reconciling"
+	// ConditionStalled is True once the group has failed, and absent otherwise;
+	// kstatus calls such an object Failed.
+	ConditionStalled = "Stalled"
 )
 
 // Reason is the reason of the condition Succeeded: where a group is in its

@@ -13,7 +13,8 @@ type TaskGroupStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Succeeded, Finished and Suspended.
+	// conditions are Succeeded, Finished and Suspended, and for tools that know
+	// kstatus Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -31,7 +31,7 @@ type TaskGroup struct {
 
 	// status is what became of it. Only the operator writes it.
 	// +optional
-	// +kubebuilder:default={conditions: {{type: "Succeeded", status: "Unknown", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
+	// +kubebuilder:default={conditions: {{type: "Succeeded", status: "Unknown", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}, {type: "Reconciling", status: "True", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status TaskGroupStatus `json:"status,omitempty"`
 }
 

@@ -257,3 +257,34 @@ func TestDecideEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestConditionsOfAnEnd are what kubectl wait and tools that know kstatus rely on.
+func TestConditionsOfAnEnd(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	job := testkit.Job(tg).Obj()
+	cases := map[string]struct {
+		pod                                       *corev1.Pod
+		succeeded, finished, reconciling, stalled string
+	}{
+		"running":   {testkit.Pod(job).Running().Obj(), "Unknown", "False", "True", ""},
+		"completed": {testkit.Pod(job).Ended(0, "Completed", record(t, "C", nil)).Obj(), "True", "True", "", ""},
+		"failed":    {testkit.Pod(job).Ended(1, "Error", "").Obj(), "False", "True", "", "True"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Decide(observe(tg, job, tc.pod), now)
+			for condition, want := range map[string]string{
+				v1alpha1.ConditionSucceeded: tc.succeeded, v1alpha1.ConditionFinished: tc.finished,
+				v1alpha1.ConditionReconciling: tc.reconciling, v1alpha1.ConditionStalled: tc.stalled,
+			} {
+				got := ""
+				if c := meta.FindStatusCondition(p.Status.Conditions, condition); c != nil {
+					got = string(c.Status)
+				}
+				if got != want {
+					t.Errorf("%s is %q, want %q", condition, got, want)
+				}
+			}
+		})
+	}
+}

@@ -308,9 +308,11 @@ func settle(status *v1alpha1.TaskGroupStatus, v verdict, generation int64, now t
 
 func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionStatus, reason v1alpha1.Reason, message string, now time.Time) {
 	message = contract.Truncate(oneLine(message), maxConditionMessage)
-	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSucceeded); c != nil && c.LastTransitionTime.Unix() <= 0 {
+	for i := range status.Conditions {
 		// The API server's preset has no time of its own.
-		c.LastTransitionTime = metav1.Time{Time: now}
+		if c := &status.Conditions[i]; c.LastTransitionTime.Unix() <= 0 {
+			c.LastTransitionTime = metav1.Time{Time: now}
+		}
 	}
 	set := func(conditionType string, value metav1.ConditionStatus) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
@@ -328,11 +330,25 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 		finished = metav1.ConditionFalse
 	}
 	set(v1alpha1.ConditionFinished, finished)
+	setKstatus(status, finished == metav1.ConditionTrue, reason, set)
 	switch {
 	case reason == v1alpha1.ReasonSuspended:
 		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue)
 	case meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionSuspended):
 		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse)
+	}
+}
+
+// setKstatus sets the two conditions that generic tools wait for. A cancelled
+// group is where it was asked to be, so it is not stalled.
+func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1.Reason, set func(string, metav1.ConditionStatus)) {
+	if !finished {
+		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
+		return
+	}
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
+	if reason != v1alpha1.ReasonCompleted && reason != v1alpha1.ReasonCancelled {
+		set(v1alpha1.ConditionStalled, metav1.ConditionTrue)
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
@@ -79,24 +77,18 @@ func TestDeletedGroup(t *testing.T) {
 	}
 }
 
-// TestImageThatDoesNotExist must not hang without a word.
+// TestImageThatDoesNotExist must not hang: what waiting cannot mend fails at once.
 func TestImageThatDoesNotExist(t *testing.T) {
 	t.Parallel()
 	tg := withImage(functions("no-image", "whoami"), "localhost/does-not/exist:1")
 	tg.Spec.Pod.ImagePullPolicy = "Never"
-	key := create(t, tg)
-	tg = awaitReason(t, key, v1alpha1.ReasonStarting)
-	err := rig.Await(t.Context(), "the reason to be told", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, key, tg)
-		return strings.Contains(messageOf(tg), "ErrImageNeverPull") && strings.Contains(messageOf(tg), "does-not/exist"), messageOf(tg), err
-	})
-	if err != nil {
-		t.Error(err)
+	tg = awaitReason(t, create(t, tg), v1alpha1.ReasonImagePullFailed)
+	if !strings.Contains(messageOf(tg), "ErrImageNeverPull") || !strings.Contains(messageOf(tg), "does-not/exist") {
+		t.Errorf("message is %q", messageOf(tg))
 	}
-	if err := cluster.Client.Patch(t.Context(), tg, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`))); err != nil {
-		t.Fatal(err)
+	if left := leftovers(t, string(tg.UID)); left != "" {
+		t.Errorf("it has failed, and there are %s", left)
 	}
-	awaitReason(t, key, v1alpha1.ReasonCancelled)
 }
 
 // TestYOperatorRestart replaces the operator while a pod runs: the pod does not
