@@ -21,15 +21,23 @@ const podGroupIndex = "taskgroup-uid"
 
 // CacheOptions keeps the operator's memory independent of what else runs in the
 // cluster: only Jobs and pods of TaskGroups are cached, without what nobody here
-// reads.
-func CacheOptions() (cache.Options, error) {
+// reads. With namespaces, it looks at no others.
+func CacheOptions(namespaces []string) (cache.Options, error) {
 	ours, err := labels.NewRequirement(v1alpha1.UIDLabel, selection.Exists, nil)
 	if err != nil {
 		return cache.Options{}, fmt.Errorf("selecting by label %s: %w", v1alpha1.UIDLabel, err)
 	}
 	selector := labels.NewSelector().Add(*ours)
+	var watched map[string]cache.Config
+	for _, namespace := range namespaces {
+		if watched == nil {
+			watched = make(map[string]cache.Config, len(namespaces))
+		}
+		watched[namespace] = cache.Config{}
+	}
 	return cache.Options{
-		DefaultTransform: cache.TransformStripManagedFields(),
+		DefaultNamespaces: watched,
+		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
 			&batchv1.Job{}: {Label: selector, Transform: stripJob},
 			&corev1.Pod{}:  {Label: selector, Transform: stripPod},

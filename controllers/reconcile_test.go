@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -344,6 +345,46 @@ func TestProgressIsWrittenOnceASecond(t *testing.T) {
 	}
 	if writes := r.writes - begin - 99; writes > 12 {
 		t.Errorf("10 s of progress took %d writes, want one a second", writes)
+	}
+}
+
+// TestMetrics: every end and retry is counted once, and nothing that a container
+// made up becomes a label.
+func TestMetrics(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Retries(1, 0).Obj())
+	retried := testutil.ToFloat64(retries.WithLabelValues("User", "Other"))
+	finished := testutil.ToFloat64(groupsFinished.WithLabelValues("Other"))
+	for attempt := int32(1); attempt <= 2; attempt++ {
+		r.Clock = clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Duration(attempt) * time.Hour))
+		r.mustReconcile()
+		pod := testkit.Pod(testkit.JobOfAttempt(r.taskGroup(), attempt).Obj()).Ended(1, "Error",
+			`{"v":1,"states":"F","failure":{"reason":"MadeUpByAContainer","message":"x"}}`).Obj()
+		if err := r.Client.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		r.mustReconcile()
+		finishJob(r, attempt)
+	}
+	r.mustReconcile()
+	r.wantReason("MadeUpByAContainer")
+	if got := testutil.ToFloat64(retries.WithLabelValues("User", "Other")) - retried; got != 1 {
+		t.Errorf("%v retries counted, want 1", got)
+	}
+	if got := testutil.ToFloat64(groupsFinished.WithLabelValues("Other")) - finished; got != 1 {
+		t.Errorf("%v ends counted, want 1", got)
+	}
+}
+
+// finishJob plays the Job controller at the end of an attempt.
+func finishJob(r *rig, attempt int32) {
+	r.t.Helper()
+	job := testkit.JobOfAttempt(r.taskGroup(), attempt).Obj()
+	if err := r.Client.Get(r.t.Context(), client.ObjectKeyFromObject(job), job); err != nil {
+		r.t.Fatal(err)
+	}
+	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
+	if err := r.Client.Status().Update(r.t.Context(), job); err != nil {
+		r.t.Fatal(err)
 	}
 }
 

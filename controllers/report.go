@@ -50,6 +50,7 @@ func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, stat
 		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, client.IgnoreNotFound(err))
 	}
 	logf.FromContext(ctx).Info("wrote status", "reason", plan.ReasonOf(status), "done", status.Summary)
+	observe(o.TaskGroup, status, o.Job, r.Clock.Now())
 	if plan.IsTerminal(status) {
 		r.recordEnd(tg)
 	}

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -112,6 +113,9 @@ func insteadOf(err error, o *plan.Observed, now time.Time) (plan.Plan, bool) {
 func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := indexPodsByGroup(mgr); err != nil {
 		return err
+	}
+	if err := metrics.Registry.Register(stateCollector{mgr.GetCache()}); err != nil {
+		return fmt.Errorf("registering the metric of states: %w", err)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.TaskGroup{}).

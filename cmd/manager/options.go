@@ -5,9 +5,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -26,7 +28,14 @@ type Options struct {
 	Concurrency    int
 	LeaderElection bool
 	HealthAddress  string
-	Log            zap.Options
+	// MetricsAddress serves the metrics over HTTPS to whoever the API server
+	// authenticates and lets read them.
+	MetricsAddress string
+	// ProfileAddress serves pprof, unauthenticated: for loopback.
+	ProfileAddress string
+	// Namespaces are those whose TaskGroups are run; all where it is empty.
+	Namespaces []string
+	Log        zap.Options
 }
 
 // parseOptions reads the command line; it returns flag.ErrHelp after --help.
@@ -43,6 +52,12 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.IntVar(&o.Concurrency, "concurrency", 8, "how many groups are reconciled at once")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of the metrics over HTTPS, such as :8443, for those who may get /metrics; 0 for none")
+	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "address of pprof, such as 127.0.0.1:6060; none by default")
+	flags.Func("namespaces", "namespaces whose TaskGroups are run, separated by commas; all by default", func(s string) error {
+		o.Namespaces = strings.Split(s, ",")
+		return nil
+	})
 	o.Log.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("reading the flags: %w", err)
@@ -70,7 +85,20 @@ func (o *Options) Validate() error {
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is at least 1, not %d", o.Concurrency))
 	}
+	for _, namespace := range o.Namespaces {
+		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
+			errs = append(errs, fmt.Errorf("--namespaces: %q is no namespace: %s", namespace, problems[0]))
+		}
+	}
+	if host, _, err := net.SplitHostPort(o.ProfileAddress); o.ProfileAddress != "" && (err != nil || !isLoopback(host)) {
+		errs = append(errs, fmt.Errorf("--pprof-bind-address is a loopback address such as 127.0.0.1:6060, not %q: it shows the operator's memory to whoever asks", o.ProfileAddress))
+	}
 	return errors.Join(errs...)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // jobs resolves what depends on the cluster.

@@ -74,7 +74,7 @@ func parallelTasks(o *Observed) (tasks []v1alpha1.TaskStatus, failures []verdict
 			open++
 		case PodEnded(pod):
 			v := podVerdict(o, pod)
-			tasks[i] = taskOfVerdict(o, tasks[i].NodeID, v)
+			tasks[i] = taskOfVerdict(tasks[i].NodeID, v)
 			if !v.succeeded {
 				failures = append(failures, v)
 			}
@@ -111,7 +111,7 @@ const (
 )
 
 // taskOfVerdict is the state of a task whose pod has ended.
-func taskOfVerdict(o *Observed, node v1alpha1.NodeID, v verdict) v1alpha1.TaskStatus {
+func taskOfVerdict(node v1alpha1.NodeID, v verdict) v1alpha1.TaskStatus {
 	task := v1alpha1.TaskStatus{NodeID: node, State: v1alpha1.TaskCompleted}
 	if v.record != nil {
 		task.Digest = shortDigest(v.record.ManifestSHA256)
@@ -159,7 +159,7 @@ func parallelEnded(o *Observed, now time.Time) *Plan {
 			continue
 		}
 		v := jobVerdict(o)
-		tasks[i] = taskOfVerdict(o, tasks[i].NodeID, v)
+		tasks[i] = taskOfVerdict(tasks[i].NodeID, v)
 		if !v.succeeded {
 			failures = append(failures, v)
 		}

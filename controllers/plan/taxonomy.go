@@ -59,3 +59,9 @@ func SourceOf(reason v1alpha1.Reason) Source {
 	}
 	return User
 }
+
+// IsFailure says whether a reason is one of the API's for a failed group.
+func IsFailure(reason v1alpha1.Reason) bool {
+	_, ok := failureClasses[reason]
+	return ok
+}

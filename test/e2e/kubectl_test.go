@@ -35,3 +35,48 @@ func TestWhatKubectlShows(t *testing.T) {
 		}
 	}
 }
+
+// TestMetrics are served to those who may read them, and to nobody else.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	awaitReason(t, create(t, commandGroup("counted", "true")), v1alpha1.ReasonCompleted)
+	for _, args := range [][]string{
+		{"-n", namespace, "create", "serviceaccount", "scraper"},
+		{"-n", namespace, "create", "serviceaccount", "stranger"},
+		{"create", "clusterrolebinding", "e2e-scraper", "--clusterrole=taskgroup-metrics-reader", "--serviceaccount=" + namespace + ":scraper"},
+	} {
+		if _, err := cluster.Run(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ip, err := cluster.Run(t.Context(), "-n", system, "get", "pods", "-o", "jsonpath={.items[0].status.podIP}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const scrape = `
+import ssl, sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1])
+if sys.argv[2]:
+    request.add_header("Authorization", "Bearer " + sys.argv[2])
+try:
+    print(urllib.request.urlopen(request, context=ssl._create_unverified_context(), timeout=10).read().decode())
+except urllib.error.HTTPError as error:
+    print("HTTP", error.code)
+`
+	for account, want := range map[string]string{
+		"scraper":  `(?m)^taskgroup_finished_total\{reason="Completed"\} [1-9]`,
+		"stranger": `^HTTP 403`,
+		"":         `^HTTP 401`,
+	} {
+		token := ""
+		if account != "" {
+			if token, err = cluster.Run(t.Context(), "-n", namespace, "create", "token", account); err != nil {
+				t.Fatal(err)
+			}
+		}
+		out, err := cluster.Run(t.Context(), "-n", namespace, "exec", "workbench", "--", "python3", "-c", scrape, "https://"+ip+":8443/metrics", strings.TrimSpace(token))
+		if err != nil || !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("%q gets %v, %.300s; want %s", account, err, out, want)
+		}
+	}
+}

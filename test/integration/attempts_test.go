@@ -227,7 +227,7 @@ func TestClocks(t *testing.T) {
 			tg := commands(ns, name, 1)
 			tg.Spec.Timeouts = &tc.timeouts
 			key := create(t, tg, tc.behaviour)
-			tg = awaitReason(t, key, tc.want)
+			awaitReason(t, key, tc.want)
 			if len(jobsOf(t, key)) != 0 {
 				t.Error("the Job is still there")
 			}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"strings"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+)
+
+func TestParseOptions(t *testing.T) {
+	cases := map[string]struct {
+		args []string
+		// want is part of the error; empty for none.
+		want string
+	}{
+		"the least":                        {[]string{"--runner-image=r"}, ""},
+		"everything":                       {[]string{"--runner-image=r", "--default-image=d", "--runner-delivery=ImageVolume", "--concurrency=1", "--leader-elect", "--metrics-bind-address=:8443", "--pprof-bind-address=127.0.0.1:6060", "--namespaces=a,b", "--zap-log-level=1"}, ""},
+		"no runner image":                  {nil, "--runner-image is required"},
+		"an unknown delivery":              {[]string{"--runner-image=r", "--runner-delivery=Mail"}, `--runner-delivery is Auto, ImageVolume or InitContainer, not "Mail"`},
+		"no concurrency":                   {[]string{"--runner-image=r", "--concurrency=0"}, "--concurrency is at least 1, not 0"},
+		"an argument":                      {[]string{"--runner-image=r", "start"}, `unexpected argument "start"`},
+		"a namespace that is none":         {[]string{"--runner-image=r", "--namespaces=a,B!"}, `--namespaces: "B!" is no namespace`},
+		"pprof for everybody":              {[]string{"--runner-image=r", "--pprof-bind-address=:6060"}, "--pprof-bind-address is a loopback address"},
+		"pprof at an address that is none": {[]string{"--runner-image=r", "--pprof-bind-address=here"}, "--pprof-bind-address is a loopback address"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseOptions(tc.args, &bytes.Buffer{})
+			if (err == nil) != (tc.want == "") || (err != nil && !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+		})
+	}
+	var help bytes.Buffer
+	if _, err := parseOptions([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-runner-image") {
+		t.Errorf("--help gives %v and %s", err, help.String())
+	}
+}
+
+func TestDeliveryFor(t *testing.T) {
+	for version, want := range map[[2]string]jobspec.Delivery{
+		{"1", "35"}:  jobspec.InitContainer,
+		{"1", "36"}:  jobspec.ImageVolume,
+		{"1", "36+"}: jobspec.ImageVolume,
+		{"1", "37"}:  jobspec.ImageVolume,
+		{"2", "0"}:   jobspec.ImageVolume,
+		{"", ""}:     jobspec.InitContainer,
+	} {
+		if got := deliveryFor(version[0], version[1]); got != want {
+			t.Errorf("%v: got %s, want %s", version, got, want)
+		}
+	}
+}

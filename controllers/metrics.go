@@ -1,0 +1,85 @@
+package controllers
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	batchv1 "k8s.io/api/batch/v1"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+)
+
+// No label takes a user's string: a reason is one of the API's, a namespace is
+// none of the operator's business, and a name would be a series for ever.
+var (
+	groupsFinished = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "taskgroup_finished_total",
+		Help: "TaskGroups that reached their end, by reason.",
+	}, []string{"reason"})
+	tasksFinished = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "taskgroup_tasks_finished_total",
+		Help: "Tasks of TaskGroups that reached their end, by state and reason.",
+	}, []string{"state", "reason"})
+	retries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "taskgroup_retries_total",
+		Help: "Attempts that failed and are followed by another, by source and reason.",
+	}, []string{"source", "reason"})
+	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "taskgroup_start_duration_seconds",
+		Help:    "Time from the creation of a TaskGroup's Job until the operator saw its pod run.",
+		Buckets: prometheus.ExponentialBuckets(0.1, 2, 14),
+	})
+	queueSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "taskgroup_queue_duration_seconds",
+		Help:    "Time from the creation of a TaskGroup until the creation of its first Job.",
+		Buckets: prometheus.ExponentialBuckets(0.1, 2, 14),
+	})
+	runSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "taskgroup_run_duration_seconds",
+		Help:    "Time from when the operator first saw a TaskGroup's pod run until the TaskGroup's end.",
+		Buckets: prometheus.ExponentialBuckets(0.1, 2, 20),
+	})
+)
+
+func init() {
+	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, startSeconds, queueSeconds, runSeconds)
+}
+
+// observe counts what a status that was just written tells anew.
+func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *batchv1.Job, now time.Time) {
+	if before.Status.StartTime == nil && after.StartTime != nil && job != nil {
+		startSeconds.Observe(max(0, now.Sub(job.CreationTimestamp.Time).Seconds()))
+		queueSeconds.Observe(max(0, job.CreationTimestamp.Sub(before.CreationTimestamp.Time).Seconds()))
+	}
+	if spent(after) > spent(&before.Status) {
+		reason := v1alpha1.Reason(plan.LastJob(after).Reason)
+		retries.WithLabelValues(string(plan.SourceOf(reason)), reasonLabel(reason)).Inc()
+	}
+	if !plan.IsTerminal(after) {
+		return
+	}
+	groupsFinished.WithLabelValues(reasonLabel(plan.ReasonOf(after))).Inc()
+	for i := range after.Tasks {
+		tasksFinished.WithLabelValues(string(after.Tasks[i].State), reasonLabel(v1alpha1.Reason(after.Tasks[i].Reason))).Inc()
+	}
+	if after.StartTime != nil && after.CompletionTime != nil {
+		runSeconds.Observe(max(0, after.CompletionTime.Sub(after.StartTime.Time).Seconds()))
+	}
+}
+
+func spent(status *v1alpha1.TaskGroupStatus) int32 {
+	if status.Retries == nil {
+		return 0
+	}
+	return status.Retries.User + status.Retries.Infrastructure
+}
+
+// reasonLabel keeps what a container made up out of the series.
+func reasonLabel(reason v1alpha1.Reason) string {
+	if reason == "" || reason == v1alpha1.ReasonCompleted || reason == v1alpha1.ReasonCancelled || plan.IsFailure(reason) {
+		return string(reason)
+	}
+	return "Other"
+}
