@@ -3,11 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -111,16 +113,29 @@ func recordedJob(o *plan.Observed, created types.UID) types.UID {
 	return created
 }
 
-// loadJob reads the attempt's Job from the cache. A Job that is known to have
-// been created and is not there was deleted, or the cache is behind: since the
-// first cancels the group, the API server is asked before it is believed.
+// loadJob reads the attempt's Job from the cache, unless what it says decides
+// between a cancellation and something else: then the cache may be behind, and
+// the API server is asked. That is so for a Job that was created and is not
+// there, and for one whose pod is being deleted, which a person who deletes the
+// Job brings about as much as an eviction does.
 func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (*batchv1.Job, error) {
 	key := types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName}
 	job, err := getJob(ctx, r.Client, key)
-	if job != nil || err != nil || o.JobUID == "" {
-		return job, err
+	if err != nil {
+		return nil, err
 	}
-	return getJob(ctx, r.APIReader, key)
+	missing := job == nil && o.JobUID != ""
+	if missing || (job != nil && job.DeletionTimestamp == nil && anyPodIsDeleting(o.Pods, job.UID)) {
+		return getJob(ctx, r.APIReader, key)
+	}
+	return job, nil
+}
+
+func anyPodIsDeleting(pods []*corev1.Pod, job types.UID) bool {
+	return slices.ContainsFunc(pods, func(pod *corev1.Pod) bool {
+		owner := metav1.GetControllerOf(pod)
+		return pod.DeletionTimestamp != nil && owner != nil && owner.UID == job
+	})
 }
 
 // getJob returns nil where there is no such Job.

@@ -106,11 +106,20 @@ func (o *Observed) podOf(uid types.UID) *corev1.Pod {
 	}
 	var most *corev1.Pod
 	for _, pod := range o.podsOf(uid) {
-		if most == nil || rank(pod) > rank(most) || (rank(pod) == rank(most) && most.CreationTimestamp.Before(&pod.CreationTimestamp)) {
+		if most == nil || rank(pod) > rank(most) || (rank(pod) == rank(most) && isNewer(pod, most)) {
 			most = pod
 		}
 	}
 	return most
+}
+
+// isNewer orders pods by age, and those of one second by name, so that the order
+// in which a cache returns them decides nothing.
+func isNewer(a, b *corev1.Pod) bool {
+	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.Name > b.Name
+	}
+	return b.CreationTimestamp.Before(&a.CreationTimestamp)
 }
 
 // podsOf are the pods that a Job made.

@@ -52,7 +52,7 @@ func parallelPods(o *Observed) map[int]*corev1.Pod {
 		if !ok {
 			continue
 		}
-		if known := pods[i]; known == nil || known.CreationTimestamp.Before(&pod.CreationTimestamp) {
+		if known := pods[i]; known == nil || isNewer(pod, known) {
 			pods[i] = pod
 		}
 	}
