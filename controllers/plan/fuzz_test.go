@@ -2,6 +2,7 @@ package plan_test
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"testing"
@@ -38,6 +39,15 @@ func FuzzDecide(f *testing.F) {
 	f.Add([]byte{}, "")
 	f.Add([]byte{1, 2, 1, 3, 4, 1, 5, 2, 9, 1, 1, 7, 3, 3, 3}, `{"v":1,"states":"CF"}`)
 	f.Add([]byte{7, 1, 6, 5, 4, 3, 2, 1, 0, 9, 8, 7}, `{"v":1,"states":"F","failure":{"reason":"x y","message":"\u0000"}}`)
+	// Short inputs run out of choices; these do not.
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 500 {
+		choices := make([]byte, 250)
+		for i := range choices {
+			choices[i] = byte(random.Uint32())
+		}
+		f.Add(choices, `{"v":1,"states":"C"}`)
+	}
 	f.Fuzz(func(t *testing.T, choices []byte, message string) {
 		s := &script{choices}
 		l := newLife(t, fuzzedGroup(s))

@@ -136,11 +136,13 @@ func (o *Observed) podsOf(uid types.UID) []*corev1.Pod {
 // livePod is a pod of the group that has not ended, Terminating included; nil
 // where all is quiet. A pod that was orphaned counts too.
 func (o *Observed) livePod() *corev1.Pod {
-	i := slices.IndexFunc(o.Pods, func(pod *corev1.Pod) bool { return !PodEnded(pod) })
-	if i < 0 {
-		return nil
+	var live *corev1.Pod
+	for _, pod := range o.Pods {
+		if !PodEnded(pod) && (live == nil || isNewer(pod, live)) {
+			live = pod
+		}
 	}
-	return o.Pods[i]
+	return live
 }
 
 // PodEnded says whether a pod runs no more, for whatever reason.
