@@ -40,6 +40,11 @@ integration: ## A real API server and controller-manager; no node, no root.
 e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
+.PHONY: bench
+bench: $(BIN)/manager $(BIN)/cluster ## Measure the operator against raw Jobs; see docs/benchmarks.md.
+	@$(BIN)/cluster build --control-plane-only
+	@go run ./test/bench $(BENCH_FLAGS)
+
 ##@ Building
 
 .PHONY: build

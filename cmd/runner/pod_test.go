@@ -82,7 +82,7 @@ func newPod(t *testing.T, tasks ...contract.PlanTask) *pod {
 	}}
 	p.env = map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": "/nonexistent",
-		"TASKGROUP_WORK":            filepath.Join(dir, "work"),
+		"TASKGROUP_WORK":            filepath.Join(dir, "room"),
 		"TASKGROUP_TERMINATION_LOG": filepath.Join(dir, "termination-log"),
 	}
 	return p
@@ -92,7 +92,7 @@ func newPod(t *testing.T, tasks ...contract.PlanTask) *pod {
 func (p *pod) fresh(name string) *pod {
 	other := &pod{t: p.t, dir: p.dir, plan: p.plan, env: maps.Clone(p.env)}
 	other.plan.Tasks, other.plan.Inputs = slices.Clone(p.plan.Tasks), maps.Clone(p.plan.Inputs)
-	other.env["TASKGROUP_WORK"] = filepath.Join(p.dir, name, "work")
+	other.env["TASKGROUP_WORK"] = filepath.Join(p.dir, name, "room")
 	other.env["TASKGROUP_TERMINATION_LOG"] = filepath.Join(p.dir, name+"-termination-log")
 	return other
 }
