@@ -48,16 +48,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
 	b := &bench{Options: *options, progress: stderr, report: newReport(options)}
-	for _, s := range scenarios {
-		if !slices.Contains(options.Scenarios, s.name) {
-			continue
-		}
-		if err := s.measure(ctx, b); err != nil {
-			fmt.Fprintf(stderr, "measuring %s: %v\n", s.name, err)
-			return exitBroken
-		}
-	}
-	if err := b.report.write(stdout, options.Output); err != nil {
+	broken := b.measure(ctx)
+	// What was measured before is shown even so.
+	if err := errors.Join(broken, b.report.write(stdout, options.Output)); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitBroken
 	}
@@ -72,6 +65,18 @@ type bench struct {
 	Options
 	progress io.Writer
 	report   *report
+}
+
+func (b *bench) measure(ctx context.Context) error {
+	for _, s := range scenarios {
+		if !slices.Contains(b.Scenarios, s.name) {
+			continue
+		}
+		if err := s.measure(ctx, b); err != nil {
+			return fmt.Errorf("measuring %s: %w", s.name, err)
+		}
+	}
+	return nil
 }
 
 func (b *bench) say(format string, args ...any) {

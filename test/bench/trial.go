@@ -136,14 +136,28 @@ func (a *arena) await(ctx context.Context, t *trial) error {
 	return a.awaitAll(ctx, t, &batchv1.JobList{})
 }
 
-// awaitAll watches until as many objects as the trial has units are done.
+// awaitAll waits until as many objects as the trial has units are done.
 func (a *arena) awaitAll(ctx context.Context, t *trial, list client.ObjectList) error {
+	finished := map[string]bool{}
+	// The API server ends the watch of whoever is slow.
+	for ctx.Err() == nil && len(finished) < t.load.units {
+		if err := a.followAll(ctx, t, list, finished); err != nil {
+			return err
+		}
+	}
+	if len(finished) < t.load.units {
+		return fmt.Errorf("waiting in namespace %s: %d of %d are done: %w", t.namespace, len(finished), t.load.units, ctx.Err())
+	}
+	return nil
+}
+
+// followAll notes what has finished, until all have or the watch ends.
+func (a *arena) followAll(ctx context.Context, t *trial, list client.ObjectList, finished map[string]bool) error {
 	w, err := a.Client.Watch(ctx, list, client.InNamespace(t.namespace))
 	if err != nil {
 		return fmt.Errorf("watching: %w", err)
 	}
 	defer w.Stop()
-	finished := map[string]bool{}
 	for event := range w.ResultChan() {
 		unit, ok := event.Object.(client.Object)
 		if !ok || event.Type == watch.Error {
@@ -160,7 +174,7 @@ func (a *arena) awaitAll(ctx context.Context, t *trial, list client.ObjectList) 
 			return nil
 		}
 	}
-	return fmt.Errorf("waiting in namespace %s: %d of %d are done: %w", t.namespace, len(finished), t.load.units, context.Cause(ctx))
+	return nil
 }
 
 // state says whether an object has ended; the error is an end that is not good.
