@@ -40,41 +40,42 @@ type Recorder struct {
 
 	mu     sync.Mutex
 	events []Event
-	// live is the newest version of what there is, by UID.
-	live map[types.UID]string
+	// live is the newest version of what there is of each kind, by UID.
+	live []map[types.UID]string
 	err  error
 }
 
 // Record starts to record. The recording goes on after the context has ended.
 func Record(ctx context.Context, c client.WithWatch) (*Recorder, error) {
 	following, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	r := &Recorder{client: c, cancel: cancel, live: map[types.UID]string{}}
-	for _, list := range kinds() {
+	r := &Recorder{client: c, cancel: cancel, live: []map[types.UID]string{{}, {}, {}}}
+	for kind, list := range kinds() {
 		if err := c.List(ctx, list); err != nil {
 			cancel()
 			return nil, fmt.Errorf("listing what there is: %w", err)
 		}
 		err := meta.EachListItem(list, func(obj runtime.Object) error {
-			_, err := r.keep(watch.Event{Type: watch.Added, Object: obj})
+			_, err := r.keep(kind, watch.Event{Type: watch.Added, Object: obj})
 			return err
 		})
 		if err != nil {
 			cancel()
 			return nil, err
 		}
-		r.done.Go(func() { r.follow(following, list, list.GetResourceVersion()) })
+		r.done.Go(func() { r.follow(following, kind, list) })
 	}
 	return r, nil
 }
 
 // follow watches one kind, and goes on where it was when a watch ends.
-func (r *Recorder) follow(ctx context.Context, list client.ObjectList, revision string) {
+func (r *Recorder) follow(ctx context.Context, kind int, list client.ObjectList) {
+	revision := list.GetResourceVersion()
 	for ctx.Err() == nil {
 		w, err := r.client.Watch(ctx, list, &client.ListOptions{
 			Raw: &metav1.ListOptions{ResourceVersion: revision, AllowWatchBookmarks: true},
 		})
 		if err == nil {
-			revision, err = r.drain(w, revision)
+			revision, err = r.drain(ctx, kind, w, revision)
 			w.Stop()
 		}
 		if apierrors.IsGone(err) || apierrors.IsResourceExpired(err) {
@@ -92,24 +93,31 @@ func (r *Recorder) follow(ctx context.Context, list client.ObjectList, revision 
 }
 
 // drain keeps a watch's events until it ends and returns where to go on.
-func (r *Recorder) drain(w watch.Interface, revision string) (string, error) {
-	for event := range w.ResultChan() {
-		if event.Type == watch.Error {
-			return revision, apierrors.FromObject(event.Object)
+func (r *Recorder) drain(ctx context.Context, kind int, w watch.Interface, revision string) (string, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return revision, nil
+		case event, ok := <-w.ResultChan():
+			if !ok {
+				return revision, nil
+			}
+			if event.Type == watch.Error {
+				return revision, apierrors.FromObject(event.Object)
+			}
+			seen, err := r.keep(kind, event)
+			if err != nil {
+				r.fail(err)
+				return revision, err
+			}
+			revision = seen
 		}
-		seen, err := r.keep(event)
-		if err != nil {
-			r.fail(err)
-			return revision, err
-		}
-		revision = seen
 	}
-	return revision, nil
 }
 
 // keep adds an event to the history and returns its revision. A bookmark tells
 // of a revision only.
-func (r *Recorder) keep(event watch.Event) (string, error) {
+func (r *Recorder) keep(kind int, event watch.Event) (string, error) {
 	obj, ok := event.Object.(client.Object)
 	if !ok {
 		return "", fmt.Errorf("a watch sent a %T", event.Object)
@@ -127,9 +135,9 @@ func (r *Recorder) keep(event watch.Event) (string, error) {
 	defer r.mu.Unlock()
 	r.events = append(r.events, Event{Type: event.Type, Revision: revision, At: time.Now(), Object: obj})
 	if event.Type == watch.Deleted {
-		delete(r.live, obj.GetUID())
+		delete(r.live[kind], obj.GetUID())
 	} else {
-		r.live[obj.GetUID()] = version
+		r.live[kind][obj.GetUID()] = version
 	}
 	return version, nil
 }
@@ -142,31 +150,42 @@ func (r *Recorder) fail(err error) {
 
 // Sync waits until the recording has caught up with the API server.
 func (r *Recorder) Sync(ctx context.Context) error {
-	err := wait.PollUntilContextCancel(ctx, retryInterval/2, true, func(ctx context.Context) (bool, error) {
-		now := map[types.UID]string{}
-		for _, list := range kinds() {
+	for i, list := range kinds() {
+		var behind string
+		err := wait.PollUntilContextCancel(ctx, retryInterval/2, true, func(ctx context.Context) (done bool, err error) {
 			if err := r.client.List(ctx, list); err != nil {
 				return false, err
 			}
-			err := meta.EachListItem(list, func(obj runtime.Object) error {
-				accessor, err := meta.Accessor(obj)
-				if err == nil {
-					now[accessor.GetUID()] = accessor.GetResourceVersion()
-				}
-				return err
-			})
-			if err != nil {
-				return false, err
-			}
+			behind, err = r.behind(i, list)
+			return behind == "", err
+		})
+		if err != nil {
+			return fmt.Errorf("waiting for the recording to catch up: %w; %s", err, behind)
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return r.err != nil || maps.Equal(now, r.live), r.err
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for the recording to catch up: %w", err)
 	}
 	return nil
+}
+
+// behind says what of a list was not recorded yet; empty for nothing. The error
+// says that the recording has a gap.
+func (r *Recorder) behind(kind int, list client.ObjectList) (string, error) {
+	now := map[types.UID]string{}
+	err := meta.EachListItem(list, func(obj runtime.Object) error {
+		accessor, err := meta.Accessor(obj)
+		if err == nil {
+			now[accessor.GetUID()] = accessor.GetResourceVersion()
+		}
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("reading a list: %w", err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil || maps.Equal(now, r.live[kind]) {
+		return "", r.err
+	}
+	return fmt.Sprintf("%T: recorded %d objects, there are %d", list, len(r.live[kind]), len(now)), nil
 }
 
 // History is what was recorded so far, without requests. The error says that
