@@ -85,6 +85,15 @@ func TestStoriesThatHold(t *testing.T) {
 			s.succeeds("u", 2)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		},
+		"a queue holds its Job, and lets it go": func(s *story) {
+			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 0 })
+			s.job("u", 1)
+			s.pod("u/1", "p", "")
+			s.suspends("u/1", true)
+			s.gone("u/1/p")
+			s.suspends("u/1", false)
+			s.pod("u/1", "q", "")
+		},
 		"two pods of a Parallel group": func(s *story) {
 			s.group("u", parallel)
 			s.job("u", 1)

@@ -100,13 +100,13 @@ func cancelledIsQuiet(ix *index) []Violation {
 const defaultInfrastructureLimit = 3
 
 // retryBudget is I22: "pods of (G,i) <= 1 + retries + observed disruptions",
-// where disruptions are retried within a budget of their own, and a suspension
-// costs a pod without spending any.
+// where disruptions are retried within a budget of their own, and a suspension, of
+// the group or of its Job by a queue, costs a pod without spending any.
 func retryBudget(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
 		tg := g.life.first().obj
-		budget := 1 + defaultInfrastructureLimit + suspensions(g)
+		budget := 1 + defaultInfrastructureLimit + suspensions(g) + holds(g)
 		if r := tg.Spec.Retries; r != nil {
 			budget += int(r.Limit)
 			if r.InfrastructureLimit != nil {
@@ -136,4 +136,20 @@ func suspensions(g *group) int {
 		}
 	}
 	return len(attempts)
+}
+
+// holds counts how often a queue suspended a Job of the group.
+func holds(g *group) int {
+	n := 0
+	for _, j := range g.jobs {
+		held := false
+		for _, v := range j.life {
+			suspend := v.obj.Spec.Suspend != nil && *v.obj.Spec.Suspend
+			if suspend && !held {
+				n++
+			}
+			held = suspend
+		}
+	}
+	return n
 }

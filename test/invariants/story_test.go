@@ -96,6 +96,12 @@ func (s *story) jobIs(uid string, condition batchv1.JobConditionType) {
 	s.tell(watch.Modified, uid)
 }
 
+// suspends is what a queue does to a Job.
+func (s *story) suspends(uid string, suspend bool) {
+	s.objects[uid].(*batchv1.Job).Spec.Suspend = &suspend
+	s.tell(watch.Modified, uid)
+}
+
 // pod creates a pod of a Job, of an index if it is not empty.
 func (s *story) pod(job, name, index string) {
 	owner := s.objects[job]
