@@ -41,6 +41,10 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	if err = record(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if node, err = cluster.StartNode(ctx, "fake"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -51,7 +55,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer operator.Stop()
-	return m.Run()
+	return checked(m.Run())
 }
 
 func stop(what string, f func() error) {
