@@ -138,10 +138,10 @@ run_samples() {
 # wait_for_line waits until the function to cancel has printed something, so that
 # there is something to keep.
 wait_for_line() {
-  local line
+  local log
   for _ in $(seq 60); do
-    line=$(kc -n $namespace logs -l kubernetes.covalent.xyz/taskgroup=cancelled --tail=-1 2>/dev/null | grep -c 'in no hurry' || true)
-    [ "$line" -gt 0 ] && return
+    log=$(kc -n $namespace logs -l kubernetes.covalent.xyz/taskgroup=cancelled --tail=-1 2>/dev/null || true)
+    if grep -q 'in no hurry' <<< "$log"; then return; fi
     sleep 0.5
   done
   die "the function to cancel never printed its line"
@@ -151,8 +151,9 @@ check_results() {
   say "Results"
   kc -n $namespace get taskgroups -o wide
   expect commands Completed
-  kc -n $namespace logs -l kubernetes.covalent.xyz/taskgroup=commands --tail=-1 | grep -q '^hello from a TaskGroup$' ||
-    die "the log of the group 'commands' lacks its line"
+  local log
+  log=$(kc -n $namespace logs -l kubernetes.covalent.xyz/taskgroup=commands --tail=-1)
+  grep -q '^hello from a TaskGroup$' <<< "$log" || die "the log of the group 'commands' lacks its line: $log"
   expect covalent-functions Completed
   expect failing TaskError
   expect cancelled Cancelled
