@@ -22,7 +22,8 @@ EOF
 
 cd "$(dirname "$0")/../.."
 readonly system=taskgroup-system namespace=taskgroup-demo
-readonly state=.cluster/demo-files
+# A demo on kubectl's cluster and one on its own leave each other alone.
+readonly state=.cluster/demo-files${CLUSTER:+-$CLUSTER}
 readonly manager_image=${MANAGER_IMAGE:-localhost/taskgroup-operator/manager:dev}
 readonly runner_image=${RUNNER_IMAGE:-localhost/taskgroup-operator/runner:dev}
 readonly python_image=${PYTHON_IMAGE:-localhost/taskgroup-operator/python:dev}
