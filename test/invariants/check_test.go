@@ -68,6 +68,14 @@ func TestStoriesThatHold(t *testing.T) {
 			s.gone("u/1/p")
 			s.is("u", ends(v1alpha1.ReasonCancelled))
 		},
+		"cancelled by deleting all Jobs while the operator deletes one": func(s *story) {
+			s.group("u")
+			s.runs("u", 1)
+			s.asks(person, "deletecollection", "jobs", "")
+			s.deletes(operatorUser, "jobs", "u/1", orphan)
+			s.gone("u/1/p", "u/1")
+			s.is("u", ends(v1alpha1.ReasonCancelled))
+		},
 		"completed just before its Job was deleted": func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
@@ -317,6 +325,13 @@ func TestStoriesThatBreak(t *testing.T) {
 		}, []string{"I15"}},
 		"I15: a bare delete orphans the pods": {func(s *story) {
 			s.group("u")
+			s.runs("u", 1)
+			s.is("u", cancelled)
+			s.deletes(operatorUser, "jobs", "u/1", orphan)
+		}, []string{"I15"}},
+		"I15: a bare delete, long after somebody else deleted other Jobs": {func(s *story) {
+			s.group("u")
+			s.asks(person, "deletecollection", "jobs", "")
 			s.runs("u", 1)
 			s.is("u", cancelled)
 			s.deletes(operatorUser, "jobs", "u/1", orphan)

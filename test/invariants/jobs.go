@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -174,14 +175,23 @@ func notOwned(ix *index, r *Request) []Violation {
 	return nil
 }
 
-// deletedOnlyBy says whether all who asked to delete a Job are one user.
+// collectionTime is how long after a request to delete a collection, and how
+// little before it, the deletion of one of its Jobs may be seen.
+const collectionTime = 2 * time.Second
+
+// deletedOnlyBy says whether all who asked to delete a Job are one user. Who
+// asked for a collection around that time may have meant this Job too.
 func (ix *index) deletedOnlyBy(user string, j *job) bool {
 	made := j.life.first().obj
+	deletion, _ := j.life.deletion()
 	asked := false
 	for i := range ix.Requests {
 		r := &ix.Requests[i]
+		if r.Resource != "jobs" || r.Namespace != made.Namespace || !r.succeeded() {
+			continue
+		}
 		one := r.Verb == "delete" && r.Name == made.Name
-		if r.Resource != "jobs" || r.Namespace != made.Namespace || !r.succeeded() || (!one && r.Verb != "deletecollection") {
+		if !one && (r.Verb != "deletecollection" || deletion.at.Sub(r.At).Abs() > collectionTime) {
 			continue
 		}
 		if r.User != user {
