@@ -49,7 +49,7 @@ func (t *trial) lives() map[string]*life {
 	}
 	for i := range t.requests {
 		r := &t.requests[i]
-		if r.Response.Code >= 300 {
+		if isRefused(r) {
 			continue
 		}
 		switch action(r) {
@@ -116,6 +116,8 @@ func action(r *rig.Request) string {
 func isRead(r *rig.Request) bool { return r.Verb == "get" || r.Verb == "list" || r.Verb == "watch" }
 
 func isEvent(r *rig.Request) bool { return r.Object.Resource == "events" }
+
+func isRefused(r *rig.Request) bool { return r.Response.Code >= 300 }
 
 func isOwn(r *rig.Request) bool { return r.User.Username == rig.OperatorUser }
 

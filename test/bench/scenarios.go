@@ -124,6 +124,7 @@ func (b *bench) requestRows(s section, pairs []pair, writes *budget) {
 		return each(pairs, func(p pair) float64 { return p.groups.perUnit(conditions...) })
 	}
 	s.row("own writes per group", "", atMost(3), count(isOwn, not(isRead), not(isEvent))...)
+	s.row("own writes refused per group", "", noBudget, count(isOwn, not(isRead), isRefused)...)
 	s.row("own reads per group", "", atMost(0), count(isOwn, isRead)...)
 	s.row("own events per group", "", atMost(1), count(isOwn, not(isRead), isEvent)...)
 	for _, a := range actions(pairs, isOwn) {
