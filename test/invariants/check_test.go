@@ -336,6 +336,14 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.is("u", cancelled)
 			s.deletes(operatorUser, "jobs", "u/1", orphan)
 		}, []string{"I15"}},
+		"I15: a bare delete, while somebody else deletes other Jobs": {func(s *story) {
+			s.group("u")
+			s.runs("u", 1)
+			s.is("u", cancelled)
+			s.asks(person, "deletecollection", "jobs", "")
+			s.history.Requests[0].Selector = v1alpha1.NameLabel + "=other"
+			s.deletes(operatorUser, "jobs", "u/1", orphan)
+		}, []string{"I15"}},
 		"I16: a task is added": {func(s *story) {
 			s.group("u")
 			s.is("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: 7}) })

@@ -191,7 +191,7 @@ func (ix *index) deletedOnlyBy(user string, j *job) bool {
 			continue
 		}
 		one := r.Verb == "delete" && r.Name == made.Name
-		if !one && (r.Verb != "deletecollection" || deletion.at.Sub(r.At).Abs() > collectionTime) {
+		if !one && (r.Verb != "deletecollection" || deletion.at.Sub(r.At).Abs() > collectionTime || !r.selects(made.Labels)) {
 			continue
 		}
 		if r.User != user {

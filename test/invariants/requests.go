@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 )
 
 // Request is one line of the API server's audit log, at level Metadata: who
@@ -21,7 +23,9 @@ type Request struct {
 	Namespace   string
 	// Name is empty for a collection, and for a name that the server generates.
 	Name string
-	Code int
+	// Selector is the label selector of a collection.
+	Selector string
+	Code     int
 	// At is when the server received it.
 	At time.Time
 }
@@ -34,10 +38,17 @@ func (r *Request) writes() bool {
 	return !slices.Contains([]string{"get", "list", "watch"}, r.Verb)
 }
 
+// selects says whether a collection has objects with these labels in it.
+func (r *Request) selects(of map[string]string) bool {
+	selector, err := labels.Parse(r.Selector)
+	return err != nil || selector.Matches(labels.Set(of))
+}
+
 // auditLine is the part of audit.k8s.io/v1, Event that a Request is made of.
 type auditLine struct {
 	Stage    string           `json:"stage"`
 	Verb     string           `json:"verb"`
+	URI      string           `json:"requestURI"`
 	Received metav1.MicroTime `json:"requestReceivedTimestamp"`
 	User     struct {
 		Username string `json:"username"`
@@ -72,9 +83,14 @@ func ReadRequests(auditLog string) ([]Request, error) {
 		if l.Object.Resource == "" || (l.Stage != "" && l.Stage != "ResponseComplete") {
 			continue
 		}
+		uri, err := url.ParseRequestURI(l.URI)
+		if err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
 		requests = append(requests, Request{
 			User: l.User.Username, Verb: l.Verb, Resource: l.Object.Resource, Subresource: l.Object.Subresource,
-			Namespace: l.Object.Namespace, Name: l.Object.Name, Code: l.Response.Code, At: l.Received.Time,
+			Namespace: l.Object.Namespace, Name: l.Object.Name, Code: l.Response.Code,
+			Selector: uri.Query().Get("labelSelector"), At: l.Received.Time,
 		})
 	}
 	if err := lines.Err(); err != nil {
