@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
 // podGroupIndex finds the pods of a group by its UID without a scan.
@@ -39,36 +41,70 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 		DefaultNamespaces: watched,
 		DefaultTransform:  cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&batchv1.Job{}: {Label: selector, Transform: stripJob},
-			&corev1.Pod{}:  {Label: selector, Transform: stripPod},
+			&v1alpha1.TaskGroup{}: {Transform: stripTaskGroup},
+			&batchv1.Job{}:        {Label: selector, Transform: stripJob},
+			&corev1.Pod{}:         {Label: selector, Transform: stripPod},
 		},
 	}, nil
+}
+
+// stripTaskGroup keeps of a group that has ended what its time to live and the
+// metrics need: most groups in a cluster have ended.
+func stripTaskGroup(obj any) (any, error) {
+	tg, ok := obj.(*v1alpha1.TaskGroup)
+	if !ok {
+		return obj, nil
+	}
+	tg.ManagedFields = nil
+	if !plan.IsTerminal(&tg.Status) {
+		return tg, nil
+	}
+	tg.Labels, tg.Annotations = nil, nil
+	tg.Spec = v1alpha1.TaskGroupSpec{TTLSecondsAfterFinished: tg.Spec.TTLSecondsAfterFinished}
+	tg.Status = v1alpha1.TaskGroupStatus{Conditions: tg.Status.Conditions, CompletionTime: tg.Status.CompletionTime}
+	return tg, nil
 }
 
 // stripJob drops the pod template: it is as large as the plan, and what the
 // operator rendered it can render again.
 func stripJob(obj any) (any, error) {
-	if job, ok := obj.(*batchv1.Job); ok {
-		job.ManagedFields = nil
-		job.Spec.Template = corev1.PodTemplateSpec{}
+	job, ok := obj.(*batchv1.Job)
+	if !ok {
+		return obj, nil
 	}
-	return obj, nil
+	job.ManagedFields, job.Labels, job.Annotations = nil, nil, nil
+	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend}
+	job.Status = batchv1.JobStatus{Conditions: job.Status.Conditions, StartTime: job.Status.StartTime}
+	return job, nil
 }
 
-// stripPod keeps of the spec only the node and the memory limits of its containers.
+// stripPod keeps who the pod belongs to, where it is, how its container is, and
+// the memory limit, for a message.
 func stripPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
 		return obj, nil
 	}
 	pod.ManagedFields = nil
+	pod.Labels = map[string]string{v1alpha1.UIDLabel: pod.Labels[v1alpha1.UIDLabel]}
+	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
+		return key != v1alpha1.NameAnnotation && key != v1alpha1.NodesAnnotation && key != batchv1.JobCompletionIndexAnnotation
+	})
 	spec := corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	for i := range pod.Spec.Containers {
 		if c := &pod.Spec.Containers[i]; c.Name == jobspec.TaskContainer {
-			spec.Containers = append(spec.Containers, corev1.Container{Name: c.Name, Resources: c.Resources})
+			spec.Containers = []corev1.Container{{Name: c.Name, Resources: c.Resources}}
 		}
 	}
 	pod.Spec = spec
+	pod.Status = corev1.PodStatus{
+		Phase:                 pod.Status.Phase,
+		Reason:                pod.Status.Reason,
+		Message:               pod.Status.Message,
+		Conditions:            pod.Status.Conditions,
+		InitContainerStatuses: pod.Status.InitContainerStatuses,
+		ContainerStatuses:     pod.Status.ContainerStatuses,
+	}
 	return pod, nil
 }
 

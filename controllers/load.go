@@ -21,25 +21,28 @@ import (
 
 // load does every read of a pass. It returns nil where there is nothing to decide.
 func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*plan.Observed, error) {
-	var tg v1alpha1.TaskGroup
-	if err := r.Client.Get(ctx, name, &tg); err != nil {
+	cached := &v1alpha1.TaskGroup{}
+	if err := r.Client.Get(ctx, name, cached); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.memory.forget(name)
 			return nil, nil
 		}
 		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
 	}
+	tg := r.memory.newest(cached)
 	if tg.DeletionTimestamp != nil || plan.IsTerminal(&tg.Status) {
-		r.memory.forget(name)
-		return &plan.Observed{TaskGroup: &tg}, nil
+		if tg == cached {
+			r.memory.forget(name)
+		}
+		return &plan.Observed{TaskGroup: tg}, nil
 	}
 	attempt := plan.CurrentAttempt(&tg.Status)
 	observed := &plan.Observed{
-		TaskGroup: &tg,
+		TaskGroup: tg,
 		Attempt:   attempt,
 		JobName:   jobspec.JobName(tg.Name, tg.UID, attempt),
 	}
-	if uri := jobspec.AttemptURI(&tg, attempt); uri != "" {
+	if uri := jobspec.AttemptURI(tg, attempt); uri != "" {
 		observed.ManifestURI = contract.ManifestURI(uri)
 	}
 	var pods corev1.PodList
@@ -51,13 +54,13 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	for i := range pods.Items {
 		observed.Pods = append(observed.Pods, &pods.Items[i])
 	}
-	created, gone := r.memory.recall(&tg, attempt)
+	created, gone := r.memory.recall(tg, attempt)
 	observed.Pods = append(observed.Pods, gone...)
 	observed.JobUID = recordedJob(observed, created)
 	if observed.Job, err = r.loadJob(ctx, observed); err != nil {
 		return nil, err
 	}
-	if observed.Former, err = r.loadFormer(ctx, &tg); err != nil {
+	if observed.Former, err = r.loadFormer(ctx, tg); err != nil {
 		return nil, err
 	}
 	observed.PodRefusal, err = r.loadRefusal(ctx, observed)

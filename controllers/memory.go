@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -30,6 +31,9 @@ type remembered struct {
 	job     types.UID
 	attempt int32
 	pods    []*corev1.Pod
+	// written is the object as the last status patch returned it; nil once the
+	// cache has it.
+	written *v1alpha1.TaskGroup
 	// progressAt is when progress was last written.
 	progressAt time.Time
 }
@@ -77,6 +81,31 @@ func (m *memory) recall(tg *v1alpha1.TaskGroup, attempt int32) (job types.UID, p
 		job = known.job
 	}
 	return job, known.pods
+}
+
+// rememberWritten keeps an object that this process wrote.
+func (m *memory) rememberWritten(tg *v1alpha1.TaskGroup) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(client.ObjectKeyFromObject(tg), tg.UID).written = tg
+}
+
+// newest returns the cached object, or the one that this process wrote since:
+// deciding on what was overwritten ends in a conflict, which is a write for
+// nothing.
+func (m *memory) newest(cached *v1alpha1.TaskGroup) *v1alpha1.TaskGroup {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.groups[client.ObjectKeyFromObject(cached)]
+	if known == nil || known.group != cached.UID || known.written == nil {
+		return cached
+	}
+	order, err := resourceversion.CompareResourceVersion(known.written.ResourceVersion, cached.ResourceVersion)
+	if err != nil || order <= 0 {
+		known.written = nil
+		return cached
+	}
+	return known.written
 }
 
 // progress returns how long the next write of progress has to wait; 0 for now,

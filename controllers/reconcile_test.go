@@ -388,6 +388,56 @@ func finishJob(r *rig, attempt int32) {
 	}
 }
 
+// TestCancelledIsNotSaidOfARunningPod: the cache of pods is behind, and the API
+// server knows of one that runs (invariant I5).
+func TestCancelledIsNotSaidOfARunningPod(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	job := r.job()
+	if err := errors.Join(r.Client.Delete(t.Context(), job), r.Client.Create(t.Context(), testkit.Pod(job).Running().Obj())); err != nil {
+		t.Fatal(err)
+	}
+	r.Client = withoutPods{r.Client}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonPending)
+	r.Client = r.Client.(withoutPods).Client
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelling)
+}
+
+// withoutPods is a cache that no pod has reached yet.
+type withoutPods struct{ client.Client }
+
+func (c withoutPods) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if _, ok := list.(*corev1.PodList); ok {
+		return nil
+	}
+	return c.Client.List(ctx, list, opts...)
+}
+
+// TestOwnWritesAreRead: a pass on a cache that is behind the last write decides on
+// what was written, and does not write again.
+func TestOwnWritesAreRead(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	stale := r.taskGroup()
+	r.mustReconcile()
+	if err := r.Client.Create(t.Context(), testkit.Pod(r.job()).Running().Obj()); err != nil {
+		t.Fatal(err)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonRunning)
+	if got := r.memory.newest(stale); plan.ReasonOf(&got.Status) != v1alpha1.ReasonRunning {
+		t.Errorf("a stale cache is believed: %s", plan.ReasonOf(&got.Status))
+	}
+	fresh := r.taskGroup()
+	if got := r.memory.newest(fresh); got != fresh {
+		t.Error("the cache is not believed when it has caught up")
+	}
+	if got := r.memory.newest(stale); got != stale {
+		t.Error("what the cache has is still remembered")
+	}
+}
+
 // TestConflictIsQuiet: somebody else wrote first; the next event mends it.
 func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()

@@ -49,6 +49,7 @@ func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, stat
 	if err := r.Client.Status().Patch(ctx, tg, patch); err != nil {
 		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, client.IgnoreNotFound(err))
 	}
+	r.memory.rememberWritten(tg)
 	logf.FromContext(ctx).Info("wrote status", "reason", plan.ReasonOf(status), "done", status.Summary)
 	observe(o.TaskGroup, status, o.Job, r.Clock.Now())
 	if plan.IsTerminal(status) {

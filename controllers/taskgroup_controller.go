@@ -38,7 +38,12 @@ type Config struct {
 	Concurrency int
 }
 
-const defaultConcurrency = 8
+const (
+	defaultConcurrency = 8
+	// quietInterval is when to look again at a group whose pods, against what the
+	// cache says, still run; their events come sooner as a rule.
+	quietInterval = time.Second
+)
 
 // TaskGroupReconciler runs TaskGroups.
 type TaskGroupReconciler struct {
@@ -80,6 +85,9 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	now := r.Clock.Now()
 	decided := plan.Decide(observed, now)
 
+	if quiet, err := r.isQuiet(ctx, observed, &decided); err != nil || !quiet {
+		return ctrl.Result{RequeueAfter: quietInterval}, err
+	}
 	if err := r.apply(ctx, observed, &decided); err != nil {
 		instead, ok := insteadOf(err, observed, now)
 		if !ok {

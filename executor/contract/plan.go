@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 const (
@@ -88,6 +89,15 @@ type PlanTask struct {
 	Kwargs map[string]NodeID `json:"kwargs,omitempty"`
 }
 
+// compressors are used again: each has tables of 0.8 MB.
+var compressors = sync.Pool{New: func() any {
+	zip, err := gzip.NewWriterLevel(nil, gzip.BestCompression)
+	if err != nil {
+		panic(err) // the level is a constant of the package
+	}
+	return zip
+}}
+
 // EncodePlan packs a plan for PlanEnv: JSON, gzip, base64. Equal plans have
 // equal encodings. It returns ErrPlanTooLarge where the result would exceed
 // MaxEncodedPlan.
@@ -97,10 +107,9 @@ func EncodePlan(p *Plan) (string, error) {
 		return "", fmt.Errorf("encoding the plan: %w", err)
 	}
 	var packed bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return "", fmt.Errorf("compressing the plan: %w", err)
-	}
+	zip := compressors.Get().(*gzip.Writer)
+	defer compressors.Put(zip)
+	zip.Reset(&packed)
 	if _, err := zip.Write(raw); err != nil {
 		return "", fmt.Errorf("compressing the plan: %w", err)
 	}
