@@ -169,7 +169,7 @@ func stopping(o *Observed, now time.Time) *Plan {
 	}
 	v := verdict{reason: v1alpha1.Reason(last.Reason), message: last.Message}
 	if pod := o.podOf(last.UID); pod != nil {
-		v.record = recordOf(o, pod)
+		v.record, v.pod = recordOf(o, pod), pod
 	}
 	p := finish(o, v, now)
 	return &p

@@ -113,6 +113,20 @@ func (o *Observed) podOf(uid types.UID) *corev1.Pod {
 	return most
 }
 
+// attemptOf is the attempt whose Job made a pod; the current one where there is no pod.
+func (o *Observed) attemptOf(pod *corev1.Pod) int32 {
+	if pod == nil {
+		return o.Attempt
+	}
+	owner := metav1.GetControllerOf(pod)
+	for _, job := range o.TaskGroup.Status.Jobs {
+		if owner != nil && owner.UID == job.UID {
+			return job.Attempt
+		}
+	}
+	return o.Attempt
+}
+
 // isNewer orders pods by age, and those of one second by name, so that the order
 // in which a cache returns them decides nothing.
 func isNewer(a, b *corev1.Pod) bool {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
@@ -37,6 +38,8 @@ type verdict struct {
 	message   string
 	// record is what the runner left; nil where it left nothing.
 	record *contract.TerminationMessage
+	// pod is the one that left the record; nil for the attempt's.
+	pod *corev1.Pod
 	// unverified is set where the Job's word is all there is: the manifest was
 	// committed, and its digest is not known.
 	unverified bool
@@ -46,7 +49,7 @@ type verdict struct {
 func finish(o *Observed, v verdict, now time.Time) Plan {
 	status := progressed(o, o.attemptPod())
 	status.Tasks = endedTasks(o, v)
-	status.Manifest = manifestOf(o, v)
+	status.Manifest = manifestOf(o, v, v.pod)
 	if last := LastJob(status); last != nil && last.Reason == "" {
 		closeAttempt(status, string(v.reason), v.message, digestOf(v), now)
 	}
@@ -198,16 +201,19 @@ func keepRecord(status *v1alpha1.TaskGroupStatus, o *Observed, pod *corev1.Pod) 
 	}
 	v := verdict{record: record}
 	status.Tasks = endedTasks(o, v)
-	status.Manifest = manifestOf(o, v)
+	status.Manifest = manifestOf(o, v, pod)
 	status.Summary = summaryOf(status.Tasks)
 }
 
-func manifestOf(o *Observed, v verdict) *v1alpha1.ManifestReference {
+// manifestOf names the manifest that a pod committed, in the place of the attempt
+// whose Job made the pod: the one that is being removed may be the former one.
+func manifestOf(o *Observed, v verdict, pod *corev1.Pod) *v1alpha1.ManifestReference {
 	if o.ManifestURI == "" {
 		return nil
 	}
 	if v.record != nil && v.record.ManifestSHA256 != "" {
-		return &v1alpha1.ManifestReference{URI: o.ManifestURI, SHA256: v.record.ManifestSHA256}
+		uri := contract.ManifestURI(jobspec.AttemptURI(o.TaskGroup, o.attemptOf(pod)))
+		return &v1alpha1.ManifestReference{URI: uri, SHA256: v.record.ManifestSHA256}
 	}
 	if v.unverified {
 		return &v1alpha1.ManifestReference{URI: o.ManifestURI}

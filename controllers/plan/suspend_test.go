@@ -123,3 +123,27 @@ func TestTimeToLive(t *testing.T) {
 		t.Errorf("a minute later: %+v", p)
 	}
 }
+
+// TestCancelWhileSuspendingNamesTheRightManifest: the pod that is being removed is
+// the first attempt's, and so is its manifest.
+func TestCancelWhileSuspendingNamesTheRightManifest(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj())
+	l.begin(1)
+	l.decide()
+	l.tg.Spec.Suspend = true
+	l.decide()
+	l.wantReason(v1alpha1.ReasonSuspending)
+	l.tg.Spec.Cancel = true
+	l.jobs[1] = testkit.Job(l.tg).Deleting(time.Minute).Obj()
+	l.pods[0] = testkit.Pod(l.jobs[1]).Ended(143, "Error", record(t, "CX", &contract.Failure{Reason: contract.ReasonTerminated})).Obj()
+	l.decide()
+	l.wantReason(v1alpha1.ReasonCancelling)
+	delete(l.jobs, 1)
+	l.pods = nil
+	l.decide()
+	l.wantReason(v1alpha1.ReasonCancelled)
+	want := v1alpha1.ManifestReference{URI: "file:///out/uid-of-g/a1/manifest.json", SHA256: digest}
+	if got := l.tg.Status.Manifest; got == nil || *got != want {
+		t.Errorf("the manifest is %+v, want %+v", got, want)
+	}
+}
