@@ -200,9 +200,15 @@ func backingOff(o *Observed, now time.Time) *Plan {
 	return nil
 }
 
-func create(o *Observed, _ time.Time) *Plan {
+func create(o *Observed, now time.Time) *Plan {
 	if o.Job != nil {
 		return nil
+	}
+	if isParallel(o) {
+		// A pod may complete the last task while its attempt is being stopped.
+		if tasks, _, open := parallelTasks(o); open == 0 {
+			return parallelFinish(o, tasks, allCompleted(tasks), now)
+		}
 	}
 	return &Plan{CreateJob: true}
 }

@@ -165,7 +165,7 @@ func parallelEnded(o *Observed, now time.Time) *Plan {
 		}
 	}
 	if len(failures) == 0 {
-		return parallelFinish(o, tasks, verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(len(tasks))}, now)
+		return parallelFinish(o, tasks, allCompleted(tasks), now)
 	}
 	for _, failure := range failures {
 		if mayRetry(o.TaskGroup, failure.reason) {
@@ -180,6 +180,10 @@ func parallelEnded(o *Observed, now time.Time) *Plan {
 	first := failures[0]
 	first.message = failuresMessage(failures, len(tasks), first.message)
 	return parallelFinish(o, tasks, first, now)
+}
+
+func allCompleted(tasks []v1alpha1.TaskStatus) verdict {
+	return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(len(tasks))}
 }
 
 func failuresMessage(failures []verdict, tasks int, first string) string {

@@ -81,6 +81,28 @@ func TestSuspendRemembersWhatWentTooFast(t *testing.T) {
 	}
 }
 
+// TestSuspendStopsTheLastTaskTooLate: the pods of a Parallel group complete while
+// they are being stopped. There is nothing to resume.
+func TestSuspendStopsTheLastTaskTooLate(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(1).Parallel().Obj())
+	l.begin(1)
+	l.decide()
+	l.tg.Spec.Suspend = true
+	l.decide()
+	l.wantReason(v1alpha1.ReasonSuspending)
+	l.jobs[1] = testkit.Job(l.tg).Deleting(time.Minute).Obj()
+	l.pods[0] = testkit.Pod(l.jobs[1]).Index(0, "").Ended(0, "Completed", record(t, "C", nil)).Obj()
+	l.decide()
+	delete(l.jobs, 1)
+	l.decide()
+	l.wantReason(v1alpha1.ReasonSuspended)
+	l.tg.Spec.Suspend = false
+	if p := l.decide(); p.CreateJob {
+		t.Error("a Job is created for tasks that are all done")
+	}
+	l.wantReason(v1alpha1.ReasonCompleted)
+}
+
 func TestSuspendComesTooLate(t *testing.T) {
 	l := newLife(t, testkit.TaskGroup("g").Commands(1).Obj())
 	l.begin(1)

@@ -93,6 +93,15 @@ func TestStoriesThatHold(t *testing.T) {
 			s.succeeds("u", 2)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		},
+		"suspended, and its last pod completes": func(s *story) {
+			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 0 })
+			s.runs("u", 1)
+			s.is("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true }, closed(1, "Suspended"), reports(v1alpha1.ReasonSuspending))
+			s.deletes(operatorUser, "jobs", "u/1", foreground)
+			s.podIs(corev1.PodSucceeded, "u/1/p")
+			s.gone("u/1/p", "u/1")
+			s.is("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = false }, ends(v1alpha1.ReasonCompleted))
+		},
 		"a queue holds its Job, and lets it go": func(s *story) {
 			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 0 })
 			s.job("u", 1)

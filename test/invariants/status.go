@@ -77,12 +77,13 @@ func oneVerdict(ix *index) []Violation {
 
 // completed says whether one of the group's Jobs had something that succeeded
 // before it was deleted. An object's timestamps have a second's resolution; a pod
-// that ended in time may tell so later.
+// that ended in time may tell so later. What an attempt still completed counts too
+// that the operator had given up before: its deletion was no cancellation.
 func completed(g *group, by int64) bool {
 	return slices.ContainsFunc(g.jobs, func(j *job) bool {
 		limit := by
 		deletion, deleted := j.life.deletion()
-		if deleted {
+		if deleted && !givenUp(g, j, deletion.revision) {
 			limit = min(limit, deletion.revision)
 		}
 		if c, ok := j.life.when(func(v version[*batchv1.Job]) bool { return jobHas(v.obj, batchv1.JobComplete) }); ok && c.revision <= limit {
@@ -96,6 +97,12 @@ func completed(g *group, by int64) bool {
 			return v.revision <= limit || (deleted && endedBefore(v.obj, deletion.obj))
 		})
 	})
+}
+
+// givenUp says whether the status had closed a Job's attempt at a revision.
+func givenUp(g *group, j *job, at int64) bool {
+	tg, ok := g.life.at(at)
+	return ok && slices.ContainsFunc(tg.obj.Status.Jobs, func(ref v1alpha1.JobReference) bool { return ref.UID == j.uid && ref.Reason != "" })
 }
 
 // endedBefore says whether all containers of a pod ended before its Job was deleted.
