@@ -43,6 +43,9 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 		return r.adoptJob(ctx, o)
 	}
 	if err != nil {
+		if isUncertain(err) {
+			r.memory.vouch(client.ObjectKeyFromObject(o.TaskGroup), o.TaskGroup.UID, 0)
+		}
 		return classifyCreate(job.Name, err)
 	}
 	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
@@ -63,6 +66,7 @@ func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) er
 	if !metav1.IsControlledBy(job, o.TaskGroup) {
 		return nameConflict(o.JobName)
 	}
+	r.noteRival(ctx, o, job)
 	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
 	return nil
 }

@@ -3,6 +3,7 @@ package controllers
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -63,4 +64,12 @@ func quietConflict(err error) error {
 		return nil
 	}
 	return err
+}
+
+// isUncertain says whether a create that failed may have been carried out: the
+// API server gave no answer, or none that denies it.
+func isUncertain(err error) bool {
+	var status apierrors.APIStatus
+	answered := errors.As(err, &status)
+	return !errors.Is(err, errDecisionTooOld) && (!answered || status.Status().Code >= http.StatusInternalServerError)
 }

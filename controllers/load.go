@@ -45,14 +45,9 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	if uri := jobspec.AttemptURI(tg, attempt); uri != "" {
 		observed.ManifestURI = contract.ManifestURI(uri)
 	}
-	var pods corev1.PodList
-	err := r.Client.List(ctx, &pods, client.InNamespace(tg.Namespace),
-		client.MatchingFields{podGroupIndex: string(tg.UID)}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return nil, fmt.Errorf("listing the pods of TaskGroup %s: %w", name, err)
-	}
-	for i := range pods.Items {
-		observed.Pods = append(observed.Pods, &pods.Items[i])
+	var err error
+	if observed.Pods, err = r.loadPods(ctx, tg); err != nil {
+		return nil, err
 	}
 	created, gone := r.memory.recall(tg, attempt)
 	observed.Pods = append(observed.Pods, gone...)
@@ -60,11 +55,27 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	if observed.Job, err = r.loadJob(ctx, observed); err != nil {
 		return nil, err
 	}
+	r.noteRival(ctx, observed, observed.Job)
 	if observed.Former, err = r.loadFormer(ctx, tg); err != nil {
 		return nil, err
 	}
 	observed.PodRefusal, err = r.loadRefusal(ctx, observed)
 	return observed, err
+}
+
+// loadPods reads all pods that carry the group's UID.
+func (r *TaskGroupReconciler) loadPods(ctx context.Context, tg *v1alpha1.TaskGroup) ([]*corev1.Pod, error) {
+	var list corev1.PodList
+	err := r.Client.List(ctx, &list, client.InNamespace(tg.Namespace),
+		client.MatchingFields{podGroupIndex: string(tg.UID)}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	pods := make([]*corev1.Pod, 0, len(list.Items))
+	for i := range list.Items {
+		pods = append(pods, &list.Items[i])
+	}
+	return pods, nil
 }
 
 // loadFormer reads the Job of the attempt before, if its name is still its own.

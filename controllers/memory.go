@@ -16,8 +16,9 @@ import (
 // neither the cache nor the status can tell: the Job it created a moment ago, and
 // the last words of pods that are gone. Its zero value is ready to use.
 //
-// Nothing depends on it surviving: a new process finds the Job by its name, and
-// a pod that went while no operator looked left its manifest in the store.
+// Nothing depends on it surviving: a new process finds the Job by its name, or by
+// the events that outlive it, and a pod that went while no operator looked left
+// its manifest in the store.
 type memory struct {
 	mu     sync.Mutex
 	groups map[types.NamespacedName]*remembered
@@ -36,6 +37,10 @@ type remembered struct {
 	written *v1alpha1.TaskGroup
 	// progressAt is when progress was last written.
 	progressAt time.Time
+	// vouched is the epoch in which it is known that no Job but job was created.
+	vouched epoch
+	// quietSince is when no pod was first seen to run after a cancellation.
+	quietSince time.Time
 }
 
 // of returns what is remembered of a group, or starts anew. The lock is held.
@@ -57,6 +62,40 @@ func (m *memory) rememberJob(tg *v1alpha1.TaskGroup, attempt int32, job types.UI
 	defer m.mu.Unlock()
 	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
 	known.attempt, known.job = attempt, job
+}
+
+// vouch notes the epoch in which a group is known to have no Job that is not
+// remembered.
+func (m *memory) vouch(name types.NamespacedName, group types.UID, now epoch) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(name, group).vouched = now
+}
+
+// vouchedIn returns what vouch noted; 0 for nothing.
+func (m *memory) vouchedIn(tg *v1alpha1.TaskGroup) epoch {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of(client.ObjectKeyFromObject(tg), tg.UID).vouched
+}
+
+// quietFor returns for how long no pod of a group has run, as far as was looked;
+// 0 at the first look.
+func (m *memory) quietFor(tg *v1alpha1.TaskGroup, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
+	if known.quietSince.IsZero() {
+		known.quietSince = now
+	}
+	return now.Sub(known.quietSince)
+}
+
+// unquiet notes that a pod of the group runs.
+func (m *memory) unquiet(tg *v1alpha1.TaskGroup) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.of(client.ObjectKeyFromObject(tg), tg.UID).quietSince = time.Time{}
 }
 
 // rememberPod keeps a pod that had ended when it was deleted. A pod may go

@@ -26,6 +26,10 @@ var (
 		Name: "taskgroup_retries_total",
 		Help: "Attempts that failed and are followed by another, by source and reason.",
 	}, []string{"source", "reason"})
+	podsAfterEnd = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "taskgroup_pods_after_end_total",
+		Help: "Pods that a Job controller created for TaskGroups that had ended.",
+	})
 	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_start_duration_seconds",
 		Help:    "Time from the creation of a TaskGroup's Job until the operator saw its pod run.",
@@ -44,7 +48,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, startSeconds, queueSeconds, runSeconds)
+	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, podsAfterEnd, startSeconds, queueSeconds, runSeconds)
 }
 
 // observe counts what a status that was just written tells anew.

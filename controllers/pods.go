@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -25,7 +26,12 @@ func (r *TaskGroupReconciler) podHandler() handler.EventHandler {
 		}
 	}
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { enqueue(e.Object, q) },
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) {
+			if pod, isPod := e.Object.(*corev1.Pod); isPod && !e.IsInInitialList {
+				r.alertAfterEnd(ctx, pod)
+			}
+			enqueue(e.Object, q)
+		},
 		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { enqueue(e.ObjectNew, q) },
 		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q queue) {
 			pod, isPod := e.Object.(*corev1.Pod)
@@ -35,6 +41,25 @@ func (r *TaskGroupReconciler) podHandler() handler.EventHandler {
 			enqueue(e.Object, q)
 		},
 	}
+}
+
+// alertAfterEnd tells of a pod that was created after its group's end. A Job
+// controller that is behind can do that for a Job that is gone; the garbage
+// collector removes the pod, but it may run until then (invariant I4).
+func (r *TaskGroupReconciler) alertAfterEnd(ctx context.Context, pod *corev1.Pod) {
+	name, ok := groupOfPod(pod)
+	if !ok {
+		return
+	}
+	var tg v1alpha1.TaskGroup
+	err := r.Client.Get(ctx, name, &tg)
+	if err != nil || string(tg.UID) != pod.Labels[v1alpha1.UIDLabel] || !plan.IsTerminal(&tg.Status) {
+		return
+	}
+	podsAfterEnd.Inc()
+	logf.FromContext(ctx).Info("a pod was created after its group's end", "pod", pod.Name, "taskgroup", name)
+	r.Recorder.Eventf(&tg, pod, corev1.EventTypeWarning, "PodAfterEnd", "Watch",
+		"Pod %s was created after the end; it may run until the garbage collector removes it", pod.Name)
 }
 
 // groupOfPod reads which TaskGroup a pod belongs to: its owner is the Job, so it

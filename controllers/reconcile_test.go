@@ -41,6 +41,7 @@ type rig struct {
 	group    types.NamespacedName
 	failWith map[string]error
 	deletes  []*client.DeleteOptions
+	clock    *clocktesting.FakeClock
 }
 
 func newRig(t *testing.T, objects ...client.Object) *rig {
@@ -49,7 +50,10 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, events: events.NewFakeRecorder(10), failWith: map[string]error{}}
+	r := &rig{
+		t: t, events: events.NewFakeRecorder(10), failWith: map[string]error{},
+		clock: clocktesting.NewFakeClock(testkit.Created.Add(time.Minute)),
+	}
 	count := func(verb string) error {
 		r.writes++
 		return r.failWith[verb]
@@ -57,7 +61,10 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
 		WithStatusSubresource(&v1alpha1.TaskGroup{}).
 		WithIndex(&corev1.Pod{}, podGroupIndex, func(obj client.Object) []string { return []string{obj.GetLabels()[v1alpha1.UIDLabel]} }).
+		WithIndex(&v1alpha1.TaskGroup{}, "metadata.name", func(obj client.Object) []string { return []string{obj.GetName()} }).
 		WithIndex(&corev1.Event{}, "involvedObject.uid", func(obj client.Object) []string { return []string{string(obj.(*corev1.Event).InvolvedObject.UID)} }).
+		WithIndex(&corev1.Event{}, "involvedObject.kind", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Kind} }).
+		WithIndex(&corev1.Event{}, "involvedObject.name", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Name} }).
 		WithIndex(&corev1.Event{}, "reason", func(obj client.Object) []string { return []string{obj.(*corev1.Event).Reason} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
@@ -86,7 +93,7 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	reconciler, err := NewTaskGroupReconciler(Config{
 		Client: c, APIReader: c, Recorder: r.events,
 		Jobs:  jobspec.Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume},
-		Clock: clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Minute)),
+		Clock: r.clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +114,14 @@ func (r *rig) mustReconcile() {
 	if err := r.reconcile(); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// settle lets the time pass for which all has to be quiet before a group is Cancelled.
+func (r *rig) settle() {
+	r.t.Helper()
+	r.mustReconcile()
+	r.clock.Step(settleTime)
+	r.mustReconcile()
 }
 
 func (r *rig) taskGroup() *v1alpha1.TaskGroup {
@@ -258,7 +273,7 @@ func TestCancelDeletesOnlyItsJob(t *testing.T) {
 	if opts.Preconditions == nil || opts.Preconditions.UID == nil || *opts.Preconditions.UID != uid {
 		t.Errorf("preconditions are %v, want UID %s", opts.Preconditions, uid)
 	}
-	r.mustReconcile()
+	r.settle()
 	r.wantReason(v1alpha1.ReasonCancelled)
 }
 
@@ -270,7 +285,7 @@ func TestADeletedJobIsNotCreatedAgain(t *testing.T) {
 	if err := r.Client.Delete(t.Context(), r.job()); err != nil {
 		t.Fatal(err)
 	}
-	r.mustReconcile()
+	r.settle()
 	r.wantReason(v1alpha1.ReasonCancelled)
 	var jobs batchv1.JobList
 	if err := r.Client.List(t.Context(), &jobs); err != nil || len(jobs.Items) != 0 {
@@ -330,8 +345,6 @@ func TestLastWords(t *testing.T) {
 // TestProgressIsWrittenOnceASecond: the pods of a Parallel group end by and by.
 func TestProgressIsWrittenOnceASecond(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(100).Parallel().Obj())
-	clock := clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Minute))
-	r.Clock = clock
 	r.mustReconcile()
 	job := r.job()
 	begin := r.writes
@@ -341,7 +354,7 @@ func TestProgressIsWrittenOnceASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.mustReconcile()
-		clock.SetTime(clock.Now().Add(100 * time.Millisecond))
+		r.clock.Step(100 * time.Millisecond)
 	}
 	if writes := r.writes - begin - 99; writes > 12 {
 		t.Errorf("10 s of progress took %d writes, want one a second", writes)
@@ -355,7 +368,7 @@ func TestMetrics(t *testing.T) {
 	retried := testutil.ToFloat64(retries.WithLabelValues("User", "Other"))
 	finished := testutil.ToFloat64(groupsFinished.WithLabelValues("Other"))
 	for attempt := int32(1); attempt <= 2; attempt++ {
-		r.Clock = clocktesting.NewFakePassiveClock(testkit.Created.Add(time.Duration(attempt) * time.Hour))
+		r.clock.SetTime(testkit.Created.Add(time.Duration(attempt) * time.Hour))
 		r.mustReconcile()
 		pod := testkit.Pod(testkit.JobOfAttempt(r.taskGroup(), attempt).Obj()).Ended(1, "Error",
 			`{"v":1,"states":"F","failure":{"reason":"MadeUpByAContainer","message":"x"}}`).Obj()

@@ -11,8 +11,10 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -33,22 +35,18 @@ type Config struct {
 	// Jobs is what the operator decides of every Job.
 	Jobs jobspec.Config
 	// Clock is the real one by default.
-	Clock clock.PassiveClock
+	Clock clock.WithTicker
 	// Concurrency is how many groups are reconciled at once; 8 by default.
 	Concurrency int
 }
 
-const (
-	defaultConcurrency = 8
-	// quietInterval is when to look again at a group whose pods, against what the
-	// cache says, still run; their events come sooner as a rule.
-	quietInterval = time.Second
-)
+const defaultConcurrency = 8
 
 // TaskGroupReconciler runs TaskGroups.
 type TaskGroupReconciler struct {
 	Config
 	memory memory
+	doubt  doubt
 }
 
 // NewTaskGroupReconciler checks the config and fills in its defaults.
@@ -78,17 +76,17 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 
 // Reconcile takes one TaskGroup a step on its way.
 func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	now := r.Clock.Now()
 	observed, err := r.load(ctx, req.NamespacedName)
 	if err != nil || observed == nil {
 		return ctrl.Result{}, err
 	}
-	now := r.Clock.Now()
 	decided := plan.Decide(observed, now)
 
-	if quiet, err := r.isQuiet(ctx, observed, &decided); err != nil || !quiet {
-		return ctrl.Result{RequeueAfter: quietInterval}, err
+	if confirmed, err := r.confirm(ctx, observed, &decided); err != nil || !confirmed {
+		return ctrl.Result{RequeueAfter: confirmInterval}, err
 	}
-	if err := r.apply(ctx, observed, &decided); err != nil {
+	if err := r.apply(sendBefore(ctx, now.Add(decisionLife)), observed, &decided); err != nil {
 		instead, ok := insteadOf(err, observed, now)
 		if !ok {
 			return ctrl.Result{}, quietConflict(err)
@@ -125,8 +123,11 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := metrics.Registry.Register(stateCollector{mgr.GetCache()}); err != nil {
 		return fmt.Errorf("registering the metric of states: %w", err)
 	}
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.doubt.keepBeating(ctx, r.Clock) })); err != nil {
+		return fmt.Errorf("adding the heartbeat: %w", err)
+	}
 	err := ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.TaskGroup{}).
+		For(&v1alpha1.TaskGroup{}, builder.WithPredicates(r.newcomers())).
 		Owns(&batchv1.Job{}).
 		Watches(&corev1.Pod{}, r.podHandler()).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).

@@ -59,6 +59,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	// The API server's own priority and fairness limits the operator; a second
 	// limit here would only add latency.
 	config.QPS = -1
+	config.Wrap(controllers.Fence)
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)

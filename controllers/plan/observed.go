@@ -147,6 +147,16 @@ func (o *Observed) podsOf(uid types.UID) []*corev1.Pod {
 	return pods
 }
 
+// JobMadeItsPods says whether the attempt's Job is known to have made every pod
+// that it ever was to make.
+func (o *Observed) JobMadeItsPods() bool {
+	want := 1
+	if o.TaskGroup.Spec.Execution == v1alpha1.Parallel {
+		want = len(o.TaskGroup.Spec.Tasks)
+	}
+	return len(o.podsOf(o.attemptJobUID())) >= want
+}
+
 // livePod is a pod of the group that has not ended, Terminating included; nil
 // where all is quiet. A pod that was orphaned counts too.
 func (o *Observed) livePod() *corev1.Pod {

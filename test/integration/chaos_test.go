@@ -25,8 +25,8 @@ import (
 )
 
 // The schedule is made of the seed alone, before anything happens: another run is
-// had, or one replayed, with TASKGROUP_CHAOS_SEED, made longer with TASKGROUP_CHAOS_DURATION, and
-// has a second active operator with TASKGROUP_CHAOS_OPERATORS=2.
+// had, or one replayed, with TASKGROUP_CHAOS_SEED, and made longer with
+// TASKGROUP_CHAOS_DURATION. Two operators are active at once.
 const (
 	chaosDuration = 30 * time.Second
 	// chaosSeed is that of a run that names none: the same acts for every change.
@@ -273,9 +273,7 @@ func (c *chaos) must(err error) {
 }
 
 func (c *chaos) startSecond() {
-	// A second operator that is active too is not safe yet: one that was stopped
-	// between its last look and its create may run an attempt a second time.
-	if c.second != nil || os.Getenv("TASKGROUP_CHAOS_OPERATORS") != "2" {
+	if c.second != nil {
 		return
 	}
 	var err error

@@ -54,7 +54,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer operator.Stop()
+	defer func() { operator.Stop() }()
 	return checked(m.Run())
 }
 

@@ -3,15 +3,67 @@
 package integration
 
 import (
+	"context"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
+
+// TestJobDeletedWhileNobodyLooked kills the operator after it created a Job and
+// before the status names it. The Job is deleted before another one begins, which
+// means to cancel: it must not run a second time (invariants I1, I22).
+func TestJobDeletedWhileNobodyLooked(t *testing.T) {
+	operator.Stop()
+	lost := startOperator(t)
+	key := create(t, commands(namespace(t), "g", 1), rig.Behaviour{Unplaced: true})
+	awaitPods(t, key.Namespace, 1)
+	lost.Kill()
+	defer func() { operator = startOperator(t) }()
+	var tg v1alpha1.TaskGroup
+	if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
+		t.Fatal(err)
+	}
+	if len(tg.Status.Jobs) != 0 {
+		t.Fatalf("the status names the Job %s already", tg.Status.Jobs[0].Name)
+	}
+	err := cluster.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(key.Namespace), client.PropagationPolicy(metav1.DeletePropagationForeground))
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitPods(t, key.Namespace, 0)
+	next := startOperator(t)
+	defer next.Stop()
+	awaitReason(t, key, v1alpha1.ReasonCancelled)
+}
+
+func startOperator(t *testing.T) *rig.Operator {
+	t.Helper()
+	started, err := cluster.StartOperator(context.WithoutCancel(t.Context()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return started
+}
+
+func awaitPods(t *testing.T, namespace string, n int) {
+	t.Helper()
+	err := rig.Await(t.Context(), strconv.Itoa(n)+" pods", func(ctx context.Context) (bool, string, error) {
+		var pods corev1.PodList
+		err := cluster.Client.List(ctx, &pods, client.InNamespace(namespace))
+		return len(pods.Items) == n, strconv.Itoa(len(pods.Items)), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
 
 // TestTwoOperators runs a second operator beside the first, kills it in the
 // middle of things and starts it anew: neither must do what the other did

@@ -1,0 +1,257 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+)
+
+// jobs counts the Jobs there are.
+func (r *rig) jobs() int {
+	r.t.Helper()
+	var jobs batchv1.JobList
+	if err := r.Client.List(r.t.Context(), &jobs); err != nil {
+		r.t.Fatal(err)
+	}
+	return len(jobs.Items)
+}
+
+// newcomer tells the reconciler that its group was created a moment ago.
+func (r *rig) newcomer() {
+	r.newcomers().Create(event.CreateEvent{Object: r.taskGroup()})
+}
+
+// unread is an API server that must not be asked.
+type unread struct{ client.Reader }
+
+var errAsked = errors.New("the API server was asked")
+
+func (unread) List(context.Context, client.ObjectList, ...client.ListOption) error { return errAsked }
+
+// TestAJobOfAFormerProcessIsNotCreatedAgain: the operator died before the status
+// named the Job, and a person deleted the Job before the next one began.
+func TestAJobOfAFormerProcessIsNotCreatedAgain(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	former := testkit.Job(tg).Obj()
+	r := newRig(t, tg, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: tg.Namespace, Name: "e"},
+		InvolvedObject: corev1.ObjectReference{Kind: "Job", Name: former.Name, UID: former.UID},
+		Reason:         "SuccessfulCreate",
+	})
+	r.mustReconcile()
+	r.settle()
+	r.wantReason(v1alpha1.ReasonCancelled)
+	if got := r.jobs(); got != 0 {
+		t.Errorf("%d Jobs were created, want none", got)
+	}
+}
+
+// TestAStaleGroupGetsNoJob: what the cache shows of the group is not what is stored.
+func TestAStaleGroupGetsNoJob(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	stored := r.taskGroup()
+	stored.Spec.Cancel = true
+	stored.ResourceVersion = "4711"
+	r.APIReader = storedGroup{r.APIReader, stored}
+	r.mustReconcile()
+	if got := r.jobs(); got != 0 {
+		t.Errorf("%d Jobs were created, want none", got)
+	}
+}
+
+type storedGroup struct {
+	client.Reader
+	group *v1alpha1.TaskGroup
+}
+
+func (s storedGroup) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if groups, ok := list.(*v1alpha1.TaskGroupList); ok {
+		groups.Items = []v1alpha1.TaskGroup{*s.group}
+		return nil
+	}
+	return s.Reader.List(ctx, list, opts...)
+}
+
+// TestWhoIsAskedAbout: a group created before the operator's eyes costs no read,
+// unless something came between.
+func TestWhoIsAskedAbout(t *testing.T) {
+	tests := map[string]struct {
+		between func(r *rig)
+		asked   bool
+	}{
+		"created before its eyes":       {func(r *rig) { r.newcomer() }, false},
+		"there when the operator began": {func(r *rig) { r.newcomers().Create(event.CreateEvent{Object: r.taskGroup(), IsInInitialList: true}) }, true},
+		"the process ran all the time": {func(r *rig) {
+			r.newcomer()
+			for range 100 {
+				r.clock.Step(beatInterval)
+				r.doubt.beat(r.clock.Now())
+			}
+		}, false},
+		"the process stood still since": {func(r *rig) {
+			r.newcomer()
+			r.doubt.beat(r.clock.Now())
+			r.clock.Step(stallAfter + time.Millisecond)
+		}, true},
+		"it stood still, and beats again": {func(r *rig) {
+			r.newcomer()
+			r.doubt.beat(r.clock.Now())
+			r.clock.Step(stallAfter + time.Millisecond)
+			r.doubt.beat(r.clock.Now())
+		}, true},
+		"created while it stood still": {func(r *rig) {
+			r.doubt.beat(r.clock.Now())
+			r.clock.Step(stallAfter + time.Millisecond)
+			r.newcomer()
+		}, true},
+		"created when it had caught up": {func(r *rig) {
+			r.doubt.beat(r.clock.Now())
+			r.clock.Step(stallAfter + time.Millisecond)
+			r.doubt.beat(r.clock.Now())
+			for range int(catchUpTime / beatInterval) {
+				r.clock.Step(beatInterval)
+				r.doubt.beat(r.clock.Now())
+			}
+			r.newcomer()
+		}, false},
+		"another operator was met": {func(r *rig) {
+			r.newcomer()
+			r.doubt.meetRival(r.clock.Now())
+		}, true},
+		"another operator was met long ago": {func(r *rig) {
+			r.newcomer()
+			r.doubt.meetRival(r.clock.Now())
+			r.clock.Step(rivalTime)
+		}, false},
+		"a create got no answer": {func(r *rig) {
+			r.newcomer()
+			r.failWith["create"] = context.DeadlineExceeded
+			_ = r.reconcile()
+			delete(r.failWith, "create")
+		}, true},
+		"a create was refused": {func(r *rig) {
+			r.newcomer()
+			r.failWith["create"] = apierrors.NewTooManyRequests("later", 1)
+			_ = r.reconcile()
+			delete(r.failWith, "create")
+		}, false},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+			r.APIReader = unread{r.APIReader}
+			tc.between(r)
+			if err := r.reconcile(); errors.Is(err, errAsked) != tc.asked {
+				t.Errorf("got %v, want asked %v", err, tc.asked)
+			}
+		})
+	}
+}
+
+// TestARivalIsMet: the Job that is in the way is one that only another active
+// operator can have made.
+func TestARivalIsMet(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	for name, vouched := range map[string]bool{"of a group created before its eyes": true, "of a former process": false} {
+		t.Run(name, func(t *testing.T) {
+			job := testkit.Job(tg).Obj()
+			r := newRig(t, tg, job)
+			if vouched {
+				r.newcomer()
+			}
+			r.Client = withoutJobs{r.Client}
+			r.mustReconcile()
+			r.mustReconcile()
+			if got, _ := r.memory.recall(tg, 1); got != job.UID {
+				t.Errorf("remembers Job %q, want %q", got, job.UID)
+			}
+			if got := r.doubt.hasRival(r.clock.Now()); got != vouched {
+				t.Errorf("a rival is known: %v, want %v", got, vouched)
+			}
+		})
+	}
+}
+
+// withoutJobs is a cache that no Job has reached yet.
+type withoutJobs struct{ client.Client }
+
+func (c withoutJobs) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, ok := obj.(*batchv1.Job); ok {
+		return apierrors.NewNotFound(batchv1.Resource("jobs"), key.Name)
+	}
+	return c.Client.Get(ctx, key, obj, opts...)
+}
+
+// TestAPodAfterTheEndIsTold, once, and only of the group that has ended.
+func TestAPodAfterTheEndIsTold(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Cancelled().Obj())
+	pod := testkit.Pod(testkit.Job(r.taskGroup()).Obj()).Obj()
+	pod.Annotations = map[string]string{v1alpha1.NameAnnotation: "g"}
+	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer queue.ShutDown()
+	begin := testutil.ToFloat64(podsAfterEnd)
+	create := func(initial bool) float64 {
+		r.podHandler().Create(t.Context(), event.CreateEvent{Object: pod, IsInInitialList: initial}, queue)
+		return testutil.ToFloat64(podsAfterEnd) - begin
+	}
+	if got := create(false); got != 0 {
+		t.Errorf("%v told of a group that has not ended, want 0", got)
+	}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonCancelled)
+	if got := create(true); got != 0 {
+		t.Errorf("%v told of a pod that was there when the operator began, want 0", got)
+	}
+	if got := create(false); got != 1 {
+		t.Errorf("%v told, want 1", got)
+	}
+	if got := len(r.events.Events); got != 2 {
+		t.Errorf("%d events, want the end's and the alert", got)
+	}
+}
+
+// TestFence: a process that was stopped between its look and its write does not write.
+func TestFence(t *testing.T) {
+	sent := 0
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent++ }))
+	defer server.Close()
+	httpClient := &http.Client{Transport: Fence(http.DefaultTransport)}
+	get := func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := httpClient.Do(req)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		return err
+	}
+	if err := get(sendBefore(t.Context(), time.Now().Add(-time.Millisecond))); !errors.Is(err, errDecisionTooOld) {
+		t.Errorf("an old decision got %v, want %v", err, errDecisionTooOld)
+	}
+	for _, ctx := range []context.Context{t.Context(), sendBefore(t.Context(), time.Now().Add(time.Hour))} {
+		if err := get(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if sent != 2 {
+		t.Errorf("%d requests were sent, want 2", sent)
+	}
+}
