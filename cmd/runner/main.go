@@ -11,6 +11,8 @@
 //	TASKGROUP_WORK             the work directory, /taskgroup/work if unset
 //	TASKGROUP_PYTHON           the image's Python, python3 of PATH if unset
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
+//	TASKGROUP_STREAM_LIMIT     how many bytes of a task's stdout and of its stderr are kept, 64 MiB if unset
+//	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
 //	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
 //	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //
@@ -100,5 +102,7 @@ func runGroup(ctx context.Context, o *options) (*group.Result, error) {
 		Stderr:      os.Stderr,
 		Grace:       o.grace,
 		Index:       o.index,
+		Flush:       o.flush,
+		StreamLimit: o.streamLimit,
 	})
 }

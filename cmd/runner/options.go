@@ -18,6 +18,8 @@ const (
 	envPython      = "TASKGROUP_PYTHON"
 	envGrace       = "TASKGROUP_GRACE_SECONDS"
 	envTermination = "TASKGROUP_TERMINATION_LOG"
+	envFlush       = "TASKGROUP_FLUSH_SECONDS"
+	envStreamLimit = "TASKGROUP_STREAM_LIMIT"
 )
 
 const (
@@ -30,10 +32,13 @@ const (
 
 // options are what the environment says.
 type options struct {
-	plan        *contract.Plan
-	workDir     string
-	python      string
-	grace       time.Duration
+	plan    *contract.Plan
+	workDir string
+	python  string
+	grace   time.Duration
+	// flush and streamLimit are zero where they are not set.
+	flush       time.Duration
+	streamLimit int64
 	termination string
 	// index is the pod's own in a parallel group.
 	index int
@@ -46,7 +51,7 @@ type options struct {
 // optionsFrom reads the environment. The options are usable for a termination
 // message even with an error.
 func optionsFrom(environ []string) (*options, error) {
-	own := map[string]string{contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envTermination: ""}
+	own := map[string]string{contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envTermination: "", envFlush: "", envStreamLimit: ""}
 	o := &options{}
 	var index string
 	for _, entry := range environ {
@@ -65,12 +70,12 @@ func optionsFrom(environ []string) (*options, error) {
 	o.termination = cmp.Or(own[envTermination], defaultTermination)
 	o.createTermination = own[envTermination] != ""
 	o.grace = defaultGrace
-	if text := own[envGrace]; text != "" {
-		seconds, err := strconv.ParseFloat(text, 64)
-		if err != nil || seconds < 0 || seconds > 1e9 {
-			return o, fmt.Errorf("%s is %q: want a number of seconds", envGrace, text)
-		}
-		o.grace = time.Duration(seconds * float64(time.Second))
+	if err := errors.Join(
+		parseSeconds(envGrace, own[envGrace], &o.grace),
+		parseSeconds(envFlush, own[envFlush], &o.flush),
+		parseBytes(envStreamLimit, own[envStreamLimit], &o.streamLimit),
+	); err != nil {
+		return o, err
 	}
 	if own[contract.PlanEnv] == "" {
 		return o, errors.New(contract.PlanEnv + " is not set: this program is started by the TaskGroup operator")
@@ -80,6 +85,30 @@ func optionsFrom(environ []string) (*options, error) {
 		o.index, err = podIndex(index)
 	}
 	return o, err
+}
+
+func parseSeconds(name, text string, into *time.Duration) error {
+	if text == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || seconds < 0 || seconds > 1e9 {
+		return fmt.Errorf("%s is %q: want a number of seconds", name, text)
+	}
+	*into = time.Duration(seconds * float64(time.Second))
+	return nil
+}
+
+func parseBytes(name, text string, into *int64) error {
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 2 {
+		return fmt.Errorf("%s is %q: want a number of bytes", name, text)
+	}
+	*into = n
+	return nil
 }
 
 // podIndex is which of the pods of a parallel group this one is.

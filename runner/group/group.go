@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -42,6 +43,12 @@ type Config struct {
 	Stdout, Stderr io.Writer
 	// Grace is how long the pod has from being told to end until it is killed.
 	Grace time.Duration
+	// Flush is how often what a running task prints goes to the store;
+	// DefaultFlush where it is zero.
+	Flush time.Duration
+	// StreamLimit is how much of a stream is kept, in bytes; stream.DefaultLimit
+	// where it is zero.
+	StreamLimit int64
 	// Index is the task of a Parallel plan that is this pod's, from 0.
 	Index int
 }
@@ -110,6 +117,7 @@ func newRun(cfg Config) (*run, error) {
 	for _, t := range cfg.Plan.Tasks {
 		inGroup[t.NodeID] = true
 	}
+	cfg.Flush = cmp.Or(cfg.Flush, DefaultFlush)
 	var err error
 	if cfg.Plan, err = share(cfg.Plan, cfg.Index); err != nil {
 		return nil, err
@@ -167,10 +175,12 @@ func (r *run) performInTime(ctx context.Context, task *contract.PlanTask, place 
 
 // perform runs a task between the start and the end of its streams.
 func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place) outcome {
-	streams, err := place.open(r.Stdout, r.Stderr)
+	streams, err := place.open(r.Stdout, r.Stderr, r.StreamLimit)
 	if err != nil {
 		return failed(contract.ReasonOutputUploadFailed, "preparing the task's place in the work directory: %s", err)
 	}
+	flusher := r.startFlusher(context.WithoutCancel(ctx), task.NodeID, streams)
+	defer flusher.stop()
 	var ended outcome
 	switch {
 	case ctx.Err() != nil:

@@ -36,15 +36,15 @@ func placeAt(dir string) place {
 type streams struct{ stdout, stderr *stream.Capture }
 
 // open creates the directories and starts to capture.
-func (p place) open(stdout, stderr io.Writer) (*streams, error) {
+func (p place) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
 	if err := os.MkdirAll(p.cwd, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := stream.Start(stream.Config{File: p.stdout, Tee: stdout})
+	out, err := stream.Start(stream.Config{File: p.stdout, Tee: stdout, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	errs, err := stream.Start(stream.Config{File: p.stderr, Tee: stderr})
+	errs, err := stream.Start(stream.Config{File: p.stderr, Tee: stderr, Limit: limit})
 	if err != nil {
 		out.Release()
 		return nil, errors.Join(err, out.Finish())

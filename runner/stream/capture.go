@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +25,11 @@ const (
 
 // Config says where a captured stream goes.
 type Config struct {
-	// File receives the bytes exactly; it must not exist.
+	// File receives the bytes exactly, or their head and tail where there are
+	// more than Limit; it must not exist.
 	File string
+	// Limit is DefaultLimit where it is zero.
+	Limit int64
 	// Tee receives a copy for people to read. Its errors are ignored: a log
 	// that nobody takes must not fail a task.
 	Tee io.Writer
@@ -35,16 +39,15 @@ type Config struct {
 
 // Capture is one stream of one task.
 type Capture struct {
-	// Path is the file with the bytes.
+	// Path is the file with the bytes, once Finish has returned.
 	Path  string
 	read  *os.File
 	write *os.File
-	file  *os.File
+	file  *bounded
 	tee   io.Writer
 	quiet time.Duration
 	ended atomic.Bool
 	done  chan struct{}
-	err   error
 }
 
 // Start opens the pipe and the file and copies until Finish.
@@ -67,7 +70,8 @@ func Start(cfg Config) (*Capture, error) {
 		return nil, fmt.Errorf("opening the pipe of a stream: %w", err)
 	}
 	c := &Capture{
-		Path: cfg.File, file: file, tee: cfg.Tee, quiet: cfg.Quiet, done: make(chan struct{}),
+		Path: cfg.File, tee: cfg.Tee, quiet: cfg.Quiet, done: make(chan struct{}),
+		file:  &bounded{file: file, limit: cmp.Or(cfg.Limit, DefaultLimit)},
 		read:  os.NewFile(uintptr(fds[0]), "stream"),
 		write: os.NewFile(uintptr(fds[1]), "stream"),
 	}
@@ -94,11 +98,19 @@ func (c *Capture) Finish() error {
 	_ = c.read.SetReadDeadline(time.Now().Add(c.quiet))
 	<-c.done
 	_ = c.read.Close()
-	if err := c.file.Close(); c.err == nil {
-		c.err = err
+	if err := c.file.Close(); err != nil {
+		return fmt.Errorf("keeping a stream: %w", err)
 	}
-	if c.err != nil {
-		return fmt.Errorf("keeping a stream: %w", c.err)
+	return nil
+}
+
+// Len is how much the stream has brought so far, in bytes.
+func (c *Capture) Len() int64 { return c.file.Len() }
+
+// Snapshot writes what is kept of the stream so far to a file.
+func (c *Capture) Snapshot(path string) error {
+	if err := c.file.snapshot(path); err != nil {
+		return fmt.Errorf("reading a stream: %w", err)
 	}
 	return nil
 }
@@ -146,8 +158,6 @@ func (c *Capture) drain(buf []byte) {
 	}
 }
 
-// keep goes on reading after the file refused bytes: the task must not hang or
-// die because the work directory is full.
 func (c *Capture) keep(p []byte) {
 	if len(p) == 0 {
 		return
@@ -155,7 +165,5 @@ func (c *Capture) keep(p []byte) {
 	if c.tee != nil {
 		_, _ = c.tee.Write(p)
 	}
-	if c.err == nil {
-		_, c.err = c.file.Write(p)
-	}
+	_, _ = c.file.Write(p)
 }
