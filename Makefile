@@ -121,6 +121,10 @@ $(VENV)-covalent/ready: python/requirements-covalent.txt
 	@$(VENV)-covalent/bin/pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
+# The Pythons of other Debian releases, by suite.
+$(CACHE)/pythons/%/python: hack/pythons.sh
+	@hack/pythons.sh $* $(CACHE)/pythons/$*
+
 .PHONY: venv venv-covalent
 venv: $(VENV)/ready
 venv-covalent: $(VENV)-covalent/ready

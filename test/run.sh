@@ -35,6 +35,19 @@ side_by_side() { TASKGROUP_CLUSTER_SELFCHECK=1 hack_tests -run TestTwoClustersSi
 python_tests() { (cd python && "$cache/venv/bin/python" -m pytest -q -rs "$@"); }
 covalent_tests() { (cd python && "$cache/venv-covalent/bin/python" -m pytest -q -rs tests/test_transportable.py); }
 
+# other_pythons runs functions on the Pythons of other Debian releases: 3.9, 3.13, 3.14.
+other_pythons() {
+  local suite
+  for suite in bullseye trixie sid; do
+    if make --no-print-directory ".cache/pythons/$suite/python"; then
+      TASKGROUP_TEST_PYTHON=$cache/pythons/$suite/python part "unit: functions on $suite's Python" \
+        gotests -run 'Function|Failure|Hook|Unicode|Hostile|Surroundings|Children|Many|Harness|Python|Mixed' ./cmd/runner ./runner/python
+    else
+      skip "unit: functions on $suite's Python" "the packages could not be had"
+    fi
+  done
+}
+
 unit() {
   if ! make --no-print-directory bin/gotestsum venv; then
     summary+=("unit: FAILED to set up") failed=1
@@ -43,6 +56,7 @@ unit() {
   export TASKGROUP_TEST_PYTHON=$cache/venv/bin/python3
   part "unit: Go" gotests ./...
   part "unit: Go, tools" hack_tests -skip TestTwoClustersSideBySide ./...
+  other_pythons
   part "unit: Python" python_tests
   if make --no-print-directory venv-covalent; then
     part "unit: exchange with real Covalent" covalent_tests
