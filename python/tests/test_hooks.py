@@ -1,6 +1,11 @@
 """Hooks: those that Covalent wrote, and those that nobody should have written."""
 
+import importlib
+import importlib.util
 import json
+import site
+import sys
+import zipfile
 
 import pytest
 from taskgroup_harness import failure, hooks, transportable
@@ -90,3 +95,27 @@ def test_pip_gets_covalents_arguments(monkeypatch):
     assert commands[1][-2] == "-r"
     with open(commands[1][-1]) as file:
         assert file.read() == "scipy\n"
+
+
+def test_pip_is_told_where_an_environment_has_no_place(monkeypatch, tmp_path):
+    """A virtual environment of a read-only image has no user site."""
+    wheel = tmp_path / "tiny_hook_package-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("tiny_hook_package.py", "VALUE = 42\n")
+        archive.writestr(
+            "tiny_hook_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-hook-package\nVersion: 1.0\n"
+        )
+        archive.writestr(
+            "tiny_hook_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr("tiny_hook_package-1.0.dist-info/RECORD", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(hooks.os, "access", lambda *_: False)
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    try:
+        hooks.before({"deps": {"pip": {"attributes": {"packages": [str(wheel)]}}}}, load)
+        assert importlib.import_module("tiny_hook_package").VALUE == 42
+        assert importlib.util.find_spec("tiny_hook_package").origin.startswith(str(tmp_path / "home"))
+    finally:
+        sys.modules.pop("tiny_hook_package", None)

@@ -103,6 +103,9 @@ def _run_pip(dep: Any) -> None:
             return
         command += packages
         what = " ".join(packages)
+    target = _target()
+    if target:
+        command += ["--target", target, "--upgrade"]
     # The image's own packages may be read-only or marked as the
     # distribution's; the pod is thrown away, so neither has to be respected.
     os.environ.setdefault("PIP_BREAK_SYSTEM_PACKAGES", "1")
@@ -111,12 +114,25 @@ def _run_pip(dep: Any) -> None:
     _see_new_packages()
 
 
+def _target() -> str:
+    """Return where pip has to be told to install; empty where it finds a place itself.
+
+    Without a place in the image that it may write to, pip takes the user's site
+    directory, but a virtual environment has none.
+    """
+    import site
+    import sysconfig
+
+    if site.ENABLE_USER_SITE or os.access(sysconfig.get_path("purelib"), os.W_OK):
+        return ""
+    return os.path.join(os.path.expanduser("~"), "site-packages")
+
+
 def _see_new_packages() -> None:
-    """Let this process import what pip has just put into the user's site directory."""
+    """Let this process import what pip has just installed."""
     import site
 
-    if site.ENABLE_USER_SITE:
-        directory = site.getusersitepackages()
+    for directory in (_target(), site.getusersitepackages() if site.ENABLE_USER_SITE else ""):
         if os.path.isdir(directory) and directory not in sys.path:
             site.addsitedir(directory)
     importlib.invalidate_caches()
