@@ -15,6 +15,13 @@ const crdFile = "../../config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml"
 // TestCRDIsAcceptable runs the API server's own checks of a CRD: that its rules
 // compile, that their cost is bounded, and that the preset status is valid.
 func TestCRDIsAcceptable(t *testing.T) {
+	for _, err := range validation.ValidateCustomResourceDefinition(t.Context(), readCRD(t)) {
+		t.Error(err)
+	}
+}
+
+// readCRD is the CRD as the API server holds it.
+func readCRD(t testing.TB) *apiextensions.CustomResourceDefinition {
 	raw, err := os.ReadFile(crdFile)
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +37,7 @@ func TestCRDIsAcceptable(t *testing.T) {
 		t.Fatal(err)
 	}
 	internal.Status.StoredVersions = []string{"v1alpha1"}
-	for _, err := range validation.ValidateCustomResourceDefinition(t.Context(), &internal) {
-		t.Error(err)
-	}
+	return &internal
 }
 
 // TestCRDFitsPlainApply keeps the CRD below what `kubectl apply` can remember in

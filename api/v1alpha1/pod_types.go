@@ -6,7 +6,7 @@ import corev1 "k8s.io/api/core/v1"
 // PodTemplateSpec: whoever may create a TaskGroup gains no more than who may
 // create a pod that Pod Security calls restricted.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="each name must be that of an entry in spec.pod.volumes",fieldPath=".volumeMounts"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="each name must be that of an entry in spec.pod.volumes",fieldPath=".volumeMounts",optionalOldSelf=true
 type PodOptions struct {
 	// image is the container image that the tasks run in. Functions need Python
 	// 3.9 or newer with cloudpickle in it. The operator has a default.
@@ -33,7 +33,7 @@ type PodOptions struct {
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !e.name.startsWith('TASKGROUP_'))",message="names that begin with TASKGROUP_ are reserved"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, !e.name.startsWith('TASKGROUP_'))",message="names that begin with TASKGROUP_ are reserved",optionalOldSelf=true
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// envFrom adds all entries of ConfigMaps and Secrets to the environment.
@@ -102,13 +102,13 @@ type PodOptions struct {
 	// labels are added to the pod.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/')))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved",optionalOldSelf=true
 	Labels map[string]string `json:"labels,omitempty"`
 
 	// annotations are added to the pod.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/'))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/')))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved",optionalOldSelf=true
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
@@ -127,13 +127,13 @@ type Resources struct {
 
 // Volume is one of the kinds of volume that a restricted pod may have.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.emptyDir), has(self.configMap), has(self.secret), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",message="needs exactly one of emptyDir, configMap, secret and persistentVolumeClaim"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [has(self.emptyDir), has(self.configMap), has(self.secret), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",message="needs exactly one of emptyDir, configMap, secret and persistentVolumeClaim",optionalOldSelf=true
 type Volume struct {
 	// name is what volumeMounts refer to.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('taskgroup-')",message="names that begin with taskgroup- are reserved"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.startsWith('taskgroup-')",message="names that begin with taskgroup- are reserved",optionalOldSelf=true
 	Name string `json:"name"`
 
 	// emptyDir lives as long as the pod.
@@ -164,8 +164,8 @@ type VolumeMount struct {
 	// +required
 	// +kubebuilder:validation:MinLength=2
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.startsWith('/') && !self.contains(':') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)')",message="must be an absolute path without .. and :"
-	// +kubebuilder:validation:XValidation:rule="self != '/taskgroup' && !self.startsWith('/taskgroup/')",message="/taskgroup is reserved"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.startsWith('/') && !self.contains(':') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)'))",message="must be an absolute path without .. and :",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self != '/taskgroup' && !self.startsWith('/taskgroup/'))",message="/taskgroup is reserved",optionalOldSelf=true
 	MountPath string `json:"mountPath"`
 
 	// subPath is the part of the volume to mount; all of it by default.

@@ -46,24 +46,28 @@ type TaskGroupList struct {
 
 // TaskGroupSpec is what to run.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.dispatchID) == has(oldSelf.dispatchID) && (!has(self.dispatchID) || self.dispatchID == oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
-// +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) == has(oldSelf.taskGroupID) && (!has(self.taskGroupID) || self.taskGroupID == oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
-// +kubebuilder:validation:XValidation:rule="has(self.assets) == has(oldSelf.assets) && (!has(self.assets) || self.assets == oldSelf.assets)",message="is immutable",fieldPath=".assets"
+// ---
+// The API server evaluates rules at every write of the status too. Those that
+// look at what is immutable therefore begin with oldSelf.hasValue(): what was
+// right when it was created still is. Each look at a field of self copies the
+// schema of all fields (k8s.io/apiextensions-apiserver, model.Structural), so
+// that a rule looks once and binds what it found.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.dispatchID) ? has(oldSelf.dispatchID) && self.dispatchID == oldSelf.dispatchID : !has(oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
+// +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) ? has(oldSelf.taskGroupID) && self.taskGroupID == oldSelf.taskGroupID : !has(oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
+// +kubebuilder:validation:XValidation:rule="has(self.assets) ? has(oldSelf.assets) && self.assets == oldSelf.assets : !has(oldSelf.assets)",message="is immutable",fieldPath=".assets"
 // +kubebuilder:validation:XValidation:rule="self.execution == oldSelf.execution",message="is immutable",fieldPath=".execution"
-// +kubebuilder:validation:XValidation:rule="has(self.parallelism) == has(oldSelf.parallelism) && (!has(self.parallelism) || self.parallelism == oldSelf.parallelism)",message="is immutable",fieldPath=".parallelism"
-// +kubebuilder:validation:XValidation:rule="!has(self.parallelism) || self.execution == 'Parallel'",message="needs spec.execution Parallel: tasks of a Sequential group run one after another",fieldPath=".parallelism"
-// +kubebuilder:validation:XValidation:rule="self.execution != 'Parallel' || [self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(t, (!has(t.args) || t.args.all(a, !(a in position))) && (!has(t.kwargs) || t.kwargs.all(name, !(t.kwargs[name] in position)))))",message="no task of a Parallel group may take the output of another one of the group: use spec.execution Sequential",fieldPath=".tasks"
-// +kubebuilder:validation:XValidation:rule="has(self.retries) == has(oldSelf.retries) && (!has(self.retries) || self.retries == oldSelf.retries)",message="is immutable",fieldPath=".retries"
-// +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || self.timeouts == oldSelf.timeouts)",message="is immutable",fieldPath=".timeouts"
-// +kubebuilder:validation:XValidation:rule="has(self.pod) == has(oldSelf.pod) && (!has(self.pod) || self.pod == oldSelf.pod)",message="is immutable",fieldPath=".pod"
+// +kubebuilder:validation:XValidation:rule="has(self.parallelism) ? has(oldSelf.parallelism) && self.parallelism == oldSelf.parallelism : !has(oldSelf.parallelism)",message="is immutable",fieldPath=".parallelism"
+// +kubebuilder:validation:XValidation:rule="has(self.retries) ? has(oldSelf.retries) && self.retries == oldSelf.retries : !has(oldSelf.retries)",message="is immutable",fieldPath=".retries"
+// +kubebuilder:validation:XValidation:rule="has(self.timeouts) ? has(oldSelf.timeouts) && self.timeouts == oldSelf.timeouts : !has(oldSelf.timeouts)",message="is immutable",fieldPath=".timeouts"
+// +kubebuilder:validation:XValidation:rule="has(self.pod) ? has(oldSelf.pod) && self.pod == oldSelf.pod : !has(oldSelf.pod)",message="is immutable",fieldPath=".pod"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",message="is one-way: a cancelled group stays cancelled; create a new one instead",fieldPath=".cancel"
-// +kubebuilder:validation:XValidation:rule="self.tasks.all(t, has(t.command) != (string(t.nodeID) in self.?assets.functions.orValue({})))",message="each task needs exactly one of command and an entry for its nodeID in spec.assets.functions",fieldPath=".tasks"
-// +kubebuilder:validation:XValidation:rule="[self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(i, t, !has(t.args) || t.args.all(a, a in position ? position[a] < i : string(a) in self.?assets.inputs.orValue({}))))",message="each number in args must be the nodeID of an earlier task or have an entry in spec.assets.inputs",fieldPath=".tasks"
-// +kubebuilder:validation:XValidation:rule="[self.tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, self.tasks.all(i, t, !has(t.kwargs) || t.kwargs.all(name, a, a in position ? position[a] < i : string(a) in self.?assets.inputs.orValue({}))))",message="each number in kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs",fieldPath=".tasks"
-// +kubebuilder:validation:XValidation:rule="self.?assets.functions.orValue({}).size() == self.tasks.filter(t, string(t.nodeID) in self.?assets.functions.orValue({})).size()",message="each key must be the nodeID of a task in spec.tasks",fieldPath=".assets.functions"
-// +kubebuilder:validation:XValidation:rule="self.?assets.hooks.orValue({}).size() == self.tasks.filter(t, string(t.nodeID) in self.?assets.hooks.orValue({}) && string(t.nodeID) in self.?assets.functions.orValue({})).size()",message="each key must have an entry in spec.assets.functions too: hooks belong to functions",fieldPath=".assets.hooks"
-// +kubebuilder:validation:XValidation:rule="self.tasks.all(t, !(string(t.nodeID) in self.?assets.inputs.orValue({})))",message="no key may be the nodeID of a task in spec.tasks: a task's output comes from the task",fieldPath=".assets.inputs"
-// +kubebuilder:validation:XValidation:rule="self.?assets.functions.orValue({}).size() == 0 || has(self.assets.outputs)",message="is required with spec.assets.functions: results need a place to go",fieldPath=".assets.outputs"
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.parallelism) || self.execution == 'Parallel'",message="needs spec.execution Parallel: tasks of a Sequential group run one after another",fieldPath=".parallelism",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.execution != 'Parallel' || [self.tasks].all(tasks, [tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, tasks.all(t, (!has(t.args) || t.args.all(a, !(a in position))) && (!has(t.kwargs) || t.kwargs.all(name, !(t.kwargs[name] in position))))))",message="no task of a Parallel group may take the output of another one of the group: use spec.execution Sequential",fieldPath=".tasks",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?assets.functions.orValue({})].all(functions, self.tasks.all(t, has(t.command) != (string(t.nodeID) in functions)))",message="each task needs exactly one of command and an entry for its nodeID in spec.assets.functions",fieldPath=".tasks",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.tasks].all(tasks, !tasks.exists(t, has(t.args) || has(t.kwargs)) || [tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, [self.?assets.inputs.orValue({})].all(inputs, tasks.all(i, t, (!has(t.args) || t.args.all(a, a in position ? position[a] < i : string(a) in inputs)) && (!has(t.kwargs) || t.kwargs.all(name, a, a in position ? position[a] < i : string(a) in inputs))))))",message="each number in args and kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs",fieldPath=".tasks",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?assets.functions.orValue({})].all(functions, functions.size() == 0 || functions.size() == self.tasks.filter(t, string(t.nodeID) in functions).size())",message="each key must be the nodeID of a task in spec.tasks",fieldPath=".assets.functions",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?assets.inputs.orValue({})].all(inputs, inputs.size() == 0 || self.tasks.all(t, !(string(t.nodeID) in inputs)))",message="no key may be the nodeID of a task in spec.tasks: a task's output comes from the task",fieldPath=".assets.inputs",optionalOldSelf=true
 type TaskGroupSpec struct {
 	// dispatchID is Covalent's dispatch_id. Leave it out for groups that do not
 	// come from Covalent.
@@ -85,7 +89,7 @@ type TaskGroupSpec struct {
 	// +listMapKey=nodeID
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create a new TaskGroup instead"
+	// +kubebuilder:validation:XValidation:rule="self.size() == oldSelf.size() && self.all(i, t, t == oldSelf[i])",message="is immutable: create a new TaskGroup instead"
 	Tasks []TaskSpec `json:"tasks"`
 
 	// assets says where functions and inputs come from and results go to.
@@ -238,31 +242,39 @@ type TaskSpec struct {
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=2048
-// +kubebuilder:validation:XValidation:rule="self.startsWith('file:///') && size(self) > 8",message="must be a file:///absolute/path on a volume that spec.pod.volumes mounts"
-// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must not contain control characters"
-// +kubebuilder:validation:XValidation:rule="!self.matches('(^|/|%2[fF])([.]|%2[eE]){1,2}(/|%2[fF]|$)')",message="must not contain . or .. as a part of its path"
 type AssetURI string
 
+// AssetURIs are places by node ID, as a string.
+//
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, self[key].startsWith('file:///') && size(self[key]) > 8)",messageExpression="'each must be a file:///absolute/path on a volume that spec.pod.volumes mounts, not that of ' + self.filter(key, !self[key].startsWith('file:///') || size(self[key]) <= 8)[0]",message="each must be a file:///absolute/path on a volume that spec.pod.volumes mounts",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.all(key, !self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))`,messageExpression=`'must not contain control characters, nor . or .. as a part of its path, as that of ' + self.filter(key, self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))[0]`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
+type AssetURIs map[string]AssetURI
+
 // Assets is Covalent's ResourceMap: node IDs, as strings, to URIs.
+//
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.hooks) || [self.?functions.orValue({})].all(functions, self.hooks.all(key, key in functions))",message="each key must have an entry in spec.assets.functions too: hooks belong to functions",fieldPath=".hooks",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || has(self.outputs) || self.?functions.orValue({}).size() == 0",message="is required with spec.assets.functions: results need a place to go",fieldPath=".outputs",optionalOldSelf=true
 type Assets struct {
 	// functions are the pickled functions of tasks.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=256
-	Functions map[string]AssetURI `json:"functions,omitempty"`
+	Functions AssetURIs `json:"functions,omitempty"`
 
 	// inputs are the outputs of nodes outside the group.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=1024
-	Inputs map[string]AssetURI `json:"inputs,omitempty"`
+	Inputs AssetURIs `json:"inputs,omitempty"`
 
 	// hooks are what to do before and after a function: Covalent's deps.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=256
-	Hooks map[string]AssetURI `json:"hooks,omitempty"`
+	Hooks AssetURIs `json:"hooks,omitempty"`
 
 	// outputs is the place below which results go, as
 	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of
 	// plain commands may leave it out; their streams are then in the pod's log only.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.startsWith('file:///') && size(self) > 8)",message="must be a file:///absolute/path on a volume that spec.pod.volumes mounts",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 	Outputs AssetURI `json:"outputs,omitempty"`
 }

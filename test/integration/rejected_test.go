@@ -39,13 +39,13 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"an empty command": {
 		`{tasks: [{nodeID: 1, command: []}]}`, `spec.tasks[0].command: Invalid value: 0: spec.tasks[0].command in body should have at least 1 items`},
 	"an argument from nowhere": {
-		`{tasks: [{nodeID: 1, command: [x], args: [9]}]}`, `spec.tasks: Invalid value: each number in args must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
+		`{tasks: [{nodeID: 1, command: [x], args: [9]}]}`, `spec.tasks: Invalid value: each number in args and kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
 	"an argument from a later task": {
-		`{tasks: [{nodeID: 1, command: [x], args: [2]}, {nodeID: 2, command: [x]}]}`, `each number in args must be the nodeID of an earlier task`},
+		`{tasks: [{nodeID: 1, command: [x], args: [2]}, {nodeID: 2, command: [x]}]}`, `each number in args and kwargs must be the nodeID of an earlier task`},
 	"an argument from the task itself": {
-		`{tasks: [{nodeID: 1, command: [x], args: [1]}]}`, `each number in args must be the nodeID of an earlier task`},
+		`{tasks: [{nodeID: 1, command: [x], args: [1]}]}`, `each number in args and kwargs must be the nodeID of an earlier task`},
 	"a keyword argument from nowhere": {
-		`{tasks: [{nodeID: 1, command: [x], kwargs: {a: 9}}]}`, `spec.tasks: Invalid value: each number in kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
+		`{tasks: [{nodeID: 1, command: [x], kwargs: {a: 9}}]}`, `spec.tasks: Invalid value: each number in args and kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
 	"functions without a place for results": {
 		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}}}`, `spec.assets.outputs: Invalid value: is required with spec.assets.functions: results need a place to go`},
 	"a function of no task": {
@@ -61,13 +61,17 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a URI with a relative path": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file://a/b"}}`, `must be a file:///absolute/path`},
 	"a URI that climbs": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///a/../../etc"}}`, `spec.assets.outputs: Invalid value: "file:///a/../../etc": must not contain . or .. as a part of its path`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///a/../../etc"}}`, `spec.assets.outputs: Invalid value: "file:///a/../../etc": must not contain control characters, nor . or .. as a part of its path`},
 	"a URI that climbs in disguise": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///a%2F%2e%2E/etc"}}`, `must not contain . or .. as a part of its path`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///a%2F%2e%2E/etc"}}`, `must not contain control characters, nor . or .. as a part of its path`},
 	"a URI with a newline": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///a\nb"}}`, `must not contain control characters`},
 	"a URI that is too long": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file:///` + strings.Repeat("a", 2048) + `"}}`, `spec.assets.outputs: Too long: may not be more than 2048`},
+	"a function's URI that climbs": {
+		`{tasks: [{nodeID: 1}, {nodeID: 2}], assets: {functions: {"1": "file:///f", "2": "file:///a/.."}, outputs: "file:///o"}}`, `spec.assets.functions: Invalid value: must not contain control characters, nor . or .. as a part of its path, as that of 2`},
+	"an input of a scheme that is not known": {
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"7": "s3://b/k"}}}`, `spec.assets.inputs: Invalid value: each must be a file:///absolute/path on a volume that spec.pod.volumes mounts, not that of 7`},
 	"a volume of the host": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, hostPath: {path: /}}]}}`, `unknown field "spec.pod.volumes[0].hostPath"`},
 	"a volume of two kinds": {
@@ -154,6 +158,7 @@ func TestRejectedChanges(t *testing.T) {
 		"no dispatch":          {`{"spec":{"dispatchID":null}}`, `spec.dispatchID: Invalid value: is immutable`},
 		"the group's ID":       {`{"spec":{"taskGroupID":8}}`, `spec.taskGroupID: Invalid value: is immutable`},
 		"fewer tasks":          {`{"spec":{"tasks":[{"nodeID":0,"command":["true"]}]}}`, `spec.tasks: Invalid value: is immutable: create a new TaskGroup instead`},
+		"another order":        {`{"spec":{"tasks":[{"nodeID":1,"command":["true"]},{"nodeID":0,"command":["true"]}]}}`, `spec.tasks: Invalid value: is immutable`},
 		"another command":      {`{"spec":{"tasks":[{"nodeID":0,"command":["false"]},{"nodeID":1,"command":["true"]}]}}`, `spec.tasks: Invalid value: is immutable`},
 		"another place":        {`{"spec":{"assets":{"outputs":"file:///elsewhere"}}}`, `spec.assets: Invalid value: is immutable`},
 		"another image":        {`{"spec":{"pod":{"image":"y"}}}`, `spec.pod: Invalid value: is immutable`},
