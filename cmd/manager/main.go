@@ -14,7 +14,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -74,7 +73,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 		Metrics: metricsserver.Options{
 			BindAddress:    options.MetricsAddress,
 			SecureServing:  true,
-			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			FilterProvider: guardMetrics,
 		},
 		PprofBindAddress:              options.ProfileAddress,
 		HealthProbeBindAddress:        options.HealthAddress,
