@@ -46,8 +46,7 @@ type TaskGroupStatus struct {
 
 	// tasks are the states of all tasks, in the order of spec.tasks.
 	// +optional
-	// +listType=map
-	// +listMapKey=nodeID
+	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=256
 	Tasks []TaskStatus `json:"tasks,omitempty"`
 

@@ -84,12 +84,16 @@ type TaskGroupSpec struct {
 	// tasks of a Sequential group run one after another, in this order, and the
 	// first that fails ends the group. Those of a Parallel group run beside each
 	// other, and each ends by itself.
+	// ---
+	// Atomic, as it is written whole and never changes: the API server keeps an
+	// entry in managedFields for each key of a list of type map, and goes through
+	// all of them at every write of the status.
 	// +required
-	// +listType=map
-	// +listMapKey=nodeID
+	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=256
-	// +kubebuilder:validation:XValidation:rule="self.size() == oldSelf.size() && self.all(i, t, t == oldSelf[i])",message="is immutable: create a new TaskGroup instead"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create a new TaskGroup instead"
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.transformMapEntry(i, t, {t.nodeID: i}).size() == self.size()",message="each nodeID may stand only once",optionalOldSelf=true
 	Tasks []TaskSpec `json:"tasks"`
 
 	// assets says where functions and inputs come from and results go to.
@@ -257,16 +261,19 @@ type AssetURIs map[string]AssetURI
 type Assets struct {
 	// functions are the pickled functions of tasks.
 	// +optional
+	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=256
 	Functions AssetURIs `json:"functions,omitempty"`
 
 	// inputs are the outputs of nodes outside the group.
 	// +optional
+	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=1024
 	Inputs AssetURIs `json:"inputs,omitempty"`
 
 	// hooks are what to do before and after a function: Covalent's deps.
 	// +optional
+	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=256
 	Hooks AssetURIs `json:"hooks,omitempty"`
 

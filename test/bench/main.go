@@ -90,6 +90,7 @@ type scenario struct {
 
 // scenarios are in the order in which they are run.
 var scenarios = []scenario{
+	{"object", measureObject},
 	{"burst", measureBurst},
 	{"steady", measureSteady},
 	{"packed", measurePacked},

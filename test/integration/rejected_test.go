@@ -27,7 +27,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a task without a node ID": {
 		`{tasks: [{command: [x]}]}`, `spec.tasks[0].nodeID: Required value`},
 	"a node ID twice": {
-		`{tasks: [{nodeID: 1, command: [x]}, {nodeID: 1, command: [y]}]}`, `spec.tasks[1]: Duplicate value: {"nodeID":1}`},
+		`{tasks: [{nodeID: 1, command: [x]}, {nodeID: 1, command: [z]}]}`, `spec.tasks: Invalid value: "array": insert failed: key 1 already exists evaluating rule: each nodeID may stand only once`},
 	"a negative node ID": {
 		`{tasks: [{nodeID: -1, command: [x]}]}`, `spec.tasks[0].nodeID: Invalid value: -1: spec.tasks[0].nodeID in body should be greater than or equal to 0`},
 	"a node ID in words": {
