@@ -7,6 +7,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -59,7 +60,7 @@ func stripTaskGroup(obj any) (any, error) {
 	if !plan.IsTerminal(&tg.Status) {
 		return tg, nil
 	}
-	tg.Labels, tg.Annotations = nil, nil
+	tg.ObjectMeta = identity(&tg.ObjectMeta)
 	tg.Spec = v1alpha1.TaskGroupSpec{TTLSecondsAfterFinished: tg.Spec.TTLSecondsAfterFinished}
 	tg.Status = v1alpha1.TaskGroupStatus{Conditions: tg.Status.Conditions, CompletionTime: tg.Status.CompletionTime}
 	return tg, nil
@@ -72,7 +73,7 @@ func stripJob(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	job.ManagedFields, job.Labels, job.Annotations = nil, nil, nil
+	job.ObjectMeta = identity(&job.ObjectMeta)
 	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend}
 	job.Status = batchv1.JobStatus{Conditions: job.Status.Conditions, StartTime: job.Status.StartTime}
 	return job, nil
@@ -85,27 +86,63 @@ func stripPod(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
-	pod.ManagedFields = nil
-	pod.Labels = map[string]string{v1alpha1.UIDLabel: pod.Labels[v1alpha1.UIDLabel]}
-	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
+	meta := identity(&pod.ObjectMeta)
+	meta.Labels = map[string]string{v1alpha1.UIDLabel: pod.Labels[v1alpha1.UIDLabel]}
+	meta.Annotations = pod.Annotations
+	maps.DeleteFunc(meta.Annotations, func(key, _ string) bool {
 		return key != v1alpha1.NameAnnotation && key != v1alpha1.NodesAnnotation && key != batchv1.JobCompletionIndexAnnotation
 	})
 	spec := corev1.PodSpec{NodeName: pod.Spec.NodeName}
 	for i := range pod.Spec.Containers {
-		if c := &pod.Spec.Containers[i]; c.Name == jobspec.TaskContainer {
-			spec.Containers = []corev1.Container{{Name: c.Name, Resources: c.Resources}}
+		c := &pod.Spec.Containers[i]
+		if memory, ok := c.Resources.Limits[corev1.ResourceMemory]; ok && c.Name == jobspec.TaskContainer {
+			limits := corev1.ResourceList{corev1.ResourceMemory: memory}
+			spec.Containers = []corev1.Container{{Name: c.Name, Resources: corev1.ResourceRequirements{Limits: limits}}}
 		}
 	}
-	pod.Spec = spec
+	pod.ObjectMeta, pod.Spec = meta, spec
 	pod.Status = corev1.PodStatus{
 		Phase:                 pod.Status.Phase,
 		Reason:                pod.Status.Reason,
 		Message:               pod.Status.Message,
-		Conditions:            pod.Status.Conditions,
-		InitContainerStatuses: pod.Status.InitContainerStatuses,
-		ContainerStatuses:     pod.Status.ContainerStatuses,
+		Conditions:            readConditions(pod.Status.Conditions),
+		InitContainerStatuses: states(pod.Status.InitContainerStatuses),
+		ContainerStatuses:     states(pod.Status.ContainerStatuses),
 	}
 	return pod, nil
+}
+
+// identity is who an object is, who owns it, and whether it is being deleted.
+func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name:              meta.Name,
+		Namespace:         meta.Namespace,
+		UID:               meta.UID,
+		ResourceVersion:   meta.ResourceVersion,
+		CreationTimestamp: meta.CreationTimestamp,
+		DeletionTimestamp: meta.DeletionTimestamp,
+		OwnerReferences:   meta.OwnerReferences,
+	}
+}
+
+// readConditions are those of a pod that tell why it does not run, or not any more.
+func readConditions(all []corev1.PodCondition) []corev1.PodCondition {
+	var read []corev1.PodCondition
+	for i := range all {
+		if all[i].Type == corev1.PodScheduled || all[i].Type == corev1.DisruptionTarget {
+			read = append(read, all[i])
+		}
+	}
+	return read
+}
+
+// states are how containers are, without what they were made of.
+func states(all []corev1.ContainerStatus) []corev1.ContainerStatus {
+	var stripped []corev1.ContainerStatus
+	for i := range all {
+		stripped = append(stripped, corev1.ContainerStatus{Name: all[i].Name, State: all[i].State})
+	}
+	return stripped
 }
 
 func indexPodsByGroup(mgr ctrl.Manager) error {

@@ -8,8 +8,9 @@ import (
 	"fmt"
 	"os"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
@@ -34,6 +35,7 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
+	limitGarbage()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.Log)))
 	log := ctrl.Log.WithName("setup")
 	config, err := ctrl.GetConfig()
@@ -60,7 +62,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	config.QPS = -1
 	config.Wrap(controllers.Fence)
 	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	cacheOptions, err := controllers.CacheOptions(options.Namespaces)

@@ -1,0 +1,60 @@
+package controllers
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+)
+
+// TestStrippedObjectsDecideTheSame keeps the cache from dropping what a decision
+// rests on.
+func TestStrippedObjectsDecideTheSame(t *testing.T) {
+	tg := testkit.TaskGroup("a").Commands(2).Outputs("file:///out").Obj()
+	job := testkit.Job(tg).Obj()
+	cases := map[string]*testkit.PodBuilder{
+		"waits":             testkit.Pod(job).Waiting("ErrImagePull", "no such host"),
+		"is not placed":     testkit.Pod(job).Unplaced("Unschedulable", "0/1 nodes"),
+		"runs":              testkit.Pod(job).Running(),
+		"completed":         testkit.Pod(job).Ended(0, "Completed", ""),
+		"ran out of memory": testkit.Pod(job).MemoryLimit("64Mi").Ended(137, "OOMKilled", ""),
+		"was refused":       testkit.Pod(job).Refused("UnexpectedAdmissionError", "no device"),
+		"was disrupted":     testkit.Pod(job).Ended(137, "Error", "").Disrupted("EvictionByEvictionAPI", "drained"),
+	}
+	for name, pod := range cases {
+		t.Run(name, func(t *testing.T) {
+			now := testkit.Created.Add(time.Hour)
+			want := plan.Decide(observed(t, job, pod.Obj(), false), now)
+			got := plan.Decide(observed(t, job, pod.Obj(), true), now)
+			// Whoever deletes a Job needs no more of it than its name and UID.
+			want.DeleteJob, got.DeleteJob = nil, nil
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("with stripped objects (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func observed(t *testing.T, job *batchv1.Job, pod *corev1.Pod, stripped bool) *plan.Observed {
+	t.Helper()
+	tg := testkit.TaskGroup("a").Commands(2).Outputs("file:///out").Obj()
+	job = job.DeepCopy()
+	if stripped {
+		for _, strip := range []func() (any, error){
+			func() (any, error) { return stripTaskGroup(tg) },
+			func() (any, error) { return stripJob(job) },
+			func() (any, error) { return stripPod(pod) },
+		} {
+			if _, err := strip(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: jobspec.JobName(tg.Name, tg.UID, 1), Job: job, Pods: []*corev1.Pod{pod}}
+}
