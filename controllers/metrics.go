@@ -30,6 +30,10 @@ var (
 		Name: "taskgroup_pods_after_end_total",
 		Help: "Pods that a Job controller created for TaskGroups that had ended.",
 	})
+	cancellations = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "taskgroup_cancellations_total",
+		Help: "TaskGroups that were to be cancelled, counted when the operator first saw it, whichever way they ended.",
+	})
 	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_start_duration_seconds",
 		Help:    "Time from the creation of a TaskGroup's Job until the operator saw its pod run.",
@@ -48,7 +52,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, podsAfterEnd, startSeconds, queueSeconds, runSeconds)
+	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, cancellations, podsAfterEnd, startSeconds, queueSeconds, runSeconds)
 }
 
 // observe counts what a status that was just written tells anew.
@@ -61,6 +65,9 @@ func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *b
 		reason := v1alpha1.Reason(plan.LastJob(after).Reason)
 		retries.WithLabelValues(string(plan.SourceOf(reason)), reasonLabel(reason)).Inc()
 	}
+	if isCancelled(after) && !isCancelled(&before.Status) {
+		cancellations.Inc()
+	}
 	if !plan.IsTerminal(after) {
 		return
 	}
@@ -71,6 +78,12 @@ func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *b
 	if after.StartTime != nil && after.CompletionTime != nil {
 		runSeconds.Observe(max(0, after.CompletionTime.Sub(after.StartTime.Time).Seconds()))
 	}
+}
+
+// isCancelled says whether a group is cancelled or about to be.
+func isCancelled(status *v1alpha1.TaskGroupStatus) bool {
+	reason := plan.ReasonOf(status)
+	return reason == v1alpha1.ReasonCancelling || reason == v1alpha1.ReasonCancelled
 }
 
 func spent(status *v1alpha1.TaskGroupStatus) int32 {
