@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
@@ -22,12 +24,14 @@ const deliveryAuto jobspec.Delivery = "Auto"
 
 // Options are the operator's settings.
 type Options struct {
-	DefaultImage   string
-	RunnerImage    string
-	RunnerDelivery jobspec.Delivery
-	Concurrency    int
-	LeaderElection bool
-	HealthAddress  string
+	DefaultImage string
+	// DefaultResources are those of the groups that name none.
+	DefaultResources corev1.ResourceRequirements
+	RunnerImage      string
+	RunnerDelivery   jobspec.Delivery
+	Concurrency      int
+	LeaderElection   bool
+	HealthAddress    string
 	// MetricsAddress serves the metrics over HTTPS to whoever the API server
 	// authenticates and lets read them.
 	MetricsAddress string
@@ -44,6 +48,12 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags := flag.NewFlagSet("manager", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.DefaultImage, "default-image", "", "image of the groups that name none in spec.pod.image")
+	o.DefaultResources = corev1.ResourceRequirements{Requests: corev1.ResourceList{}, Limits: corev1.ResourceList{}}
+	for name, list := range map[string]corev1.ResourceList{"request": o.DefaultResources.Requests, "limit": o.DefaultResources.Limits} {
+		for _, of := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+			flags.Func(fmt.Sprintf("default-%s-%s", of, name), fmt.Sprintf("%s %s of the pods of groups that have no spec.pod.resources; none by default", of, name), quantity(list, of))
+		}
+	}
 	flags.StringVar(&o.RunnerImage, "runner-image", "", "image that holds the runner at /runner (required)")
 	flags.Func("runner-delivery", "how the runner gets into pods: Auto, ImageVolume (Kubernetes 1.36 or newer) or InitContainer (default Auto)", func(s string) error {
 		o.RunnerDelivery = jobspec.Delivery(s)
@@ -85,6 +95,7 @@ func (o *Options) Validate() error {
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is at least 1, not %d", o.Concurrency))
 	}
+	errs = append(errs, o.validateResources()...)
 	for _, namespace := range o.Namespaces {
 		if problems := validation.IsDNS1123Label(namespace); len(problems) > 0 {
 			errs = append(errs, fmt.Errorf("--namespaces: %q is no namespace: %s", namespace, problems[0]))
@@ -96,6 +107,32 @@ func (o *Options) Validate() error {
 	return errors.Join(errs...)
 }
 
+// validateResources names what no pod could be created with.
+func (o *Options) validateResources() (errs []error) {
+	for _, of := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
+		request, limit := o.DefaultResources.Requests[of], o.DefaultResources.Limits[of]
+		if request.Sign() < 0 || limit.Sign() < 0 {
+			errs = append(errs, fmt.Errorf("--default-%s-request and --default-%s-limit are at least 0", of, of))
+		}
+		if !limit.IsZero() && request.Cmp(limit) > 0 {
+			errs = append(errs, fmt.Errorf("--default-%s-request of %s is over --default-%s-limit of %s", of, &request, of, &limit))
+		}
+	}
+	return errs
+}
+
+// quantity reads the amount of a resource into a list.
+func quantity(into corev1.ResourceList, of corev1.ResourceName) func(string) error {
+	return func(s string) error {
+		amount, err := resource.ParseQuantity(s)
+		if err != nil {
+			return fmt.Errorf("reading %q: %w", s, err)
+		}
+		into[of] = amount
+		return nil
+	}
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
@@ -103,7 +140,7 @@ func isLoopback(host string) bool {
 
 // jobs resolves what depends on the cluster.
 func (o *Options) jobs(config *rest.Config) (jobspec.Config, error) {
-	jobs := jobspec.Config{DefaultImage: o.DefaultImage, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery}
+	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery}
 	if jobs.Delivery != deliveryAuto {
 		return jobs, nil
 	}

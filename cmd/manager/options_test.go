@@ -19,6 +19,11 @@ func TestParseOptions(t *testing.T) {
 		"the least":                        {[]string{"--runner-image=r"}, ""},
 		"everything":                       {[]string{"--runner-image=r", "--default-image=d", "--runner-delivery=ImageVolume", "--concurrency=1", "--leader-elect", "--metrics-bind-address=:8443", "--pprof-bind-address=127.0.0.1:6060", "--namespaces=a,b", "--zap-log-level=1"}, ""},
 		"no runner image":                  {nil, "--runner-image is required"},
+		"default resources":                {[]string{"--runner-image=r", "--default-cpu-request=100m", "--default-memory-request=64Mi", "--default-cpu-limit=1", "--default-memory-limit=1Gi"}, ""},
+		"only a request":                   {[]string{"--runner-image=r", "--default-memory-request=64Mi"}, ""},
+		"a request over the limit":         {[]string{"--runner-image=r", "--default-memory-request=2Gi", "--default-memory-limit=1Gi"}, "--default-memory-request of 2Gi is over --default-memory-limit of 1Gi"},
+		"less than nothing":                {[]string{"--runner-image=r", "--default-cpu-request=-1"}, "--default-cpu-request and --default-cpu-limit are at least 0"},
+		"an amount that is none":           {[]string{"--runner-image=r", "--default-cpu-request=much"}, `reading "much"`},
 		"an unknown delivery":              {[]string{"--runner-image=r", "--runner-delivery=Mail"}, `--runner-delivery is Auto, ImageVolume or InitContainer, not "Mail"`},
 		"no concurrency":                   {[]string{"--runner-image=r", "--concurrency=0"}, "--concurrency is at least 1, not 0"},
 		"an argument":                      {[]string{"--runner-image=r", "start"}, `unexpected argument "start"`},
@@ -35,7 +40,7 @@ func TestParseOptions(t *testing.T) {
 		})
 	}
 	var help bytes.Buffer
-	if _, err := parseOptions([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-runner-image") {
+	if _, err := parseOptions([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-runner-image") || !strings.Contains(help.String(), "-default-memory-request") {
 		t.Errorf("--help gives %v and %s", err, help.String())
 	}
 }

@@ -32,6 +32,8 @@ const (
 type Config struct {
 	// DefaultImage is the image of groups that name none.
 	DefaultImage string
+	// DefaultResources are those of groups that name none in spec.pod.resources.
+	DefaultResources corev1.ResourceRequirements
 	// RunnerImage holds the runner at /runner.
 	RunnerImage string
 	// Delivery is how the runner gets into the pod.

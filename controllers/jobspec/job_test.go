@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	psaapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
@@ -21,6 +22,12 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+// defaultResources are those of the golden Jobs whose names say so.
+var defaultResources = corev1.ResourceRequirements{
+	Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
+	Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+}
+
 var testConfig = Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: ImageVolume}
 
 // attempts are the golden ones; any other is the first.
@@ -28,7 +35,8 @@ var attempts = map[string]Attempt{
 	"retry": {Number: 3, OOMs: 2, Previous: &contract.ManifestReference{
 		URI: "file:///out/0c5f1a70-0000-4000-8000-000000000005/a1/manifest.json", SHA256: strings.Repeat("ab", 32),
 	}},
-	"retry_parallel": {Number: 2, Done: map[v1alpha1.NodeID]bool{3: true}},
+	"default_resources_grown": {Number: 2, OOMs: 1},
+	"retry_parallel":          {Number: 2, Done: map[v1alpha1.NodeID]bool{3: true}},
 }
 
 // TestGoldenJobs renders testdata/NAME.input.yaml and compares with
@@ -45,6 +53,9 @@ func TestGoldenJobs(t *testing.T) {
 			cfg := testConfig
 			if strings.HasPrefix(name, "init_container") {
 				cfg.Delivery = InitContainer
+			}
+			if strings.HasPrefix(name, "default_resources") {
+				cfg.DefaultResources = defaultResources
 			}
 			attempt, ok := attempts[name]
 			if !ok {

@@ -113,9 +113,10 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 	}
 	container.Env = append(container.Env, options.Env...)
 	container.Env = append(container.Env, corev1.EnvVar{Name: contract.PlanEnv, Value: plan})
+	// A copy: memory grows with the attempts of one group.
+	cfg.DefaultResources.DeepCopyInto(&container.Resources)
 	if options.Resources != nil {
-		container.Resources.Requests = options.Resources.Requests
-		container.Resources.Limits = options.Resources.Limits
+		container.Resources = corev1.ResourceRequirements{Requests: options.Resources.Requests, Limits: options.Resources.Limits}
 	}
 	if !mountsTmp(options) {
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
