@@ -1,8 +1,6 @@
 package controllers
 
 import (
-	"time"
-
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -36,7 +34,7 @@ var (
 	})
 	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_start_duration_seconds",
-		Help:    "Time from the creation of a TaskGroup's Job until the operator saw its pod run.",
+		Help:    "Time from the creation of a TaskGroup's Job until its first pod ran, by the whole second.",
 		Buckets: prometheus.ExponentialBuckets(0.1, 2, 14),
 	})
 	queueSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -46,7 +44,7 @@ var (
 	})
 	runSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_run_duration_seconds",
-		Help:    "Time from when the operator first saw a TaskGroup's pod run until the TaskGroup's end.",
+		Help:    "Time from when a TaskGroup's first pod ran until the TaskGroup's end, by the whole second.",
 		Buckets: prometheus.ExponentialBuckets(0.1, 2, 20),
 	})
 )
@@ -56,9 +54,9 @@ func init() {
 }
 
 // observe counts what a status that was just written tells anew.
-func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *batchv1.Job, now time.Time) {
+func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *batchv1.Job) {
 	if before.Status.StartTime == nil && after.StartTime != nil && job != nil {
-		startSeconds.Observe(max(0, now.Sub(job.CreationTimestamp.Time).Seconds()))
+		startSeconds.Observe(max(0, after.StartTime.Sub(job.CreationTimestamp.Time).Seconds()))
 		queueSeconds.Observe(max(0, job.CreationTimestamp.Sub(before.CreationTimestamp.Time).Seconds()))
 	}
 	if spent(after) > spent(&before.Status) {

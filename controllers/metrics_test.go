@@ -28,7 +28,7 @@ func TestCancellationsAreCountedOnce(t *testing.T) {
 			for _, reason := range life.reasons {
 				after := tg.Status.DeepCopy()
 				after.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Reason: string(reason)}}
-				observe(tg, after, nil, testkit.Created)
+				observe(tg, after, nil)
 				tg.Status = *after
 			}
 			if got := counted(t, "taskgroup_cancellations_total") - before; got != life.want {

@@ -51,7 +51,7 @@ func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, stat
 	}
 	r.memory.rememberWritten(tg)
 	logf.FromContext(ctx).Info("wrote status", "reason", plan.ReasonOf(status), "done", status.Summary)
-	observe(o.TaskGroup, status, o.Job, r.Clock.Now())
+	observe(o.TaskGroup, status, o.Job)
 	if plan.IsTerminal(status) {
 		r.recordEnd(tg)
 	}

@@ -36,7 +36,7 @@ const (
 	// ReasonStarting is set when the pod takes longer than a moment to run; the
 	// message says what it waits for.
 	ReasonStarting Reason = "Starting"
-	// ReasonRunning is set when the pod runs.
+	// ReasonRunning is set when the pod has run for a moment.
 	ReasonRunning Reason = "Running"
 	// ReasonSuspending is set when spec.suspend stops a pod that has not ended yet.
 	ReasonSuspending Reason = "Suspending"

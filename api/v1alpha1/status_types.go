@@ -21,7 +21,7 @@ type TaskGroupStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// startTime is when the operator first saw the pod run.
+	// startTime is when the first pod started to run, as its node tells it.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 

@@ -10,12 +10,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// StartingGrace is how long a pod may take to run before the status says what
-// it waits for. Most pods run within it, and cost one write less; in a burst of
-// hundreds, when every write counts, they take three or four seconds. A Job's
-// age is known by the whole second, so that it is up to one second less.
-const StartingGrace = 5 * time.Second
-
 // step is one rule of Decide: it returns nil where it has nothing to say.
 type step func(o *Observed, now time.Time) *Plan
 
@@ -267,6 +261,12 @@ func running(o *Observed, now time.Time) *Plan {
 	if pod == nil || pod.Status.Phase != corev1.PodRunning {
 		return nil
 	}
+	if began := beganAt(pod); began != nil {
+		// A node whose clock is ahead gets no grace: it might never be over.
+		if age := now.Sub(began.Time); age >= 0 && age < runningGrace && ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRunning {
+			return &Plan{RequeueAfter: runningGrace - age}
+		}
+	}
 	return &Plan{Status: runningStatus(o, pod, now)}
 }
 
@@ -276,10 +276,15 @@ func starting(o *Observed, now time.Time) *Plan {
 		// Unknown: the node is silent. What was said before still stands.
 		return &Plan{}
 	}
-	if wait := StartingGrace - now.Sub(o.Job.CreationTimestamp.Time); wait > 0 {
-		return &Plan{RequeueAfter: min(wait, StartingGrace)}
+	next := nextClock(o, pod, now)
+	if wait := startingGrace(o, pod) - now.Sub(o.Job.CreationTimestamp.Time); wait > 0 {
+		wait = min(wait, StartingGrace)
+		if next > 0 {
+			wait = min(wait, next)
+		}
+		return &Plan{RequeueAfter: wait}
 	}
-	p := &Plan{Status: startingStatus(o, pod, now), RequeueAfter: nextClock(o, pod, now)}
+	p := &Plan{Status: startingStatus(o, pod, now), RequeueAfter: next}
 	if pod == nil {
 		// Nothing tells when a quota has room; the Job's events are read again.
 		p.RequeueAfter = refusalInterval

@@ -112,7 +112,7 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a fresh Job is given a moment": {
 			observed: observe(tg, job), now: fresh,
-			want: outcome{Requeue: plan.StartingGrace - 500*time.Millisecond},
+			want: outcome{Requeue: plan.StartingGrace},
 		},
 		"a clock that is behind the API server's waits no longer than the moment": {
 			observed: observe(tg, job), now: testkit.Created.Add(-time.Hour),
@@ -147,7 +147,7 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a pod of another Job tells nothing": {
 			observed: observe(tg, job, testkit.Pod(testkit.Job(testkit.TaskGroup("other").Obj()).Obj()).Ended(0, "Completed", "").Obj()), now: fresh,
-			want: outcome{Requeue: plan.StartingGrace - 500*time.Millisecond},
+			want: outcome{Requeue: plan.StartingGrace},
 		},
 	}
 	for name, tc := range cases {

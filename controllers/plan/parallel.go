@@ -222,9 +222,7 @@ func parallelProgress(o *Observed, tasks []v1alpha1.TaskStatus, now time.Time) *
 	}
 	pod := o.attemptPod()
 	status := progressed(o, pod)
-	if status.StartTime == nil {
-		status.StartTime = nowTime(now)
-	}
+	began(status, pod, nowTime(now))
 	status.Tasks = tasks
 	underWay(status, v1alpha1.ReasonRunning, fmt.Sprintf("%d pods of Job %s run", runs, o.JobName), now)
 	return &Plan{Status: status}

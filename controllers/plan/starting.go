@@ -3,12 +3,54 @@ package plan
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
+
+// A group's life has moments that are over before anyone looks. Each that is not
+// written is a write less, and most so in a burst, when the API server has the
+// least time for it. Ages are known by the whole second, so that each grace may
+// be a second shorter.
+const (
+	// StartingGrace is how long a pod may take to run before the status says what
+	// is in its way.
+	StartingGrace = 5 * time.Second
+	// patience is the same for a pod that has nothing in its way: it is only slow,
+	// as all pods are where hundreds are made at once.
+	patience = 10 * time.Second
+	// runningGrace is how long a pod may run before the status says so. The end of
+	// one that takes no longer is all that is written of it.
+	runningGrace = 2 * time.Second
+)
+
+func startingGrace(o *Observed, pod *corev1.Pod) time.Duration {
+	if obstacle(o, pod) == "" {
+		return patience
+	}
+	return StartingGrace
+}
+
+// beganAt is when the container that runs the tasks started; nil where the pod
+// does not tell.
+func beganAt(pod *corev1.Pod) *metav1.Time {
+	for i := range pod.Status.ContainerStatuses {
+		s := &pod.Status.ContainerStatuses[i]
+		switch {
+		case s.Name != jobspec.TaskContainer:
+		case s.State.Running != nil && !s.State.Running.StartedAt.IsZero():
+			return &s.State.Running.StartedAt
+		case s.State.Terminated != nil && !s.State.Terminated.StartedAt.IsZero():
+			return &s.State.Terminated.StartedAt
+		}
+	}
+	return nil
+}
 
 // startErrors are the waiting reasons of a container that cannot start
 // (k8s.io/kubernetes/pkg/kubelet/images/types.go, .../container/sync_result.go),
@@ -71,8 +113,29 @@ func waitingReason(pod *corev1.Pod) v1alpha1.Reason {
 
 // waitingFor says, for a person, why the pod does not run yet.
 func waitingFor(o *Observed, pod *corev1.Pod) string {
+	if told := obstacle(o, pod); told != "" {
+		return told
+	}
+	switch {
+	case pod == nil:
+		return fmt.Sprintf("Job %s has no pod yet: see kubectl describe job %s", o.JobName, o.JobName)
+	case pod.Spec.NodeName == "":
+		return fmt.Sprintf("Pod %s waits for a node", pod.Name)
+	}
+	return fmt.Sprintf("Pod %s is being prepared on node %s", pod.Name, pod.Spec.NodeName)
+}
+
+// obstacle is what somebody says keeps the pod from running; empty where nobody
+// says anything.
+func obstacle(o *Observed, pod *corev1.Pod) string {
 	if pod == nil {
-		return waitingForPod(o)
+		switch {
+		case jobIsHeld(o.Job):
+			return fmt.Sprintf("Job %s is suspended by whoever queues it", o.JobName)
+		case o.PodRefusal != "":
+			return fmt.Sprintf("Job %s cannot create its pod: %s", o.JobName, o.PodRefusal)
+		}
+		return ""
 	}
 	if w := waiting(pod); w != nil {
 		return fmt.Sprintf("Pod %s waits: %s", pod.Name, words(w.Reason, w.Message))
@@ -82,20 +145,7 @@ func waitingFor(o *Observed, pod *corev1.Pod) string {
 			return fmt.Sprintf("Pod %s is not placed on a node: %s", pod.Name, words(c.Reason, c.Message))
 		}
 	}
-	if pod.Spec.NodeName == "" {
-		return fmt.Sprintf("Pod %s waits for a node", pod.Name)
-	}
-	return fmt.Sprintf("Pod %s is being prepared on node %s", pod.Name, pod.Spec.NodeName)
-}
-
-func waitingForPod(o *Observed) string {
-	if jobIsHeld(o.Job) {
-		return fmt.Sprintf("Job %s is suspended by whoever queues it", o.JobName)
-	}
-	if o.PodRefusal != "" {
-		return fmt.Sprintf("Job %s cannot create its pod: %s", o.JobName, o.PodRefusal)
-	}
-	return fmt.Sprintf("Job %s has no pod yet: see kubectl describe job %s", o.JobName, o.JobName)
+	return ""
 }
 
 // refusalReason sorts why a pod was refused. The API server's 403 is one code

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -48,6 +49,7 @@ type verdict struct {
 // finish is the plan that ends a group.
 func finish(o *Observed, v verdict, now time.Time) Plan {
 	status := progressed(o, o.attemptPod())
+	began(status, o.attemptPod(), nil)
 	status.Tasks = endedTasks(o, v)
 	status.Manifest = manifestOf(o, v, v.pod)
 	if last := LastJob(status); last != nil && last.Reason == "" {
@@ -73,11 +75,20 @@ func progressed(o *Observed, pod *corev1.Pod) *v1alpha1.TaskGroupStatus {
 	return status
 }
 
+// began notes when the first pod started, as the node tells it, or else that time.
+func began(status *v1alpha1.TaskGroupStatus, pod *corev1.Pod, otherwise *metav1.Time) {
+	if status.StartTime != nil {
+		return
+	}
+	status.StartTime = otherwise
+	if pod != nil && beganAt(pod) != nil {
+		status.StartTime = beganAt(pod).DeepCopy()
+	}
+}
+
 func runningStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, pod)
-	if status.StartTime == nil {
-		status.StartTime = nowTime(now)
-	}
+	began(status, pod, nowTime(now))
 	status.Tasks = uniformTasks(o, v1alpha1.TaskRunning)
 	underWay(status, v1alpha1.ReasonRunning, fmt.Sprintf("Pod %s runs on node %s", pod.Name, pod.Spec.NodeName), now)
 	return status

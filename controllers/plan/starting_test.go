@@ -1,0 +1,77 @@
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+)
+
+// TestGraces proves what is not worth a write, and for how long.
+func TestGraces(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	job := testkit.Job(tg).Obj()
+	started := func(after time.Duration) *corev1.Pod {
+		pod := testkit.Pod(job).Running().Obj()
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: jobspec.TaskContainer, State: corev1.ContainerState{
+			Running: &corev1.ContainerStateRunning{StartedAt: metav1.Time{Time: testkit.Created.Add(after)}},
+		}}}
+		return pod
+	}
+	quota := observe(tg, job)
+	quota.PodRefusal = "exceeded quota"
+	hurried := testkit.TaskGroup("g").Commands(1).Timeouts(v1alpha1.Timeouts{QueuedSeconds: new(int64(7))}).Obj()
+	inTime := testkit.Job(hurried).Obj()
+	inTime.Status.StartTime = &metav1.Time{Time: testkit.Created}
+	cases := map[string]struct {
+		observed *plan.Observed
+		after    time.Duration
+		// reason is empty where nothing is written.
+		reason  v1alpha1.Reason
+		requeue time.Duration
+	}{
+		"a pod that began a moment ago":            {observe(tg, job, started(3*time.Second)), 4 * time.Second, "", time.Second},
+		"a pod that has run for a while":           {observe(tg, job, started(3*time.Second)), 5 * time.Second, v1alpha1.ReasonRunning, 0},
+		"a node whose clock is ahead":              {observe(tg, job, started(time.Hour)), 5 * time.Second, v1alpha1.ReasonRunning, 0},
+		"a pod with nothing in its way":            {observe(tg, job, testkit.Pod(job).Obj()), 6 * time.Second, "", 4 * time.Second},
+		"a pod with nothing in its way, in time":   {observe(tg, job, testkit.Pod(job).Obj()), 10 * time.Second, v1alpha1.ReasonStarting, 0},
+		"a Job whose pod is on its way":            {observe(tg, job), 6 * time.Second, "", 4 * time.Second},
+		"a quota that is full, at once":            {quota, 4 * time.Second, "", time.Second},
+		"a quota that is full, in time":            {quota, 5 * time.Second, v1alpha1.ReasonQueued, 5 * time.Second},
+		"an image that is not there, in time":      {observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "x").Obj()), 5 * time.Second, v1alpha1.ReasonStarting, 295 * time.Second},
+		"a clock that runs out before the moments": {observe(hurried, inTime), 5 * time.Second, "", 2 * time.Second},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := plan.Decide(tc.observed, testkit.Created.Add(tc.after))
+			var reason v1alpha1.Reason
+			if p.Status != nil {
+				reason = plan.ReasonOf(p.Status)
+			}
+			if reason != tc.reason || p.RequeueAfter != tc.requeue {
+				t.Errorf("got %q, again after %s; want %q, %s", reason, p.RequeueAfter, tc.reason, tc.requeue)
+			}
+		})
+	}
+}
+
+// TestStartTime keeps the time that the node tells, also where the group ends
+// before the status said that it runs.
+func TestStartTime(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	job := testkit.Job(tg).Condition(batchv1.JobComplete, "", "").Obj()
+	pod := testkit.Pod(job).Ended(0, "Completed", record(t, "C", nil)).Obj()
+	began := metav1.Time{Time: testkit.Created.Add(2 * time.Second)}
+	pod.Status.ContainerStatuses[0].State.Terminated.StartedAt = began
+	p := plan.Decide(observe(tg, job, pod), now)
+	if p.Status == nil || !p.Status.StartTime.Equal(&began) {
+		t.Errorf("got %v, want a status with startTime %s", p.Status, began)
+	}
+}
