@@ -27,8 +27,11 @@ type arena struct {
 	*rig.Cluster
 	operator *rig.Operator
 	nodes    []*rig.Node
+	scraper  *scraper
 	// processes are those of the control plane and the operator, by name.
 	processes map[string]int
+	// managerArgs are further flags of the operator.
+	managerArgs []string
 	// template is the Job that the operator makes of a group of one task.
 	template *batchv1.Job
 }
@@ -41,7 +44,7 @@ func (b *bench) open(ctx context.Context, controllerManager arm) (*arena, error)
 		return nil, err
 	}
 	cluster.Manager = b.Manager
-	a := &arena{Cluster: cluster}
+	a := &arena{Cluster: cluster, managerArgs: b.ManagerArgs}
 	if err := a.furnish(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
@@ -59,6 +62,10 @@ func (a *arena) furnish(ctx context.Context) error {
 		}
 		a.nodes = append(a.nodes, node)
 	}
+	var err error
+	if a.scraper, err = a.newScraper(ctx); err != nil {
+		return err
+	}
 	if err := a.startOperator(ctx); err != nil {
 		return err
 	}
@@ -70,11 +77,14 @@ func (a *arena) startOperator(ctx context.Context) error {
 	if a.processes, err = a.Pids(ctx); err != nil {
 		return err
 	}
-	if a.operator, err = a.StartOperator(ctx); err != nil {
+	if a.operator, err = a.StartOperator(ctx, append(a.managerArgs, "--metrics-bind-address="+a.scraper.address)...); err != nil {
 		return err
 	}
 	a.processes[operatorName] = a.operator.Pid()
-	return nil
+	return rig.Await(ctx, "the operator's metrics", func(ctx context.Context) (bool, string, error) {
+		_, err := a.scraper.reconciles(ctx)
+		return err == nil, fmt.Sprint(err), nil
+	})
 }
 
 // warmUp runs a few of each, and takes the operator's Job as the template.

@@ -69,7 +69,10 @@ func (t *trial) lives() map[string]*life {
 				of(r.Object.Name).done = r.Answered
 			}
 		case "patch pods/status":
-			of(t.unitOf[r.Object.Name[:strings.LastIndexByte(r.Object.Name, '-')]]).podEnded = r.Answered
+			// The pods of a Job with indexes have names of their own, and are not followed.
+			if unit, ok := t.unitOf[r.Object.Name[:strings.LastIndexByte(r.Object.Name, '-')]]; ok {
+				of(unit).podEnded = r.Answered
+			}
 		}
 	}
 	return lives

@@ -94,5 +94,6 @@ var scenarios = []scenario{
 	{"burst", measureBurst},
 	{"steady", measureSteady},
 	{"packed", measurePacked},
+	{"parallel", measureParallel},
 	{"memory", measureMemory},
 }

@@ -20,7 +20,7 @@ import (
 
 // objects is how many groups of each size the scenario object writes, and
 // objectTasks the sizes.
-const objects = 200
+const objects = 100
 
 var objectTasks = []int{1, 20, 256}
 

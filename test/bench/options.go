@@ -44,8 +44,10 @@ type Options struct {
 	Live      int
 	Scenarios []string
 	Manager   string
-	Details   bool
-	Output    string
+	// ManagerArgs are further flags of the operator.
+	ManagerArgs []string
+	Details     bool
+	Output      string
 }
 
 // parseOptions returns flag.ErrHelp after --help.
@@ -72,6 +74,10 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		return nil
 	})
 	flags.StringVar(&o.Manager, "manager", "", "the operator's program (default bin/manager of the repository)")
+	flags.Func("manager-arg", "a further flag of the operator, such as --pprof-bind-address=127.0.0.1:6060; may be repeated", func(s string) error {
+		o.ManagerArgs = append(o.ManagerArgs, s)
+		return nil
+	})
 	flags.BoolVar(&o.Details, "details", false, "also list others' writes by verb and resource, and processor time by process")
 	flags.StringVar(&o.Output, "o", "text", "format of the result: text or json")
 	if err := flags.Parse(args); err != nil {

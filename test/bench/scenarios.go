@@ -110,6 +110,7 @@ func measurePacked(ctx context.Context, b *bench) error {
 	}
 	tasks := float64(many * packedTasks)
 	s := section{b.report, fmt.Sprintf("packed %dx%d", many, packedTasks)}
+	s.row("reconciles per group", "", noBudget, each(pairs, func(p pair) float64 { return p.groups.used.reconciles / float64(p.groups.load.units) })...)
 	perSecond := func(t *trial) float64 { return tasks / makespan(t.lives()) }
 	s.row("tasks/s of the groups", "", noBudget, each(pairs, func(p pair) float64 { return perSecond(p.groups) })...)
 	s.row("tasks/s, a raw Job each", "", noBudget, each(pairs, func(p pair) float64 { return perSecond(p.jobs) })...)
@@ -127,6 +128,7 @@ func (b *bench) requestRows(s section, pairs []pair, writes *budget) {
 	s.row("own writes refused per group", "", noBudget, count(isOwn, not(isRead), isRefused)...)
 	s.row("own reads per group", "", atMost(0), count(isOwn, isRead)...)
 	s.row("own events per group", "", atMost(1), count(isOwn, not(isRead), isEvent)...)
+	s.row("reconciles per group", "", noBudget, each(pairs, func(p pair) float64 { return p.groups.used.reconciles / float64(p.groups.load.units) })...)
 	for _, a := range actions(pairs, isOwn) {
 		s.row("own: "+a, "", noBudget, count(isOwn, func(r *rig.Request) bool { return action(r) == a })...)
 	}

@@ -40,6 +40,8 @@ type load struct {
 	units int
 	// tasks is how many each group has; a raw Job has one.
 	tasks int
+	// parallel gives each task a pod of its own.
+	parallel bool
 	// rate is in units per second; zero sends all at once.
 	rate int
 }
@@ -116,13 +118,26 @@ func (a *arena) send(ctx context.Context, t *trial) error {
 }
 
 func (a *arena) unit(t *trial, i int) client.Object {
-	var unit client.Object = group(t.load.tasks)
+	tg := group(t.load.tasks)
+	if t.load.parallel {
+		tg.Spec.Execution = v1alpha1.Parallel
+	}
+	var unit client.Object = tg
 	if t.kind == rawJobs {
-		unit = a.template.DeepCopy()
+		unit = a.rawJob(t.load)
 	}
 	unit.SetNamespace(t.namespace)
 	unit.SetName(fmt.Sprintf("unit-%05d", i))
 	return unit
+}
+
+func (a *arena) rawJob(l load) *batchv1.Job {
+	job := a.template.DeepCopy()
+	if l.parallel {
+		job.Spec.CompletionMode = new(batchv1.IndexedCompletion)
+		job.Spec.Completions, job.Spec.Parallelism = new(int32(l.tasks)), new(int32(l.tasks))
+	}
+	return job
 }
 
 // await waits until all groups and all Jobs have ended well. The Job controller

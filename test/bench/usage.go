@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"net/http"
@@ -23,10 +22,12 @@ const operatorName = "operator"
 type usage struct {
 	processor map[string]time.Duration
 	etcdBytes float64
+	// reconciles is how often the operator looked at a group; 0 without a scraper.
+	reconciles float64
 }
 
 func (u usage) since(earlier usage) usage {
-	used := usage{processor: map[string]time.Duration{}, etcdBytes: u.etcdBytes - earlier.etcdBytes}
+	used := usage{processor: map[string]time.Duration{}, etcdBytes: u.etcdBytes - earlier.etcdBytes, reconciles: u.reconciles - earlier.reconciles}
 	for name := range u.processor {
 		used.processor[name] = u.processor[name] - earlier.processor[name]
 	}
@@ -51,7 +52,10 @@ func (a *arena) usage(ctx context.Context) (usage, error) {
 		}
 	}
 	var err error
-	u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes")
+	if u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes"); err != nil || a.scraper == nil {
+		return u, err
+	}
+	u.reconciles, err = a.scraper.reconciles(ctx)
 	return u, err
 }
 
@@ -89,22 +93,11 @@ func residentKiB(pid int) (float64, error) {
 	return kib, nil
 }
 
-// metric reads a metric without labels.
+// metric reads one of etcd's metrics.
 func metric(ctx context.Context, url, name string) (float64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, fmt.Errorf("reading %s: %w", name, err)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, fmt.Errorf("reading %s: %w", name, err)
-	}
-	defer response.Body.Close()
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
-		}
-	}
-	return 0, fmt.Errorf("reading %s: there is none", name)
+	return sumOf(http.DefaultClient, request, name)
 }

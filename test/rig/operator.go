@@ -32,8 +32,8 @@ type Operator struct {
 }
 
 // StartOperator runs the operator as its service account, so that it can do
-// what config/rbac grants and nothing else.
-func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
+// what config/rbac grants and nothing else; with further flags.
+func (c *Cluster) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
 	kubeconfig, err := c.operatorKubeconfig(ctx)
 	if err != nil {
 		return nil, err
@@ -44,7 +44,7 @@ func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(cmp.Or(c.Manager, filepath.Join(c.Root, "bin", "manager")),
-		"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0")
+		append([]string{"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0"}, flags...)...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
 	// The operator ends with the test, even when the test is killed.
