@@ -134,7 +134,7 @@ func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
 	tests := map[string]struct{ outputs, reason string }{
 		"a file in the way": {"file:///dev/null/out", "not a directory"},
 		"read-only":         {"file:///proc/taskgroup", "no such file"},
-		"unknown scheme":    {"s3://bucket/out", `unknown scheme "s3": this runner knows file`},
+		"unknown scheme":    {"ftp://host/out", `unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

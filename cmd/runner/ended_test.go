@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -169,11 +171,23 @@ func (e *ended) expect(code int, states string) *ended {
 
 func read(t *testing.T, uri string) []byte {
 	t.Helper()
-	raw, err := os.ReadFile(strings.TrimPrefix(uri, "file://"))
+	raw, err := readAny(uri)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+func readAny(uri string) ([]byte, error) {
+	if !strings.HasPrefix(uri, "http:") {
+		return os.ReadFile(strings.TrimPrefix(uri, "file://"))
+	}
+	answer, err := http.Get(uri)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	return io.ReadAll(answer.Body)
 }
 
 func digest(data []byte) string {

@@ -200,12 +200,12 @@ func TestFailures(t *testing.T) {
 			message: "file:///dev/null: not a regular file", exitCode: -1,
 		},
 		"unknown scheme": {
-			task: contract.PlanTask{NodeID: 1, Function: "s3://bucket/f"}, reason: contract.ReasonInputUnavailable, exitCode: -1,
-			message: `s3://bucket/f: unknown scheme "s3": this runner knows file`,
+			task: contract.PlanTask{NodeID: 1, Function: "ftp://host/f"}, reason: contract.ReasonInputUnavailable, exitCode: -1,
+			message: `ftp://host/f: unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`,
 		},
 		"URI with a query": {
 			task: contract.PlanTask{NodeID: 1, Function: "file:///a?b"}, reason: contract.ReasonInputUnavailable, exitCode: -1,
-			message: "file:///a?b: a file URI with a query or fragment: write ? as %3F and # as %23",
+			message: "file:///a?REDACTED: a file URI with a query or fragment: write ? as %3F and # as %23",
 		},
 		"URI with a host": {
 			task: contract.PlanTask{NodeID: 1, Function: "file://nas/a"}, reason: contract.ReasonInputUnavailable, exitCode: -1,

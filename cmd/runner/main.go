@@ -13,6 +13,8 @@
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
 //	TASKGROUP_STREAM_LIMIT     how many bytes of a task's stdout and of its stderr are kept, 64 MiB if unset
 //	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
+//	TASKGROUP_STORE_PATIENCE   how many seconds a store may fail, 120 if unset
+//	TASKGROUP_STORE_STALL      in how many seconds 32 KiB must pass, 30 if unset
 //	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
 //	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //
@@ -30,7 +32,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/group"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
 
 // version is set by the linker.
@@ -92,7 +93,7 @@ func runGroup(ctx context.Context, o *options) (*group.Result, error) {
 	}
 	return group.Run(ctx, group.Config{
 		Plan:        o.plan,
-		Store:       store.New(),
+		Store:       newStores(ctx, o),
 		Reaper:      reaper,
 		Memory:      cgroup.FindMemory("/"),
 		WorkDir:     o.workDir,

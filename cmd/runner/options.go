@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
 
 // The environment of the runner. None of it reaches the tasks; the index of an
@@ -17,6 +18,8 @@ const (
 	envWork        = "TASKGROUP_WORK"
 	envPython      = "TASKGROUP_PYTHON"
 	envGrace       = "TASKGROUP_GRACE_SECONDS"
+	envPatience    = "TASKGROUP_STORE_PATIENCE"
+	envStall       = "TASKGROUP_STORE_STALL"
 	envTermination = "TASKGROUP_TERMINATION_LOG"
 	envFlush       = "TASKGROUP_FLUSH_SECONDS"
 	envStreamLimit = "TASKGROUP_STREAM_LIMIT"
@@ -39,7 +42,9 @@ type options struct {
 	// flush and streamLimit are zero where they are not set.
 	flush       time.Duration
 	streamLimit int64
-	termination string
+	// patience and stall are those of the stores; 0 is their default.
+	patience, stall time.Duration
+	termination     string
 	// index is the pod's own in a parallel group.
 	index int
 	// createTermination is set where the path is not the kubelet's, who creates its own.
@@ -51,7 +56,10 @@ type options struct {
 // optionsFrom reads the environment. The options are usable for a termination
 // message even with an error.
 func optionsFrom(environ []string) (*options, error) {
-	own := map[string]string{contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envTermination: "", envFlush: "", envStreamLimit: ""}
+	own := map[string]string{
+		contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envPatience: "", envStall: "",
+		envTermination: "", envFlush: "", envStreamLimit: "",
+	}
 	o := &options{}
 	var index string
 	for _, entry := range environ {
@@ -72,6 +80,8 @@ func optionsFrom(environ []string) (*options, error) {
 	o.grace = defaultGrace
 	if err := errors.Join(
 		parseSeconds(envGrace, own[envGrace], &o.grace),
+		parseSeconds(envPatience, own[envPatience], &o.patience),
+		parseSeconds(envStall, own[envStall], &o.stall),
 		parseSeconds(envFlush, own[envFlush], &o.flush),
 		parseBytes(envStreamLimit, own[envStreamLimit], &o.streamLimit),
 	); err != nil {
@@ -81,7 +91,10 @@ func optionsFrom(environ []string) (*options, error) {
 		return o, errors.New(contract.PlanEnv + " is not set: this program is started by the TaskGroup operator")
 	}
 	var err error
-	if o.plan, err = contract.DecodePlan(own[contract.PlanEnv]); err == nil && o.plan.Parallel {
+	if o.plan, err = contract.DecodePlan(own[contract.PlanEnv]); err != nil {
+		return o, err
+	}
+	if err = store.CheckOutputs(o.plan.Outputs); err == nil && o.plan.Parallel {
 		o.index, err = podIndex(index)
 	}
 	return o, err

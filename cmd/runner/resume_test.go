@@ -174,8 +174,8 @@ func TestManifestsThatCannotBeResumed(t *testing.T) {
 			unreadable + "URI: no such file"},
 		"a directory": {func(p *pod, path string) { p.plan.Previous.URI = "file://" + filepath.Dir(path) }, contract.ReasonInputUnavailable,
 			unreadable + "file://DIR: is a directory"},
-		"unknown scheme": {func(p *pod, _ string) { p.plan.Previous.URI = "s3://b/m" }, contract.ReasonInputUnavailable,
-			unreadable + `s3://b/m: unknown scheme "s3": this runner knows file`},
+		"unknown scheme": {func(p *pod, _ string) { p.plan.Previous.URI = "ftp://b/m" }, contract.ReasonInputUnavailable,
+			unreadable + `ftp://b/m: unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`},
 		"no URI": {func(p *pod, _ string) { p.plan.Previous.URI = "" }, contract.ReasonInputUnavailable,
 			unreadable + "the plan names no URI"},
 	}

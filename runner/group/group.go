@@ -24,6 +24,8 @@ type Store interface {
 	// Commit creates an object after all assets are durable; it never replaces
 	// one that is there.
 	Commit(ctx context.Context, uri string, r io.Reader) (contract.Asset, error)
+	// Expect makes Fetch verify these.
+	Expect(assets ...contract.Asset)
 }
 
 // Config is what a group runs with.

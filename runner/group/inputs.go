@@ -9,6 +9,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
 
 // input is something that a task reads.
@@ -66,7 +67,7 @@ func (r *run) resolve(ctx context.Context, task *contract.PlanTask) (*inputs, *o
 
 func (r *run) asset(ctx context.Context, uri, role string) (input, error) {
 	path, err := r.stage.Path(ctx, uri)
-	return input{path: path, name: uri, role: role}, err
+	return input{path: path, name: store.RedactURI(uri), role: role}, err
 }
 
 // argument finds the output of a node, of this group or from outside.

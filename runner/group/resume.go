@@ -15,6 +15,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
 
 // earlier is what the attempts before this one completed.
@@ -46,7 +47,9 @@ func (r *run) resume(ctx context.Context) {
 	}
 	for _, t := range r.Plan.Tasks {
 		if record, ok := r.earlier.completed[t.NodeID]; ok {
-			r.outputs[t.NodeID] = output{uri: record.Assets[contract.AssetOutput].URI, command: len(t.Command) > 0}
+			asset := record.Assets[contract.AssetOutput]
+			r.Store.Expect(asset)
+			r.outputs[t.NodeID] = output{uri: asset.URI, command: len(t.Command) > 0}
 		}
 	}
 }
@@ -61,15 +64,15 @@ func (r *run) readPrevious(ctx context.Context, reference *contract.ManifestRefe
 	sum := sha256.Sum256(raw)
 	if got := hex.EncodeToString(sum[:]); got != reference.SHA256 {
 		return nil, new(failed(contract.ReasonInputInvalid,
-			"%s: the manifest of the attempt to resume was changed: its SHA-256 is %s, it was committed with %s", reference.URI, got, reference.SHA256))
+			"%s: the manifest of the attempt to resume was changed: its SHA-256 is %s, it was committed with %s", store.RedactURI(reference.URI), got, reference.SHA256))
 	}
 	manifest, err := contract.DecodeManifest(raw)
 	switch {
 	case err != nil:
-		return nil, new(failed(contract.ReasonInputInvalid, "%s: %s", reference.URI, err))
+		return nil, new(failed(contract.ReasonInputInvalid, "%s: %s", store.RedactURI(reference.URI), err))
 	case manifest.UID != r.Plan.UID:
 		return nil, new(failed(contract.ReasonInputInvalid,
-			"%s: the manifest is of the group with UID %s, this group's is %s", reference.URI, manifest.UID, r.Plan.UID))
+			"%s: the manifest is of the group with UID %s, this group's is %s", store.RedactURI(reference.URI), manifest.UID, r.Plan.UID))
 	}
 	return manifest, nil
 }
@@ -86,12 +89,12 @@ func (r *run) fetchManifest(ctx context.Context, uri string) ([]byte, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", uri, err)
+		return nil, fmt.Errorf("%s: %w", store.RedactURI(uri), err)
 	}
 	defer func() { _ = f.Close() }()
 	raw, err := io.ReadAll(io.LimitReader(f, contract.MaxManifest+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", uri, err)
+		return nil, fmt.Errorf("%s: %w", store.RedactURI(uri), err)
 	}
 	return raw, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
 
 // workers is how many objects are fetched at a time.
@@ -59,7 +61,7 @@ func Start(ctx context.Context, fetcher Fetcher, dir string, uris []string) *Sta
 func (s *Stage) Path(ctx context.Context, uri string) (string, error) {
 	o, ok := s.objects[uri]
 	if !ok {
-		return "", fmt.Errorf("%s: not among the plan's assets", uri)
+		return "", fmt.Errorf("%s: not among the plan's assets", store.RedactURI(uri))
 	}
 	select {
 	case <-o.done:
@@ -70,6 +72,6 @@ func (s *Stage) Path(ctx context.Context, uri string) (string, error) {
 	case <-o.done:
 		return o.path, o.err
 	case <-ctx.Done():
-		return "", fmt.Errorf("fetching %s: %w", uri, context.Cause(ctx))
+		return "", fmt.Errorf("fetching %s: %w", store.RedactURI(uri), context.Cause(ctx))
 	}
 }

@@ -1,8 +1,11 @@
 // Package store reads and writes the objects that URIs name. Each scheme has a
-// Backend; file:// is the one there is.
+// Backend; the one of file:// is here, the others are in the packages below.
 //
-//	Locate   file:///a -> /a                      no copy where there is a path
-//	Open     any object, as a stream
-//	Put      an object that nothing refers to yet
-//	Commit   create if absent, after all that was Put is durable
+//	Fetch   Locate where an object is a file, else Open, copy, verify
+//	Put     an object that nothing refers to yet
+//	Commit  create if absent, after all that was Put is durable
+//
+// A Backend tries once and tells by the type of its error whether another try
+// may help. Stores does all the rest for every scheme: it tries again, resumes,
+// gives up on a store that stalls, verifies, and keeps secrets out of errors.
 package store

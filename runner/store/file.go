@@ -28,21 +28,33 @@ type fileStore struct {
 }
 
 // Locate checks that the object is a regular file that can be opened.
-func (s *fileStore) Locate(ctx context.Context, uri *url.URL) (string, error) {
-	f, err := s.Open(ctx, uri)
+func (s *fileStore) Locate(_ context.Context, uri string) (string, error) {
+	path, err := filePath(uri)
+	if err != nil {
+		return "", err
+	}
+	f, err := openRegular(path)
 	if err != nil {
 		return "", err
 	}
 	_ = f.Close()
-	return uri.Path, nil
+	return path, nil
 }
 
 // Open opens a regular file.
-func (s *fileStore) Open(_ context.Context, uri *url.URL) (io.ReadCloser, error) {
+func (s *fileStore) Open(_ context.Context, uri string, _ Position) (*Object, error) {
 	path, err := filePath(uri)
 	if err != nil {
 		return nil, err
 	}
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Object{ReadCloser: f, Size: -1}, nil
+}
+
+func openRegular(path string) (*os.File, error) {
 	// Without O_NONBLOCK opening a named pipe would wait for its writer.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -64,8 +76,8 @@ func (s *fileStore) Open(_ context.Context, uri *url.URL) (io.ReadCloser, error)
 }
 
 // Put writes a temporary file and renames it.
-func (s *fileStore) Put(_ context.Context, uri *url.URL, r io.Reader) error {
-	path, temporary, err := s.spool(uri, r)
+func (s *fileStore) Put(_ context.Context, uri string, body *Body) error {
+	path, temporary, err := s.spool(uri, body.Reader())
 	if err != nil {
 		return err
 	}
@@ -79,8 +91,8 @@ func (s *fileStore) Put(_ context.Context, uri *url.URL, r io.Reader) error {
 
 // Commit syncs all, then links a synced temporary file to its name: link(2),
 // unlike rename(2), fails where the name is taken.
-func (s *fileStore) Commit(_ context.Context, uri *url.URL, r io.Reader) error {
-	path, temporary, err := s.spool(uri, r)
+func (s *fileStore) Commit(_ context.Context, uri string, body *Body) error {
+	path, temporary, err := s.spool(uri, body.Reader())
 	if err != nil {
 		return err
 	}
@@ -98,7 +110,7 @@ func (s *fileStore) Commit(_ context.Context, uri *url.URL, r io.Reader) error {
 }
 
 // spool writes the bytes to a temporary file beside the object.
-func (s *fileStore) spool(uri *url.URL, r io.Reader) (path, temporary string, err error) {
+func (s *fileStore) spool(uri string, r io.Reader) (path, temporary string, err error) {
 	path, err = filePath(uri)
 	if err != nil {
 		return "", "", err
@@ -190,8 +202,11 @@ func syncPath(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-func filePath(uri *url.URL) (string, error) {
+func filePath(text string) (string, error) {
+	uri, err := url.Parse(text)
 	switch {
+	case err != nil:
+		return "", errors.New("malformed URI")
 	case uri.Host != "" && uri.Host != "localhost":
 		return "", fmt.Errorf("a file URI with host %q: write file:///path", uri.Host)
 	case uri.RawQuery != "" || uri.ForceQuery || uri.Fragment != "":

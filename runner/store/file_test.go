@@ -32,7 +32,7 @@ func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			uri := "file://" + dir + "/a%20b/größe/output"
-			got, err := store.New().Put(t.Context(), uri, iotest.HalfReader(strings.NewReader(data)))
+			got, err := store.New(nil).Put(t.Context(), uri, iotest.HalfReader(strings.NewReader(data)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
 func TestPutReplaces(t *testing.T) {
 	uri := "file://" + t.TempDir() + "/a"
 	for _, data := range []string{"first", "second"} {
-		if _, err := store.New().Put(t.Context(), uri, strings.NewReader(data)); err != nil {
+		if _, err := store.New(nil).Put(t.Context(), uri, strings.NewReader(data)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestPutLeavesNothingOfABrokenSource(t *testing.T) {
 	dir := t.TempDir()
 	broken := errors.New("connection reset")
 	source := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
-	if _, err := store.New().Put(t.Context(), "file://"+dir+"/a", source); !errors.Is(err, broken) {
+	if _, err := store.New(nil).Put(t.Context(), "file://"+dir+"/a", source); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
 	expectFiles(t, dir)
@@ -77,7 +77,7 @@ func TestPutLeavesNothingOfABrokenSource(t *testing.T) {
 func TestCommitCreatesOnce(t *testing.T) {
 	dir := t.TempDir()
 	uri := "file://" + dir + "/x/manifest.json"
-	stores := store.New()
+	stores := store.New(nil)
 	if _, err := stores.Put(t.Context(), "file://"+dir+"/x/1/stdout", strings.NewReader("s")); err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestCommitCreatesOnce(t *testing.T) {
 
 func TestCommitFailsWhereAnAssetIsGone(t *testing.T) {
 	dir := t.TempDir()
-	stores := store.New()
+	stores := store.New(nil)
 	if _, err := stores.Put(t.Context(), "file://"+dir+"/stdout", strings.NewReader("s")); err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestFetchReturnsThePathItself(t *testing.T) {
 	}
 	for _, host := range []string{"", "localhost"} {
 		uri := (&url.URL{Scheme: "file", Host: host, Path: path}).String()
-		if got, err := store.New().Fetch(t.Context(), uri, "/nowhere"); err != nil || got != path {
+		if got, err := store.New(nil).Fetch(t.Context(), uri, "/nowhere"); err != nil || got != path {
 			t.Errorf("Fetch(%s) = %s, %v", uri, got, err)
 		}
 	}
@@ -162,12 +162,12 @@ func TestFetchRefuses(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if path, err := store.New().Fetch(t.Context(), test.uri, "/nowhere"); err == nil || err.Error() != test.uri+": "+test.want {
+			if path, err := store.New(nil).Fetch(t.Context(), test.uri, "/nowhere"); err == nil || err.Error() != strings.Replace(test.uri, "?b", "?REDACTED", 1)+": "+test.want {
 				t.Errorf("Fetch = %q, %v; want %s", path, err, test.want)
 			}
 		})
 	}
-	if _, err := store.New().Fetch(t.Context(), "file:///absent", ""); !errors.Is(err, os.ErrNotExist) {
+	if _, err := store.New(nil).Fetch(t.Context(), "file:///absent", ""); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v, want one that is os.ErrNotExist", err)
 	}
 }
@@ -175,19 +175,19 @@ func TestFetchRefuses(t *testing.T) {
 // remote is a Backend without files.
 type remote map[string]string
 
-func (r remote) Open(_ context.Context, uri *url.URL) (io.ReadCloser, error) {
-	data, ok := r[uri.Path]
+func (r remote) Open(_ context.Context, uri string, _ store.Position) (*store.Object, error) {
+	data, ok := r[uri]
 	if !ok {
-		return nil, errors.New("404 Not Found")
+		return nil, &store.StatusError{Code: 404}
 	}
-	return io.NopCloser(strings.NewReader(data)), nil
+	return &store.Object{ReadCloser: io.NopCloser(strings.NewReader(data)), Size: int64(len(data))}, nil
 }
 
-func (remote) Put(context.Context, *url.URL, io.Reader) error    { return nil }
-func (remote) Commit(context.Context, *url.URL, io.Reader) error { return nil }
+func (remote) Put(context.Context, string, *store.Body) error    { return nil }
+func (remote) Commit(context.Context, string, *store.Body) error { return nil }
 
 func TestFetchCopiesWhatIsNoFile(t *testing.T) {
-	stores := &store.Stores{Backends: map[string]store.Backend{"mem": remote{"/k": "data"}}}
+	stores := &store.Stores{Backends: map[string]store.Backend{"mem": remote{"mem://b/k": "data"}}}
 	dest := filepath.Join(t.TempDir(), "in", "0")
 	path, err := stores.Fetch(t.Context(), "mem://b/k", dest)
 	if raw, readErr := os.ReadFile(dest); err != nil || readErr != nil || path != dest || string(raw) != "data" {

@@ -1,0 +1,117 @@
+package main_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
+)
+
+// canary is a secret that must not be seen anywhere.
+const canary = "hunter2CANARY"
+
+// httpPod is a pod that reads one object and leaves everything in a store.
+func httpPod(t *testing.T, script string) (*faulty.Store, *pod) {
+	t.Helper()
+	server := faulty.New(t)
+	server.Set("/in", []byte("from the store"))
+	task := shell(1, script)
+	task.Args = []contract.NodeID{9}
+	p := newPod(t, task)
+	p.plan.Inputs[9] = strings.Replace(server.URL, "://", "://user:"+canary+"@", 1) + "/in?X-Amz-Signature=" + canary
+	p.plan.Outputs = server.URL + "/out"
+	p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_STORE_STALL"] = "2", "0.2"
+	return server, p
+}
+
+func TestObjectsOfAnHTTPStore(t *testing.T) {
+	server, p := httpPod(t, `cat "$TASKGROUP_INPUT_9" | tee "$TASKGROUP_OUTPUT"`)
+	server.Fail("GET", "/in", faulty.Status(503), faulty.Truncate(4))
+	server.Fail("PUT", "/out/1/output", faulty.Reset)
+	server.Fail("PUT", "/out/manifest.json", faulty.LoseAnswer)
+	p.runStored(server).expect(0, "C")
+	for path, want := range map[string]string{"/out/1/output": "from the store", "/out/1/stdout": "from the store", "/out/1/stderr": ""} {
+		if got := server.Get(path); got == nil || string(got) != want {
+			t.Errorf("%s is %q", path, got)
+		}
+	}
+	if got := server.Requests()[0]; got != "GET /in?X-Amz-Signature="+canary {
+		t.Errorf("asked for %q", got)
+	}
+}
+
+func TestFaultsOfAStore(t *testing.T) {
+	forever := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 50) }
+	tests := map[string]struct {
+		method, path string
+		faults       []faulty.Fault
+		reason       contract.Reason
+		message      string
+	}{
+		"an expired URL": {"GET", "/in", forever(faulty.Status(403)), contract.ReasonInputUnavailable,
+			"/in?REDACTED: 403 Forbidden: a signed URL may have expired, or be of another method"},
+		"an input that stalls": {"GET", "/in", forever(faulty.Stall(1)), contract.ReasonInputUnavailable,
+			"/in?REDACTED: the transfer stalled: "},
+		"a circle": {"GET", "/in", forever(faulty.Redirect("/in")), contract.ReasonInputUnavailable,
+			"/in?REDACTED: redirect refused: more than 5 in a row"},
+		"a store that takes no output": {"PUT", "/out/1/stdout", forever(faulty.Status(403)), contract.ReasonOutputUploadFailed,
+			"/out/1/stdout: 403 Forbidden"},
+		"a store that is down": {"PUT", "/out/1/stdout", forever(faulty.Status(503)), contract.ReasonOutputUploadFailed,
+			"/out/1/stdout: 503 Service Unavailable (gave up after "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, p := httpPod(t, "true")
+			server.Fail(test.method, test.path, test.faults...)
+			failure := p.runStored(server).expect(1, "F").message.Failure
+			if failure.Reason != test.reason || !strings.Contains(failure.Message, test.message) {
+				t.Errorf("failure %+v", failure)
+			}
+		})
+	}
+}
+
+func TestStoreThatReplacesWhatIsCommitted(t *testing.T) {
+	server, p := httpPod(t, "true")
+	server.Unconditional = true
+	failure := p.runStored(server).expect(1, "C").message.Failure
+	if failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the store ignores If-None-Match: *") {
+		t.Errorf("failure %+v", failure)
+	}
+}
+
+func TestOutputsWithASecret(t *testing.T) {
+	for _, outputs := range []string{"https://user:" + canary + "@h/out", "https://h/out?sig=" + canary} {
+		p := newPod(t, command(1, "true"))
+		p.plan.Outputs = outputs
+		out, err := p.command().CombinedOutput()
+		if err == nil || !strings.Contains(string(out), "outputs with a user, a password or a query") || strings.Contains(string(out), canary) {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+}
+
+// runStored runs a pod whose manifest is in a store, and looks for the canary
+// in all that it left.
+func (p *pod) runStored(server *faulty.Store) *ended {
+	p.t.Helper()
+	e := p.run()
+	termination, err := os.ReadFile(p.env["TASKGROUP_TERMINATION_LOG"])
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	left := map[string]string{
+		"log": e.stdout + e.stderr, "termination message": string(termination), "manifest": string(server.Get("/out/manifest.json")),
+		"error": string(server.Get("/out/1/error")),
+	}
+	for name, text := range left {
+		if strings.Contains(text, canary) {
+			p.t.Errorf("the %s has the secret: %s", name, text)
+		}
+	}
+	return e
+}

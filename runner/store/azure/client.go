@@ -1,0 +1,78 @@
+package azure
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
+)
+
+// defaultDomain is that of the public cloud.
+const defaultDomain = "blob.core.windows.net"
+
+var errNoAccount = errors.New("no account: set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING")
+
+// client makes the client of one blob. Package container would do it for many,
+// and make the runner two megabytes larger.
+func (s *Store) client(bucket, key string) (*blockblob.Client, error) {
+	s.once.Do(func() {
+		s.options = &blockblob.ClientOptions{ClientOptions: azcore.ClientOptions{
+			Transport: transport.FixedClient(),
+			// Stores tries again, for all schemes in the same way.
+			Retry: policy.RetryOptions{MaxRetries: -1},
+		}}
+	})
+	if text := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); text != "" {
+		client, err := blockblob.NewClientFromConnectionString(text, bucket, key, s.options)
+		if err != nil {
+			// Its text may hold the key.
+			return nil, errors.New("AZURE_STORAGE_CONNECTION_STRING cannot be read")
+		}
+		return client, nil
+	}
+	account := os.Getenv("AZURE_STORAGE_ACCOUNT")
+	if account == "" {
+		return nil, errNoAccount
+	}
+	endpoint := cmp.Or(os.Getenv("AZURE_STORAGE_BLOB_ENDPOINT"), "https://"+account+"."+defaultDomain)
+	target := strings.TrimRight(endpoint, "/") + "/" + bucket + "/" + url.PathEscape(key)
+	if key := os.Getenv("AZURE_STORAGE_KEY"); key != "" {
+		credential, err := blob.NewSharedKeyCredential(account, key)
+		if err != nil {
+			return nil, errors.New("AZURE_STORAGE_KEY is not base64")
+		}
+		return blockblob.NewClientWithSharedKeyCredential(target, credential, s.options)
+	}
+	if token := os.Getenv("AZURE_STORAGE_SAS_TOKEN"); token != "" {
+		return blockblob.NewClientWithNoCredential(target+"?"+strings.TrimPrefix(token, "?"), s.options)
+	}
+	credential, err := s.identity()
+	if err != nil {
+		return nil, err
+	}
+	return blockblob.NewClient(target, credential, s.options)
+}
+
+// identity is the same for all blobs: it keeps the token.
+func (s *Store) identity() (azcore.TokenCredential, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.credential == nil {
+		credential, err := azidentity.NewDefaultAzureCredential(nil)
+		if err != nil {
+			return nil, fmt.Errorf("no credentials: %w", err)
+		}
+		s.credential = credential
+	}
+	return s.credential, nil
+}

@@ -1,0 +1,116 @@
+package faulty
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+)
+
+// Fault answers a request in the place of the store, which may still be asked.
+type Fault func(w http.ResponseWriter, r *http.Request, store http.Handler)
+
+// Status answers with a code and headers, name after value.
+func Status(code int, headers ...string) Fault {
+	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		for pair := range slices.Chunk(headers, 2) {
+			w.Header().Set(pair[0], pair[1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+// Reset breaks the connection without an answer.
+func Reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) { hangUp(w, nil) }
+
+// LoseAnswer does what it is asked, and breaks the connection then.
+func LoseAnswer(w http.ResponseWriter, r *http.Request, store http.Handler) {
+	store.ServeHTTP(httptest.NewRecorder(), r)
+	hangUp(w, nil)
+}
+
+// Truncate breaks the connection after some bytes of the body.
+func Truncate(n int) Fault {
+	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
+		answer := record(r, store)
+		hangUp(w, answer.head(answer.body.Len(), n))
+	}
+}
+
+// Length announces so many bytes more, or less, than it sends.
+func Length(difference int) Fault {
+	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
+		answer := record(r, store)
+		hangUp(w, answer.head(answer.body.Len()+difference, answer.body.Len()))
+	}
+}
+
+// Flip changes one bit.
+func Flip(w http.ResponseWriter, r *http.Request, store http.Handler) {
+	answer := record(r, store)
+	raw := answer.body.Bytes()
+	raw[len(raw)/2] ^= 1
+	hangUp(w, answer.head(len(raw), len(raw)))
+}
+
+// Stall sends some bytes and then nothing more, until the client has enough.
+func Stall(n int) Fault {
+	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
+		answer := record(r, store)
+		connection, _ := hijack(w)
+		defer connection.Close()
+		_, _ = connection.Write(answer.head(answer.body.Len(), n))
+		_, _ = io.Copy(io.Discard, connection)
+	}
+}
+
+// Redirect leads elsewhere, with 307, which keeps the method.
+func Redirect(target string) Fault { return Status(http.StatusTemporaryRedirect, "Location", target) }
+
+// answer is what the store would have said.
+type answer struct {
+	code   int
+	header http.Header
+	body   *bytes.Buffer
+}
+
+func record(r *http.Request, store http.Handler) *answer {
+	recorder := httptest.NewRecorder()
+	store.ServeHTTP(recorder, r)
+	return &answer{recorder.Code, recorder.Header(), recorder.Body}
+}
+
+// head is the answer with a length of its own and the first n bytes.
+func (a *answer) head(length, n int) []byte {
+	a.header.Set("Content-Length", strconv.Itoa(length))
+	var raw bytes.Buffer
+	_, _ = fmt.Fprintf(&raw, "HTTP/1.1 %d %s\r\n", a.code, http.StatusText(a.code))
+	_ = a.header.Write(&raw)
+	_, _ = raw.WriteString("\r\n")
+	_, _ = raw.Write(a.body.Bytes()[:min(n, a.body.Len())])
+	return raw.Bytes()
+}
+
+func hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
+	connection, buffered, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err) // an HTTP/1 server can do it
+	}
+	return connection, buffered
+}
+
+// hangUp sends bytes and ends the connection, with a reset where there are none.
+func hangUp(w http.ResponseWriter, raw []byte) {
+	connection, _ := hijack(w)
+	defer connection.Close()
+	if tcp, ok := connection.(*net.TCPConn); ok && raw == nil {
+		_ = tcp.SetLinger(0)
+	}
+	_, _ = connection.Write(raw)
+}

@@ -1,0 +1,85 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+)
+
+// Store is the Backend of s3.
+type Store struct {
+	mu          sync.Mutex
+	client      *s3.Client
+	credentials aws.CredentialsProvider
+	// foreign says that the server is not Amazon's.
+	foreign bool
+}
+
+// Open implements store.Backend.
+func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*store.Object, error) {
+	bucket, key, err := store.Bucket(uri)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	input := &s3.GetObjectInput{Bucket: &bucket, Key: &key}
+	if from.Offset > 0 {
+		input.Range, input.IfMatch = aws.String(fmt.Sprintf("bytes=%d-", from.Offset)), &from.Version
+	}
+	output, err := client.GetObject(ctx, input)
+	if err != nil && from.Offset > 0 && isChanged(err) {
+		return s.Open(ctx, uri, store.Position{})
+	}
+	if err != nil {
+		return nil, failure(err)
+	}
+	object := &store.Object{ReadCloser: output.Body, Size: -1, Version: aws.ToString(output.ETag)}
+	if output.ContentLength != nil {
+		object.Size = *output.ContentLength
+		if output.ContentRange != nil {
+			object.Offset = from.Offset
+			object.Size += from.Offset
+		}
+	}
+	return object, nil
+}
+
+// Put implements store.Backend.
+func (s *Store) Put(ctx context.Context, uri string, body *store.Body) error {
+	return s.put(ctx, uri, body, nil)
+}
+
+// Commit implements store.Backend.
+func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error {
+	return s.put(ctx, uri, body, aws.String("*"))
+}
+
+// Doubtful implements store.Doubtful.
+func (s *Store) Doubtful(string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.foreign
+}
+
+func (s *Store) put(ctx context.Context, uri string, body *store.Body, ifNoneMatch *string) error {
+	bucket, key, err := store.Bucket(uri)
+	if err != nil {
+		return err
+	}
+	client, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &bucket, Key: &key, Body: body.Reader(), ContentLength: aws.Int64(body.Size()), IfNoneMatch: ifNoneMatch,
+	})
+	return failure(err)
+}

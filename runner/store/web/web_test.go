@@ -1,0 +1,147 @@
+package web_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
+)
+
+func TestURLsAreSentAsTheyAreWritten(t *testing.T) {
+	tests := map[string]struct{ target, want string }{
+		"signed by S3":        {"/b/k?X-Amz-Signature=ab%2Fc%2f+d~e&X-Amz-Credential=A%2F20260101", ""},
+		"signed by Azure":     {"/c/b?sv=2024-01-01&sig=a%2Bb%3D%3D&se=2026-01-01T00%3A00%3A00Z", ""},
+		"empty query":         {"/k?", ""},
+		"lower-case escapes":  {"/a%2fb%c3%b6?x=%2f", ""},
+		"needless escapes":    {"/%61%7E?%61=%7e", ""},
+		"signs":               {"/a!$&'()*+,;=:@[]|^`{}\\\"<>?a=[]|^`{}\\\"<>!$'()*,;:@/?", ""},
+		"two slashes":         {"//a//b", ""},
+		"dots":                {"/a/../b/./c", ""},
+		"escaped dots":        {"/a/%2e%2e/b", ""},
+		"no path":             {"", "/"},
+		"no path, but query":  {"?a=b", "/?a=b"},
+		"a fragment":          {"/a#part", "/a"},
+		"a space in the path": {"/a b", "/a%20b"},
+		"beyond ASCII":        {"/größe", "/gr%C3%B6%C3%9Fe"},
+		"10,000 characters":   {"/" + strings.Repeat("a", 10_000), ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.RequestURI }))
+			defer server.Close()
+			if _, err := stores().Fetch(t.Context(), server.URL+test.target, filepath.Join(t.TempDir(), "a")); err != nil {
+				t.Fatal(err)
+			}
+			want := test.want
+			if want == "" {
+				want = test.target
+			}
+			if got != want {
+				t.Errorf("sent %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestURLsThatAreRefused(t *testing.T) {
+	tests := map[string]struct{ uri, want string }{
+		"no host":                  {"http:///a", "http:///a: a URL without a host"},
+		"no slashes":               {"http:a", "http:a: a URL without a host"},
+		"a bad escape":             {"http://h/%zz", "http://h/%zz: malformed URL"},
+		"a space in the query":     {"http://h/a?b c", "http://h/a?REDACTED: a URL with a space or a character beyond ASCII in its query: write it as %XX"},
+		"a line break":             {"http://h/a?b\r\nX: y", "http://h/a?REDACTED: malformed URL"},
+		"NUL":                      {"http://h/a\x00", "http://h/a\x00: a URI with a NUL character"},
+		"the cloud's metadata":     {"http://169.254.169.254/latest?token=x", "http://169.254.169.254/latest?REDACTED: dial tcp 169.254.169.254:80: link-local addresses are no stores"},
+		"the same, as IPv6":        {"http://[::ffff:169.254.169.254]/", "http://[::ffff:169.254.169.254]/: dial tcp 169.254.169.254:80: link-local addresses are no stores"},
+		"the same, as one number":  {"http://[fe80::1%25lo]/", "link-local addresses are no stores"},
+		"a password is not shown":  {"http://user:secret@169.254.0.1/", "http://REDACTED@169.254.0.1/: dial tcp 169.254.0.1:80: link-local addresses are no stores"},
+		"a scheme in capitals":     {"HTTP://h/", `HTTP://h/: unknown scheme "HTTP": this runner knows file, http, https`},
+		"a scheme without backend": {"gopher://h/", `gopher://h/: unknown scheme "gopher": this runner knows file, http, https`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if _, err := stores().Fetch(t.Context(), test.uri, filepath.Join(t.TempDir(), "a")); err == nil || !strings.HasSuffix(err.Error(), test.want) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestCommitOnAServerThatReplaces(t *testing.T) {
+	server := faulty.New(t)
+	server.Unconditional = true
+	_, err := stores().Commit(t.Context(), server.URL+"/m?sig=secret", strings.NewReader("manifest"))
+	expectError(t, err, server.URL+"/m?REDACTED: ", "the store ignores If-None-Match: *, so that it cannot keep two attempts apart")
+}
+
+func TestTwoCommittersOneWins(t *testing.T) {
+	server := faulty.New(t)
+	var wg sync.WaitGroup
+	results := make(chan error, 8)
+	for i := range cap(results) {
+		wg.Go(func() {
+			_, err := stores().Commit(t.Context(), server.URL+"/m", strings.NewReader(strings.Repeat("m", i+1)))
+			results <- err
+		})
+	}
+	wg.Wait()
+	close(results)
+	won := 0
+	for err := range results {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, store.ErrExists):
+			t.Error(err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d won", won)
+	}
+}
+
+func TestCommitAfterALostAnswer(t *testing.T) {
+	server := faulty.New(t)
+	server.Set("/m", []byte("another's"))
+	server.Fail("PUT", "/m", faulty.LoseAnswer)
+	if _, err := stores().Commit(t.Context(), server.URL+"/m", strings.NewReader("mine")); !errors.Is(err, store.ErrExists) {
+		t.Errorf("error %v", err)
+	}
+	if got := string(server.Get("/m")); got != "another's" {
+		t.Errorf("replaced by %q", got)
+	}
+}
+
+func TestRedirectsDoNotTellTheNextHostTheSignature(t *testing.T) {
+	var header http.Header
+	next := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header = r.Header }))
+	defer next.Close()
+	first := faulty.New(t)
+	first.Fail("GET", "/a", faulty.Redirect(next.URL))
+	if _, err := stores().Fetch(t.Context(), strings.Replace(first.URL, "://", "://user:password@", 1)+"/a?sig=secret", filepath.Join(t.TempDir(), "a")); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"Referer", "Authorization", "Cookie"} {
+		if got := header.Get(name); got != "" && next.URL != first.URL {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+func TestRedirectFromHTTPSToHTTP(t *testing.T) {
+	server := faulty.New(t)
+	secure := httptest.NewTLSServer(http.RedirectHandler(server.URL+"/a", http.StatusFound))
+	defer secure.Close()
+	_, err := stores().Fetch(t.Context(), secure.URL+"/a?sig=secret", filepath.Join(t.TempDir(), "a"))
+	expectError(t, err, secure.URL+"/a?REDACTED: ", "certificate signed by unknown authority")
+	if got := server.Requests(); len(got) != 0 {
+		t.Errorf("requests %q", got)
+	}
+}
