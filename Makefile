@@ -35,7 +35,7 @@ test: ## Run all tests: unit, integration, end-to-end. Says what was skipped and
 .PHONY: unit integration e2e
 unit: ## Pure tests, Go and Python.
 	@test/run.sh unit
-integration: ## A real API server and controller-manager; no node, no root.
+integration: ## A real API server and controller-manager, a real S3 server; no node, no root.
 	@test/run.sh integration
 e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e

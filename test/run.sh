@@ -71,6 +71,12 @@ integration() {
     return
   fi
   part integration gotests -tags integration ./test/integration/...
+  if TASKGROUP_TEST_S3_SERVER=$(bin/cluster build --s3-server); then
+    export TASKGROUP_TEST_S3_SERVER
+    part "integration: a real S3 server" gotests ./runner/store/s3
+  else
+    summary+=("integration: FAILED to build the S3 server") failed=1
+  fi
 }
 
 # lacks says what a real node needs and this machine does not have.

@@ -61,6 +61,9 @@ var upstreams = []upstream{
 	},
 }
 
+// s3Server is the server that the tests of the stores use; a cluster needs none.
+var s3Server = upstream{dir: "s3", module: "github.com/versity/versitygw", versionVariables: []string{"main.Version"}}
+
 // controlPlane holds the programs that a cluster without a node needs.
 var controlPlane = map[string]bool{
 	"etcd": true, "kube-apiserver": true, "kube-controller-manager": true, "kube-scheduler": true, "kubectl": true,
@@ -87,20 +90,35 @@ type Target struct {
 func Targets(modulesDir string, controlPlaneOnly bool) ([]Target, error) {
 	var targets []Target
 	for _, up := range upstreams {
-		file, err := parseModule(filepath.Join(modulesDir, up.dir, "go.mod"))
+		all, err := up.targets(modulesDir)
 		if err != nil {
 			return nil, err
 		}
-		version, err := requiredVersion(file, up.module)
-		if err != nil {
-			return nil, err
-		}
-		for _, tool := range file.Tool {
-			target := up.target(modulesDir, tool.Path, version)
+		for _, target := range all {
 			if !controlPlaneOnly || controlPlane[target.Name] {
 				targets = append(targets, target)
 			}
 		}
+	}
+	return targets, nil
+}
+
+// S3Targets lists what a server for s3:// is built from.
+func S3Targets(modulesDir string) ([]Target, error) { return s3Server.targets(modulesDir) }
+
+// targets reads a pinned module and lists its programs.
+func (up upstream) targets(modulesDir string) ([]Target, error) {
+	file, err := parseModule(filepath.Join(modulesDir, up.dir, "go.mod"))
+	if err != nil {
+		return nil, err
+	}
+	version, err := requiredVersion(file, up.module)
+	if err != nil {
+		return nil, err
+	}
+	targets := make([]Target, 0, len(file.Tool))
+	for _, tool := range file.Tool {
+		targets = append(targets, up.target(modulesDir, tool.Path, version))
 	}
 	return targets, nil
 }

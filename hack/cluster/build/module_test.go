@@ -46,6 +46,16 @@ func TestTargetsOfThePinnedModules(t *testing.T) {
 	}
 }
 
+func TestTargetsOfTheS3Server(t *testing.T) {
+	targets, err := S3Targets(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"versitygw"}, names(targets)); diff != "" {
+		t.Errorf("S3Targets (-want +got):\n%s", diff)
+	}
+}
+
 func TestVersionsComeFromTheModules(t *testing.T) {
 	version, err := KubernetesVersion(modules)
 	if err != nil {

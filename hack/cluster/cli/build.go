@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/build"
@@ -8,7 +11,7 @@ import (
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	var controlPlaneOnly bool
+	var controlPlaneOnly, s3Server bool
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build the programs of a cluster that are not current",
@@ -24,6 +27,9 @@ the same first. The first build takes several minutes.`,
 			builder, err := a.builder(repository)
 			if err != nil {
 				return err
+			}
+			if s3Server {
+				return a.buildS3Server(cmd.Context(), builder, repository)
 			}
 			if !controlPlaneOnly {
 				if err := build.Install(cmd.Context(), a.report, build.NodePrograms); err != nil {
@@ -44,5 +50,20 @@ the same first. The first build takes several minutes.`,
 	a.cacheFlag(cmd)
 	cmd.Flags().BoolVar(&controlPlaneOnly, "control-plane-only", false,
 		"only etcd, the API server, the controller manager, the scheduler and kubectl")
+	cmd.Flags().BoolVar(&s3Server, "s3-server", false, "only the S3 server of the stores' tests, and print its path")
 	return cmd
+}
+
+func (a *app) buildS3Server(ctx context.Context, builder build.Builder, repository workspace.Workspace) error {
+	targets, err := build.S3Targets(repository.Modules())
+	if err != nil {
+		return err
+	}
+	if err := builder.Build(ctx, targets); err != nil {
+		return err
+	}
+	for _, target := range targets {
+		fmt.Fprintln(a.out, builder.Path(target))
+	}
+	return nil
 }

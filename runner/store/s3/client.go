@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
@@ -26,7 +27,8 @@ func (s *Store) load(ctx context.Context) (*s3.Client, error) {
 	defer s.mu.Unlock()
 	if s.client == nil {
 		loaded, err := config.LoadDefaultConfig(ctx,
-			config.WithHTTPClient(transport.FixedClient()),
+			// One of the SDK's own, or it could not add the certificates of AWS_CA_BUNDLE.
+			config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport.Configure)),
 			// Stores tries again, for all schemes in the same way.
 			config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
 			// Many servers do not know the newer checksums. The SHA-256 of a body is

@@ -46,23 +46,29 @@ func FixedClient() *http.Client {
 
 func newTransport(control func(ctx context.Context, network, address string, _ syscall.RawConn) error) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, ControlContext: control}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
+	t := &http.Transport{
 		DialContext:           dialer.DialContext,
-		MaxConnsPerHost:       maxConnections,
-		MaxIdleConnsPerHost:   maxConnections,
-		IdleConnTimeout:       time.Minute,
-		TLSHandshakeTimeout:   dialTimeout,
-		ResponseHeaderTimeout: answerTimeout,
 		ExpectContinueTimeout: time.Second,
-		// Objects are fetched as they are stored.
-		DisableCompression: true,
-		// One connection per transfer is faster than many streams on one, and needs
-		// less memory.
-		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{},
-		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		WriteBufferSize: 64 << 10,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
 	}
+	Configure(t)
+	return t
+}
+
+// Configure is for a library that makes its transport itself.
+func Configure(t *http.Transport) {
+	t.Proxy = http.ProxyFromEnvironment
+	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = maxConnections, maxConnections
+	t.IdleConnTimeout = time.Minute
+	t.TLSHandshakeTimeout = dialTimeout
+	t.ResponseHeaderTimeout = answerTimeout
+	// Objects are fetched as they are stored.
+	t.DisableCompression = true
+	// One connection per transfer is faster than many streams on one, and needs
+	// less memory.
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+	t.WriteBufferSize = 64 << 10
 }
 
 // refuseLinkLocal sees the address after its name was resolved, so that no name
