@@ -45,6 +45,11 @@ bench: $(BIN)/manager $(BIN)/cluster ## Measure the operator against raw Jobs; s
 	@$(BIN)/cluster build --control-plane-only
 	@go run ./test/bench $(BENCH_FLAGS)
 
+.PHONY: bench-runner
+bench-runner: $(VENV)/ready ## Measure the runner against plain programs: time per pod and task, memory, transfers.
+	@TASKGROUP_TEST_PYTHON=$(CURDIR)/$(VENV)/bin/python3 go test ./cmd/runner -run '^$$' -bench 'Overhead|Memory' -benchtime 20x
+	@go test ./cmd/runner -run '^$$' -bench 'Staging|Upload' -benchtime 3x -timeout 30m
+
 ##@ Building
 
 .PHONY: build
