@@ -1,10 +1,13 @@
 package main_test
 
 import (
+	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
@@ -114,4 +117,33 @@ func (p *pod) runStored(server *faulty.Store) *ended {
 		}
 	}
 	return e
+}
+
+func TestPodThatEndsWhileTheStoreIsDown(t *testing.T) {
+	server, p := httpPod(t, "true")
+	asked := make(chan struct{}, 100)
+	down := func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		asked <- struct{}{}
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	for _, name := range []string{"1/stdout", "1/stderr", "1/error", "manifest.json"} {
+		server.Fail("PUT", "/out/"+name, slices.Repeat([]faulty.Fault{down}, 100)...)
+	}
+	p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_GRACE_SECONDS"] = "60", "2"
+	runner := p.command()
+	if err := runner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := runner.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	e := p.collect(runner.Wait(), "", "")
+	if took := time.Since(told); took > 2*time.Second {
+		t.Errorf("took %s of the 2 s that the pod had", took)
+	}
+	if failure := e.message.Failure; failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the pod ends") {
+		t.Errorf("failure %+v", failure)
+	}
 }

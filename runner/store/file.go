@@ -213,6 +213,8 @@ func filePath(text string) (string, error) {
 		return "", errors.New("a file URI with a query or fragment: write ? as %3F and # as %23")
 	case !filepath.IsAbs(uri.Path):
 		return "", errors.New("a file URI without an absolute path: write file:///path")
+	case hasDots(uri.Path):
+		return "", errors.New("a path with . or .. as a part of it")
 	}
 	return uri.Path, nil
 }

@@ -126,7 +126,7 @@ func (s *Stores) persist(ctx context.Context, once func(ctx context.Context) (pr
 		}
 		least, again := isTemporary(err)
 		if !again || ctx.Err() != nil {
-			return err
+			return abandoned(ctx, err)
 		}
 		delay := max(least, backoff(since))
 		if time.Since(begun)+delay > patience {
@@ -137,9 +137,17 @@ func (s *Stores) persist(ctx context.Context, once func(ctx context.Context) (pr
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return err
+			return abandoned(ctx, err)
 		}
 	}
+}
+
+// abandoned adds to an error that another try was not given the time.
+func abandoned(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errEnds) && !errors.Is(err, errEnds) {
+		return fmt.Errorf("%w (gave up: %w)", err, cause)
+	}
+	return err
 }
 
 // backoff doubles from try to try; up to half of it is left to chance, so that
