@@ -96,10 +96,13 @@ func (d *download) begin(object *Object) error {
 	if object.Offset != 0 {
 		return fmt.Errorf("the store answered with the bytes from %d on, not from %d on", object.Offset, d.at.Load())
 	}
-	d.at.Store(0)
 	d.hash = nil
 	if d.want.SHA256 != "" {
 		d.hash = sha256.New()
+	}
+	if d.at.Swap(0) == 0 {
+		// Not truncated for nothing: ext4 would write such a file out at its close.
+		return nil
 	}
 	_, err := d.file.Seek(0, io.SeekStart)
 	return errors.Join(err, d.file.Truncate(0))
