@@ -25,6 +25,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -50,6 +52,8 @@ const gcPercent = 30
 
 func main() {
 	debug.SetGCPercent(gcPercent)
+	// Package net/http writes there what servers send without being asked.
+	log.SetOutput(io.Discard)
 	os.Exit(run(context.Background(), os.Args[1:]))
 }
 
