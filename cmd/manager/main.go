@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -61,6 +62,8 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	// limit here would only add latency.
 	config.QPS = -1
 	config.Wrap(controllers.Fence)
+	serverClock := controllers.NewServerClock(clock.RealClock{})
+	config.Wrap(serverClock.Wrap)
 	scheme := runtime.NewScheme()
 	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
@@ -95,6 +98,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 		APIReader:   mgr.GetAPIReader(),
 		Recorder:    mgr.GetEventRecorder("taskgroup-operator"),
 		Jobs:        jobs,
+		Clock:       serverClock,
 		Concurrency: options.Concurrency,
 	})
 	if err != nil {

@@ -198,6 +198,22 @@ func TestBackoffGrowsAndIsRemembered(t *testing.T) {
 	}
 }
 
+// TestAnEndThatIsYetToCome: a status that a clock wrote which was a day ahead
+// holds no retry back for a day (invariant I24).
+func TestAnEndThatIsYetToCome(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(1).Retries(1, 0).Obj())
+	l.begin(1)
+	l.end(1, testkit.Pod(l.jobs[1]).Ended(1, "Error", failed(t, "F")).Obj())
+	right := l.now
+	l.now = right.Add(24 * time.Hour)
+	l.decide()
+	l.wantReason(v1alpha1.ReasonRetrying)
+	l.now = right
+	if p := l.decide(); !p.CreateJob {
+		t.Errorf("the next attempt waits for %v", p.RequeueAfter)
+	}
+}
+
 // TestStatusForgetsTheOldestAttempts keeps the status bounded.
 func TestStatusForgetsTheOldestAttempts(t *testing.T) {
 	l := newLife(t, testkit.TaskGroup("g").Commands(1).Retries(100, 0).Obj())

@@ -81,7 +81,8 @@ func queuedClock(o *Observed) *clock {
 	if t == nil || t.QueuedSeconds == nil || jobIsHeld(o.Job) || o.Job.Status.StartTime == nil {
 		return nil
 	}
-	c := &clock{name: "queuedSeconds", began: o.Job.Status.StartTime.Time, limit: seconds(*t.QueuedSeconds), reason: v1alpha1.ReasonUnschedulable}
+	began := later(o.Job.CreationTimestamp.Time, o.Job.Status.StartTime.Time)
+	c := &clock{name: "queuedSeconds", began: began, limit: seconds(*t.QueuedSeconds), reason: v1alpha1.ReasonUnschedulable}
 	if o.PodRefusal != "" {
 		c.reason = refusalReason(o.PodRefusal)
 	}
@@ -96,14 +97,22 @@ func startingClock(o *Observed, pod *corev1.Pod) *clock {
 	return &clock{name: "startingSeconds", began: placedAt(pod), limit: seconds(*t.StartingSeconds), reason: v1alpha1.ReasonDeadlineExceeded}
 }
 
-// placedAt is when the pod was given a node.
+// placedAt is when the pod was given a node, and not before there was a pod: who
+// writes the one may have another clock than who writes the other.
 func placedAt(pod *corev1.Pod) time.Time {
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
+			return later(pod.CreationTimestamp.Time, c.LastTransitionTime.Time)
 		}
 	}
 	return pod.CreationTimestamp.Time
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }

@@ -7,6 +7,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
@@ -92,5 +93,21 @@ func TestGivenUp(t *testing.T) {
 	got := outcomeOf(l.decide())
 	if got.Reason != v1alpha1.ReasonImagePullFailed || !got.Terminal || got.States != "FF" || !strings.Contains(got.Message, "Couldn't parse image name") {
 		t.Errorf("at the end: %+v", got)
+	}
+}
+
+// TestClocksOfOtherMachines: what a scheduler or Job controller writes whose clock
+// is a day behind is no reason to give up what was created a moment ago.
+func TestClocksOfOtherMachines(t *testing.T) {
+	yesterday := metav1.Time{Time: testkit.Created.Add(-24 * time.Hour)}
+	tg := testkit.TaskGroup("g").Commands(1).Timeouts(v1alpha1.Timeouts{QueuedSeconds: new(int64(30)), StartingSeconds: new(int64(30))}).Obj()
+	job := testkit.Job(tg).Obj()
+	job.Status.StartTime = &yesterday
+	placed := testkit.Pod(job).Obj()
+	placed.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: yesterday}}
+	for name, pod := range map[string]*corev1.Pod{"queued": testkit.Pod(job).Unplaced("Unschedulable", "no room").Obj(), "starting": placed} {
+		if p := plan.Decide(observe(tg, job, pod), testkit.Created.Add(29*time.Second)); plan.LastJob(p.Status).Reason != "" {
+			t.Errorf("%s: it is given up: %+v", name, outcomeOf(p))
+		}
 	}
 }

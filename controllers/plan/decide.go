@@ -44,21 +44,6 @@ func Reject(o *Observed, reason v1alpha1.Reason, message string, now time.Time) 
 	return finish(o, verdict{reason: reason, message: message}, now)
 }
 
-// Queue is the plan for a group whose Job is refused for now, by a quota on Jobs
-// or a policy. It is asked for again until queuedSeconds ran out, if it is set.
-func Queue(o *Observed, message string, now time.Time) Plan {
-	if t := o.TaskGroup.Spec.Timeouts; t != nil && t.QueuedSeconds != nil {
-		began := o.TaskGroup.CreationTimestamp.Time
-		if last := LastJob(&o.TaskGroup.Status); last != nil && last.CompletionTime != nil {
-			began = last.CompletionTime.Time
-		}
-		if now.Sub(began) >= seconds(*t.QueuedSeconds) {
-			return Reject(o, refusalReason(message), fmt.Sprintf("spec.timeouts.queuedSeconds of %d s ran out: %s", *t.QueuedSeconds, message), now)
-		}
-	}
-	return Plan{Status: queuedStatus(o, message, now), RequeueAfter: refusalInterval}
-}
-
 func settled(o *Observed, now time.Time) *Plan {
 	if o.TaskGroup.DeletionTimestamp != nil {
 		return &Plan{}
@@ -190,10 +175,12 @@ func backingOff(o *Observed, now time.Time) *Plan {
 	if o.Job != nil || ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRetrying {
 		return nil
 	}
-	if left := retryAt(o.TaskGroup.UID, &o.TaskGroup.Status).Sub(now); left > 0 {
-		return &Plan{RequeueAfter: min(left, maxBackoff)}
+	left := retryAt(o.TaskGroup.UID, &o.TaskGroup.Status).Sub(now)
+	if left <= 0 || left > maxBackoff {
+		// No backoff is longer: the attempt's end was written by a clock that was wrong.
+		return nil
 	}
-	return nil
+	return &Plan{RequeueAfter: left}
 }
 
 func create(o *Observed, now time.Time) *Plan {
