@@ -28,6 +28,8 @@ var (
 	cluster *rig.Cluster
 	// assets is the folder that pods see as /assets.
 	assets string
+	// recording is nil unless it was asked for.
+	recording *recorder
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -79,7 +81,10 @@ func setUp(ctx context.Context) error {
 	if _, err := cluster.Run(ctx, "-n", namespace, "wait", "--for=condition=Ready", "--timeout=180s", "pod/workbench"); err != nil {
 		return err
 	}
-	_, err = workbench(ctx, "write", "/assets")
+	if _, err = workbench(ctx, "write", "/assets"); err != nil {
+		return err
+	}
+	recording, err = startRecorder(ctx)
 	return err
 }
 
@@ -87,7 +92,7 @@ func tearDown() error {
 	if cluster == nil {
 		return nil
 	}
-	return cluster.Stop()
+	return errors.Join(recording.stop(), cluster.Stop())
 }
 
 // volume is the assets' folder for a cluster without a provisioner of volumes.
