@@ -33,7 +33,7 @@ var steps = []step{settled, conflict, cancelled, stopping, suspended, backingOff
 func Decide(o *Observed, now time.Time) Plan {
 	for _, s := range steps {
 		if p := s(o, now); p != nil {
-			return *p
+			return withSilence(o, *p, now)
 		}
 	}
 	return Plan{}
