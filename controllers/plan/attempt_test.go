@@ -265,13 +265,28 @@ func TestANewAttemptWaitsForTheFormer(t *testing.T) {
 	}
 }
 
+// TestCancelBetweenAttempts ends as one and the same, whether or not the Job
+// controller has got round to the end of the former attempt's pod.
 func TestCancelBetweenAttempts(t *testing.T) {
-	l := newLife(t, testkit.TaskGroup("g").Commands(1).Retries(1, 1).Obj())
-	l.begin(1)
-	l.end(1, testkit.Pod(l.jobs[1]).Ended(1, "Error", failed(t, "F")).Obj())
-	l.decide()
-	l.wantReason(v1alpha1.ReasonRetrying)
-	l.tg.Spec.Cancel = true
-	l.decide()
-	l.wantReason(v1alpha1.ReasonCancelled)
+	for name, finished := range map[string]bool{"after the former Job's end": true, "before it": false} {
+		t.Run(name, func(t *testing.T) {
+			l := newLife(t, testkit.TaskGroup("g").Commands(1).Retries(1, 1).Obj())
+			l.begin(1)
+			l.end(1, testkit.Pod(l.jobs[1]).Ended(1, "Error", failed(t, "F")).Obj())
+			l.decide()
+			l.wantReason(v1alpha1.ReasonRetrying)
+			if !finished {
+				l.jobs[1].Status.Conditions = nil
+			}
+			l.tg.Spec.Cancel = true
+			if p := l.decide(); p.DeleteJob != nil {
+				delete(l.jobs, 1)
+				l.decide()
+			}
+			l.wantReason(v1alpha1.ReasonCancelled)
+			if got := l.tg.Status.Tasks[0]; got.State != v1alpha1.TaskCancelled || got.Reason != "" {
+				t.Errorf("the task that was to run again is %+v", got)
+			}
+		})
+	}
 }

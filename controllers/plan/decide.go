@@ -96,7 +96,13 @@ func cancel(o *Observed, pod *corev1.Pod, now time.Time) *Plan {
 	case o.jobIsOurs() && !jobFinished(o.Job):
 		return &Plan{DeleteJob: o.Job, Status: cancellingStatus(o, pod, deleting, now)}
 	case o.formerIsLive():
-		p := &Plan{Status: cancellingStatus(o, o.podOf(o.Former.UID), deleting, now)}
+		var stopped *corev1.Pod
+		if LastJob(&o.TaskGroup.Status).Reason == suspendedAttempt {
+			// Its last words are still to be kept; those of one that failed were, and
+			// what it did not complete was to run again.
+			stopped = o.podOf(o.Former.UID)
+		}
+		p := &Plan{Status: cancellingStatus(o, stopped, deleting, now)}
 		if o.Former.DeletionTimestamp == nil {
 			p.DeleteJob = o.Former
 		}
