@@ -57,10 +57,13 @@ func nameConflict(job string) error {
 		"Job %s exists and does not belong to this TaskGroup: delete that Job, then create the TaskGroup anew", job)}
 }
 
-// quietConflict lets a conflict be tried again without an error in the log: the
-// cache was behind, and the event that mends it is on its way.
+// quietConflict lets a conflict over a TaskGroup be tried again without an error in
+// the log: the cache was behind, and the event that mends it is on its way. No
+// event follows any other conflict, such as that of two requests that a quota
+// counted at the same moment, so it is an error, and tried again as such.
 func quietConflict(err error) error {
-	if apierrors.IsConflict(err) {
+	conflict, ok := errors.AsType[*apierrors.StatusError](err)
+	if ok && apierrors.IsConflict(err) && conflict.ErrStatus.Details != nil && conflict.ErrStatus.Details.Kind == "taskgroups" {
 		return nil
 	}
 	return err

@@ -464,3 +464,18 @@ func TestConflictIsQuiet(t *testing.T) {
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonCancelled)
 }
+
+// TestAConflictOverAQuotaIsTriedAgain: nothing that the group watches changes when
+// the quota is free again, so only an error brings another pass.
+func TestAConflictOverAQuotaIsTriedAgain(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.failWith["create"] = apierrors.NewConflict(schema.GroupResource{Resource: "resourcequotas"}, "q", errors.New("the object has been modified"))
+	if err := r.reconcile(); err == nil {
+		t.Fatal("nobody will try again")
+	}
+	delete(r.failWith, "create")
+	r.mustReconcile()
+	if r.job() == nil {
+		t.Error("there is no Job")
+	}
+}
