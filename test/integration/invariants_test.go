@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
@@ -92,9 +93,11 @@ func historyOf(ctx context.Context, namespaces ...string) (*invariants.History, 
 	if err != nil {
 		return nil, err
 	}
-	if history.Requests, err = invariants.ReadRequests(cluster.AuditLog); err != nil {
+	requests, err := cluster.Requests()
+	if err != nil {
 		return nil, err
 	}
+	history.Requests = audit.ByArrival(requests)
 	return history.In(namespaces...), nil
 }
 

@@ -1,6 +1,7 @@
 package invariants_test
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -148,7 +149,7 @@ func TestStoriesThatHold(t *testing.T) {
 		},
 		"rests but for its lease": func(s *story) {
 			s.asks(operatorUser, "update", "leases", "")
-			s.history.Requests[0].At = began.Add(90 * time.Minute)
+			s.history.Requests[0].Received = began.Add(90 * time.Minute)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -350,7 +351,7 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.runs("u", 1)
 			s.is("u", cancelled)
 			s.asks(person, "deletecollection", "jobs", "")
-			s.history.Requests[0].Selector = v1alpha1.NameLabel + "=other"
+			s.history.Requests[0].URI = "/jobs?labelSelector=" + url.QueryEscape(v1alpha1.NameLabel+"=other")
 			s.deletes(operatorUser, "jobs", "u/1", orphan)
 		}, []string{"I15"}},
 		"I16: a task is added": {func(s *story) {
@@ -384,7 +385,7 @@ func TestStoriesThatBreak(t *testing.T) {
 		"I18: a write at rest": {func(s *story) {
 			s.group("u")
 			s.asks(operatorUser, "patch", "taskgroups", "u")
-			s.history.Requests[0].At = began.Add(90 * time.Minute)
+			s.history.Requests[0].Received = began.Add(90 * time.Minute)
 		}, []string{"I18"}},
 		"I22: a third pod for a budget of two": {func(s *story) {
 			s.group("u")

@@ -7,7 +7,7 @@
 // asks each invariant of that history, whatever test made it:
 //
 //	watches --Recorder--> History --Check--> []Violation
-//	audit log --ReadRequests--^
+//	audit log --audit.Read----^
 //
 // A checker looks at objects and requests alone. It shares no code with the
 // operator's decisions, so that a mistake there is not repeated here.

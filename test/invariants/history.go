@@ -6,6 +6,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 )
 
 // Event is one version of one object.
@@ -25,7 +27,7 @@ type History struct {
 	Events []Event
 	// Requests are those of the audit log, in the order of their arrival; empty
 	// where there is none. What asks who did something is then not checked.
-	Requests []Request
+	Requests []audit.Request
 	// End is when the recording ended.
 	End time.Time
 }
@@ -40,8 +42,8 @@ func (h *History) In(namespaces ...string) *History {
 		Events: slices.DeleteFunc(slices.Clone(h.Events), func(e Event) bool {
 			return !slices.Contains(namespaces, e.Object.GetNamespace())
 		}),
-		Requests: slices.DeleteFunc(slices.Clone(h.Requests), func(r Request) bool {
-			return !slices.Contains(namespaces, r.Namespace)
+		Requests: slices.DeleteFunc(slices.Clone(h.Requests), func(r audit.Request) bool {
+			return !slices.Contains(namespaces, r.Object.Namespace)
 		}),
 		End: h.End,
 	}

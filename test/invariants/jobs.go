@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 )
 
 // oneJobPerAttempt is I1: "over the whole history, at most one Job UID is ever
@@ -138,7 +139,7 @@ func ownOnly(ix *index) []Violation {
 	var found []Violation
 	for i := range ix.Requests {
 		r := &ix.Requests[i]
-		if r.User != ix.opts.Operator || !r.succeeded() || (r.Verb != "delete" && r.Verb != "deletecollection") {
+		if r.User.Username != ix.opts.Operator || !r.Succeeded() || (r.Verb != "delete" && r.Verb != "deletecollection") {
 			continue
 		}
 		found = append(found, notOwned(ix, r)...)
@@ -147,20 +148,22 @@ func ownOnly(ix *index) []Violation {
 }
 
 // notOwned says what is wrong with one DELETE by the operator.
-func notOwned(ix *index, r *Request) []Violation {
-	target := fmt.Sprintf("%s/%s", r.Namespace, r.Name)
+func notOwned(ix *index, r *audit.Request) []Violation {
+	target := fmt.Sprintf("%s/%s", r.Object.Namespace, r.Object.Name)
 	wrong := func(before, after int64, message string) []Violation {
-		return []Violation{{Group: target, Before: before, After: after, Message: fmt.Sprintf("the operator's %s of %s: %s", r.Verb, r.Resource, message)}}
+		return []Violation{{Group: target, Before: before, After: after, Message: fmt.Sprintf("the operator's %s of %s: %s", r.Verb, r.Object.Resource, message)}}
 	}
 	switch {
 	case r.Verb == "deletecollection":
 		return wrong(0, 0, "it deletes one object at a time")
-	case r.Resource == "taskgroups":
+	case r.Object.Resource == "taskgroups":
 		return nil // noLostResult looks at those.
-	case r.Resource != "jobs":
+	case r.Object.Resource != "jobs":
 		return wrong(0, 0, "only Jobs and TaskGroups are its to delete")
 	}
-	i := slices.IndexFunc(ix.jobs, func(j *job) bool { return j.name == r.Name && j.life.first().obj.Namespace == r.Namespace })
+	i := slices.IndexFunc(ix.jobs, func(j *job) bool {
+		return j.name == r.Object.Name && j.life.first().obj.Namespace == r.Object.Namespace
+	})
 	if i < 0 {
 		return wrong(0, 0, "no such Job was seen")
 	}
@@ -169,7 +172,7 @@ func notOwned(ix *index, r *Request) []Violation {
 		return wrong(j.life.first().revision, j.life.last().revision, "no TaskGroup controls it")
 	}
 	deletion, ok := j.life.deletion()
-	if ok && ix.deletedOnlyBy(r.User, j) && !slices.Contains(deletion.obj.Finalizers, metav1.FinalizerDeleteDependents) {
+	if ok && ix.deletedOnlyBy(r.User.Username, j) && !slices.Contains(deletion.obj.Finalizers, metav1.FinalizerDeleteDependents) {
 		return wrong(j.life.first().revision, deletion.revision, "it was not in the foreground, so its end does not tell that the pods ended")
 	}
 	return nil
@@ -187,14 +190,14 @@ func (ix *index) deletedOnlyBy(user string, j *job) bool {
 	asked := false
 	for i := range ix.Requests {
 		r := &ix.Requests[i]
-		if r.Resource != "jobs" || r.Namespace != made.Namespace || !r.succeeded() {
+		if r.Object.Resource != "jobs" || r.Object.Namespace != made.Namespace || !r.Succeeded() {
 			continue
 		}
-		one := r.Verb == "delete" && r.Name == made.Name
-		if !one && (r.Verb != "deletecollection" || deletion.at.Sub(r.At).Abs() > collectionTime || !r.selects(made.Labels)) {
+		one := r.Verb == "delete" && r.Object.Name == made.Name
+		if !one && (r.Verb != "deletecollection" || deletion.at.Sub(r.Received).Abs() > collectionTime || !r.Selects(made.Labels)) {
 			continue
 		}
-		if r.User != user {
+		if r.User.Username != user {
 			return false
 		}
 		asked = asked || one
@@ -245,9 +248,9 @@ func deletedUnfinished(ix *index, g *group) []Violation {
 		o := other.life.first().obj
 		return other != g && o.Name == tg.Name && o.Namespace == tg.Namespace
 	})
-	deletes := slices.ContainsFunc(ix.Requests, func(r Request) bool {
-		return r.User == ix.opts.Operator && r.Verb == "delete" && r.Resource == "taskgroups" &&
-			r.Namespace == tg.Namespace && r.Name == tg.Name && r.succeeded()
+	deletes := slices.ContainsFunc(ix.Requests, func(r audit.Request) bool {
+		return r.User.Username == ix.opts.Operator && r.Verb == "delete" && r.Object.Resource == "taskgroups" &&
+			r.Object.Namespace == tg.Namespace && r.Object.Name == tg.Name && r.Succeeded()
 	})
 	if others || !deletes {
 		return nil

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
 )
 
@@ -152,9 +153,9 @@ func TestHistoryOfSomeNamespaces(t *testing.T) {
 	}
 	h := &invariants.History{
 		Events:   []invariants.Event{in("a"), in("b")},
-		Requests: []invariants.Request{{Namespace: "b"}, {Namespace: "a"}, {Namespace: ""}},
+		Requests: []audit.Request{{Object: audit.Object{Namespace: "b"}}, {Object: audit.Object{Namespace: "a"}}, {}},
 	}
-	if got := h.In("a"); len(got.Events) != 1 || len(got.Requests) != 1 || got.Requests[0].Namespace != "a" {
+	if got := h.In("a"); len(got.Events) != 1 || len(got.Requests) != 1 || got.Requests[0].Object.Namespace != "a" {
 		t.Errorf("got %+v", got)
 	}
 	if h.In() != h {

@@ -22,16 +22,16 @@ func fixedPoint(ix *index) []Violation {
 	var found []Violation
 	for i := range ix.Requests {
 		r := &ix.Requests[i]
-		if r.User != ix.opts.Operator || !r.writes() || slices.Contains(unsettled, r.Resource) {
+		if r.User.Username != ix.opts.Operator || !r.Writes() || slices.Contains(unsettled, r.Object.Resource) {
 			continue
 		}
-		if r.At.Before(ix.opts.RestFrom) || r.At.After(ix.opts.RestTo) {
+		if r.Received.Before(ix.opts.RestFrom) || r.Received.After(ix.opts.RestTo) {
 			continue
 		}
-		last := ix.revisionAt(r.At)
+		last := ix.revisionAt(r.Received)
 		found = append(found, Violation{
-			Group: r.Namespace + "/" + r.Name, Before: last, After: last,
-			Message: fmt.Sprintf("the operator's %s of %s/%s, answered with %d, when all had settled", r.Verb, r.Resource, r.Subresource, r.Code),
+			Group: r.Object.Namespace + "/" + r.Object.Name, Before: last, After: last,
+			Message: fmt.Sprintf("the operator's %s of %s/%s, answered with %d, when all had settled", r.Verb, r.Object.Resource, r.Object.Subresource, r.Response.Code),
 		})
 	}
 	return found

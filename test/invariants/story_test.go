@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
 )
 
@@ -142,9 +143,10 @@ func (s *story) deletes(user, resource, uid, finalizer string) {
 
 // asks adds a line to the audit log.
 func (s *story) asks(user, verb, resource, uid string) {
-	r := invariants.Request{User: user, Verb: verb, Resource: resource, Namespace: "team-a", Code: 200, At: s.now}
+	r := audit.Request{Verb: verb, URI: "/", Object: audit.Object{Resource: resource, Namespace: "team-a"}, Received: s.now}
+	r.User.Username, r.Response.Code = user, 200
 	if obj := s.objects[uid]; obj != nil {
-		r.Name = obj.GetName()
+		r.Object.Name = obj.GetName()
 	}
 	s.history.Requests = append(s.history.Requests, r)
 }

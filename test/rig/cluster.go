@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/test/audit"
 )
 
 // Cluster is a cluster of hack/cluster, with nothing installed at first.
@@ -94,6 +95,12 @@ func (c *Cluster) connect() error {
 	}
 	return nil
 }
+
+// Request is one line of the API server's audit log.
+type Request = audit.Request
+
+// Requests reads the audit log so far, in its order.
+func (c *Cluster) Requests() ([]Request, error) { return audit.Read(c.AuditLog) }
 
 // Run runs kubectl against the cluster and returns what it prints on stdout.
 func (c *Cluster) Run(ctx context.Context, args ...string) (string, error) {
