@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -58,7 +59,26 @@ func checked(code int) int {
 		fmt.Fprintf(os.Stderr, "%d breaches of invariants over the whole suite:\n%s", len(violations), invariants.Report(history, violations))
 		return max(code, 1)
 	}
+	if panics := told(cluster.Dir, "panic"); len(panics) > 0 {
+		fmt.Fprintf(os.Stderr, "the operator panicked (invariant I21):\n%s\n", strings.Join(panics, "\n"))
+		return max(code, 1)
+	}
 	return code
+}
+
+// told are the lines of the operators' log that have a word in them.
+func told(dir, word string) []string {
+	log, err := os.ReadFile(filepath.Join(dir, "operator.log"))
+	if err != nil {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for line := range strings.Lines(string(log)) {
+		if strings.Contains(line, word) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 // settle deletes the groups that tests left, since their namespaces take seconds

@@ -14,12 +14,14 @@ type Options struct {
 	Operator string
 	// OrphanBound is how long a Job may outlive its group; 60 s by default.
 	OrphanBound time.Duration
+	// LivenessBound is how long it may take until something is told; 60 s by default.
+	LivenessBound time.Duration
 	// RestFrom and RestTo bound a time in which every group had settled; zero for
 	// none.
 	RestFrom, RestTo time.Time
 }
 
-const defaultOrphanBound = 60 * time.Second
+const defaultBound = 60 * time.Second
 
 // Violation is one breach of one invariant.
 type Violation struct {
@@ -53,20 +55,23 @@ var checkers = []struct {
 	{"I11", provenance},
 	{"I12", rebirth},
 	{"I13", noOrphans},
+	{"I14", deletionTerminates},
 	{"I15", ownOnly},
 	{"I16", specImmutable},
 	{"I17", monotonic},
 	{"I18", fixedPoint},
+	{"I20", movesOn},
 	{"I22", retryBudget},
+	{"I23", deadlineDelegated},
+	{"I24", oneClock},
 	{"I25", noLostResult},
 }
 
 // Check asks every invariant of a history. Violations come in the order of the
 // invariants, then of the revisions.
 func Check(h *History, opts Options) []Violation {
-	if opts.OrphanBound == 0 {
-		opts.OrphanBound = defaultOrphanBound
-	}
+	opts.OrphanBound = cmp.Or(opts.OrphanBound, defaultBound)
+	opts.LivenessBound = cmp.Or(opts.LivenessBound, defaultBound)
 	ix := newIndex(h, opts)
 	var all []Violation
 	for _, c := range checkers {

@@ -308,7 +308,7 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.gone("u")
 			s.group("v")
 			s.is("v", func(tg *v1alpha1.TaskGroup) { tg.Status.StartTime = &metav1.Time{Time: began} })
-		}, []string{"I12"}},
+		}, []string{"I12", "I24"}},
 		"I13: a Job outlives its group": {func(s *story) {
 			s.group("u")
 			s.job("u", 1)
