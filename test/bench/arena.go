@@ -77,7 +77,7 @@ func (a *arena) startOperator(ctx context.Context) error {
 	if a.processes, err = a.Pids(ctx); err != nil {
 		return err
 	}
-	if a.operator, err = a.StartOperator(ctx, append(a.managerArgs, "--metrics-bind-address="+a.scraper.address)...); err != nil {
+	if a.operator, err = a.StartOperatorWith(ctx, rig.OperatorOptions{Flags: append(a.managerArgs, "--metrics-bind-address="+a.scraper.address)}); err != nil {
 		return err
 	}
 	a.processes[operatorName] = a.operator.Pid()

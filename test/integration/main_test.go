@@ -7,6 +7,7 @@ package integration
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -26,13 +27,29 @@ var (
 	operator *rig.Operator
 )
 
+// clusterFlags make a node that is silent a lost one in seconds, not minutes.
+var clusterFlags = []string{
+	"--control-plane-only", "--no-scheduler", "--audit",
+	"--extra-controller-manager-arg", "node-monitor-grace-period=12s",
+	"--extra-controller-manager-arg", "node-monitor-period=1s",
+	"--extra-apiserver-arg", "default-not-ready-toleration-seconds=1",
+	"--extra-apiserver-arg", "default-unreachable-toleration-seconds=1",
+}
+
+// heartbeat is how often a node says that it is there.
+const heartbeat = time.Second
+
+// atOnce is how many tests run at once, whatever the machine: most of a test is
+// waiting. The command line can say otherwise.
+const atOnce = "24"
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	var err error
-	if cluster, err = rig.Start(ctx, "integration", "--control-plane-only", "--no-scheduler", "--audit"); err != nil {
+	if cluster, err = rig.Start(ctx, "integration", clusterFlags...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -45,7 +62,7 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	if node, err = cluster.StartNode(ctx, "fake"); err != nil {
+	if node, err = cluster.StartNodeWith(ctx, "fake", rig.NodeOptions{Heartbeat: heartbeat}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -54,7 +71,12 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	// Not this one: tests take it away and start another.
 	defer func() { operator.Stop() }()
+	if err = flag.Set("test.parallel", atOnce); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return checked(m.Run())
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long a condition may take on a slow machine.
-const patience = 90 * time.Second
+const patience = 120 * time.Second
 
 // Await polls until the condition holds; the error says what was last seen.
 func Await(ctx context.Context, what string, condition func(context.Context) (done bool, seen string, err error)) error {

@@ -7,32 +7,15 @@ import (
 	"fmt"
 	"hash/fnv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
-
-// Behaviour is what the node does with the pods of a group. The zero value
-// binds the pod, runs it, and completes all its tasks.
-type Behaviour struct {
-	// Unplaced leaves the pod without a node.
-	Unplaced bool
-	// Waiting keeps the container from running, for this reason.
-	Waiting *corev1.ContainerStateWaiting
-	// Runs keeps the container running until the pod is deleted.
-	Runs bool
-	// End is how the container ends; nil completes all tasks.
-	End *corev1.ContainerStateTerminated
-	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
-	Disrupted string
-}
 
 // NodeOptions are the settings of a Node.
 type NodeOptions struct {
@@ -41,6 +24,10 @@ type NodeOptions struct {
 	Label string
 	// Workers is how many pods it takes a step at a time; 1 by default.
 	Workers int
+	// Heartbeat is how often it says that it is there; it never does by default.
+	Heartbeat time.Duration
+	// Dedicated takes only the pods whose node selector names it.
+	Dedicated bool
 }
 
 // Node plays scheduler and kubelet for the pods of TaskGroups.
@@ -54,6 +41,10 @@ type Node struct {
 	err        error
 	done       chan struct{}
 	cancel     context.CancelFunc
+	// silent stops it: see Silence.
+	silent  atomic.Bool
+	beats   sync.WaitGroup
+	beatErr error
 }
 
 // StartNode registers a node and starts to play it.
@@ -65,17 +56,15 @@ func (c *Cluster) StartNode(ctx context.Context, name string) (*Node, error) {
 func (c *Cluster) StartNodeWith(ctx context.Context, name string, options NodeOptions) (*Node, error) {
 	options.Label = cmp.Or(options.Label, v1alpha1.UIDLabel)
 	options.Workers = max(options.Workers, 1)
-	node := &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		// The real scheduler is to leave it alone.
-		Spec: corev1.NodeSpec{Unschedulable: true},
-	}
-	if err := c.Client.Create(ctx, node); err != nil {
-		return nil, fmt.Errorf("registering node %s: %w", name, err)
+	if err := c.register(ctx, name, options.Heartbeat > 0); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	n := &Node{Name: name, options: options, client: c.Client, behaviours: map[string]Behaviour{}, done: make(chan struct{}), cancel: cancel}
 	go n.play(ctx)
+	if options.Heartbeat > 0 {
+		n.beats.Go(func() { n.beat(ctx) })
+	}
 	return n, nil
 }
 
@@ -83,33 +72,8 @@ func (c *Cluster) StartNodeWith(ctx context.Context, name string, options NodeOp
 func (n *Node) Stop() error {
 	n.cancel()
 	<-n.done
-	return n.err
-}
-
-// Behave sets what becomes of the pods of a group, before or while they run.
-// It touches each of them, so that a change is seen at once.
-func (n *Node) Behave(ctx context.Context, key client.ObjectKey, b Behaviour) error {
-	n.mu.Lock()
-	n.behaviours[key.String()] = b
-	n.mu.Unlock()
-	var pods corev1.PodList
-	if err := n.client.List(ctx, &pods, client.InNamespace(key.Namespace), client.HasLabels{n.options.Label}); err != nil {
-		return fmt.Errorf("listing pods: %w", err)
-	}
-	for i := range pods.Items {
-		if pod := &pods.Items[i]; pod.Annotations[v1alpha1.NameAnnotation] == key.Name {
-			if err := n.step(ctx, pod); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (n *Node) behaviour(pod *corev1.Pod) Behaviour {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.behaviours[pod.Namespace+"/"+pod.Annotations[v1alpha1.NameAnnotation]]
+	n.beats.Wait()
+	return errors.Join(n.err, n.beatErr)
 }
 
 func (n *Node) play(ctx context.Context) {
@@ -176,108 +140,11 @@ func (n *Node) worker(pod *corev1.Pod) int {
 	return int(hash.Sum32() % uint32(n.options.Workers))
 }
 
-// step takes a pod one step on its way; each step's event brings the next.
-func (n *Node) step(ctx context.Context, pod *corev1.Pod) error {
-	err := n.next(ctx, pod.DeepCopy(), n.behaviour(pod))
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		// Somebody was faster; the event of what they did is on its way.
-		return nil
+// has says whether a pod is the node's, or is to become so.
+func (n *Node) has(pod *corev1.Pod) bool {
+	if pod.Spec.NodeName != "" {
+		return pod.Spec.NodeName == n.Name
 	}
-	return err
+	wanted := pod.Spec.NodeSelector[corev1.LabelHostname]
+	return wanted == n.Name || (wanted == "" && !n.options.Dedicated)
 }
-
-func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
-	switch {
-	case pod.DeletionTimestamp != nil:
-		return n.remove(ctx, pod)
-	case b.Unplaced:
-		return nil
-	case pod.Spec.NodeName == "":
-		binding := &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: n.Name}}
-		return n.client.SubResource("binding").Create(ctx, pod, binding)
-	case pod.Status.Phase == corev1.PodPending && b.Waiting != nil:
-		return n.setState(ctx, pod, corev1.PodPending, corev1.ContainerState{Waiting: b.Waiting})
-	case pod.Status.Phase == corev1.PodPending:
-		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
-	case pod.Status.Phase == corev1.PodRunning && !b.Runs:
-		if b.Disrupted != "" {
-			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
-			})
-		}
-		return n.end(ctx, pod, b.End)
-	}
-	return nil
-}
-
-// remove ends a pod as a kubelet does: SIGTERM, the runner's last words, gone.
-func (n *Node) remove(ctx context.Context, pod *corev1.Pod) error {
-	if pod.Status.Phase == corev1.PodRunning {
-		message, err := terminationMessage(pod, contract.TaskCancelled)
-		if err != nil {
-			return err
-		}
-		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error", Message: message})
-	}
-	return n.client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
-}
-
-// end is how a container ends: nil completes all tasks.
-func (n *Node) end(ctx context.Context, pod *corev1.Pod, end *corev1.ContainerStateTerminated) error {
-	if end == nil {
-		message, err := terminationMessage(pod, contract.TaskCompleted)
-		if err != nil {
-			return err
-		}
-		end = &corev1.ContainerStateTerminated{Reason: "Completed", Message: message}
-	}
-	ended := end.DeepCopy()
-	ended.FinishedAt = metav1.Now()
-	phase := corev1.PodSucceeded
-	if ended.ExitCode != 0 {
-		phase = corev1.PodFailed
-	}
-	return n.setState(ctx, pod, phase, corev1.ContainerState{Terminated: ended})
-}
-
-func (n *Node) setState(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, state corev1.ContainerState) error {
-	if pod.Status.Phase == phase && len(pod.Status.ContainerStatuses) == 1 && pod.Status.ContainerStatuses[0].State.Waiting != nil {
-		return nil
-	}
-	before := &corev1.Pod{ObjectMeta: pod.ObjectMeta}
-	pod.Status.Phase = phase
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: jobspec.TaskContainer, Image: "x", ImageID: "x", State: state}}
-	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
-}
-
-// terminationMessage is what a runner writes when all tasks end in one state.
-func terminationMessage(pod *corev1.Pod, state contract.TaskState) (string, error) {
-	var message contract.TerminationMessage
-	for _, env := range pod.Spec.Containers[0].Env {
-		if env.Name != contract.PlanEnv {
-			continue
-		}
-		plan, err := contract.DecodePlan(env.Value)
-		if err != nil {
-			return "", err
-		}
-		tasks := len(plan.Tasks)
-		if plan.Parallel {
-			tasks = 1
-		}
-		for range tasks {
-			message.States = append(message.States, state)
-		}
-		if plan.Outputs != "" {
-			message.ManifestSHA256 = AnyDigest
-		}
-	}
-	if state == contract.TaskCancelled {
-		message.Failure = &contract.Failure{Reason: contract.ReasonTerminated, Message: "stopped"}
-	}
-	raw, err := contract.EncodeTerminationMessage(&message)
-	return string(raw), err
-}
-
-// AnyDigest is the digest of the manifests that the node's pods claim to commit.
-const AnyDigest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -31,10 +32,25 @@ type Operator struct {
 	Log string
 }
 
+// OperatorOptions are the settings of an Operator.
+type OperatorOptions struct {
+	// Proxy is what it reaches the API server through; nil for nothing.
+	Proxy *Proxy
+	// Namespaces are the only ones that it works for; all by default.
+	Namespaces []string
+	// Flags are further ones of its command line.
+	Flags []string
+}
+
 // StartOperator runs the operator as its service account, so that it can do
-// what config/rbac grants and nothing else; with further flags.
-func (c *Cluster) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
-	kubeconfig, err := c.operatorKubeconfig(ctx)
+// what config/rbac grants and nothing else.
+func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
+	return c.StartOperatorWith(ctx, OperatorOptions{})
+}
+
+// StartOperatorWith is StartOperator with settings.
+func (c *Cluster) StartOperatorWith(ctx context.Context, options OperatorOptions) (*Operator, error) {
+	kubeconfig, err := c.operatorKubeconfig(ctx, options.Proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -43,8 +59,11 @@ func (c *Cluster) StartOperator(ctx context.Context, flags ...string) (*Operator
 		return nil, fmt.Errorf("opening the operator's log: %w", err)
 	}
 	defer log.Close()
-	cmd := exec.Command(cmp.Or(c.Manager, filepath.Join(c.Root, "bin", "manager")),
-		append([]string{"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0"}, flags...)...)
+	flags := append([]string{"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0"}, options.Flags...)
+	if len(options.Namespaces) > 0 {
+		flags = append(flags, "--namespaces="+strings.Join(options.Namespaces, ","))
+	}
+	cmd := exec.Command(cmp.Or(c.Manager, filepath.Join(c.Root, "bin", "manager")), flags...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
 	// The operator ends with the test, even when the test is killed.
@@ -76,7 +95,7 @@ func (o *Operator) end(signal syscall.Signal) {
 }
 
 // operatorKubeconfig writes a kubeconfig with a token of the service account.
-func (c *Cluster) operatorKubeconfig(ctx context.Context) (string, error) {
+func (c *Cluster) operatorKubeconfig(ctx context.Context, proxy *Proxy) (string, error) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: operatorAccount}}
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(2 * time.Hour / time.Second))},
@@ -86,12 +105,20 @@ func (c *Cluster) operatorKubeconfig(ctx context.Context) (string, error) {
 	}
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: c.Config.Host, CertificateAuthorityData: c.Config.CAData, CertificateAuthority: c.Config.CAFile}
+	if proxy != nil {
+		config.Clusters["c"] = &clientcmdapi.Cluster{Server: proxy.URL, CertificateAuthorityData: proxy.Certificate}
+	}
 	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: request.Status.Token}
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	config.CurrentContext = "x"
-	file := filepath.Join(c.Dir, "operator.kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
+	// A file for each: another one may be reading its own at this moment.
+	file, err := os.CreateTemp(c.Dir, "operator-*.kubeconfig")
+	if err != nil {
 		return "", fmt.Errorf("writing the operator's kubeconfig: %w", err)
 	}
-	return file, nil
+	defer file.Close()
+	if err := clientcmd.WriteToFile(*config, file.Name()); err != nil {
+		return "", fmt.Errorf("writing the operator's kubeconfig: %w", err)
+	}
+	return file.Name(), nil
 }

@@ -1,0 +1,194 @@
+package rig
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Behaviour is what the node does with the pods of a group. The zero value
+// binds the pod, runs it, and completes all its tasks.
+type Behaviour struct {
+	// Unplaced leaves the pod without a node.
+	Unplaced bool
+	// Waiting keeps the container from running, for this reason.
+	Waiting *corev1.ContainerStateWaiting
+	// Runs keeps the container running until the pod is deleted.
+	Runs bool
+	// End is how the container ends; nil completes all tasks.
+	End *corev1.ContainerStateTerminated
+	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
+	Disrupted string
+	// Refused is the pod's own reason where the kubelet ends it before a container
+	// runs; empty where it does not.
+	Refused string
+	// Untouched leaves the pods as they are, those that are being deleted too: what
+	// a test writes of them stands.
+	Untouched bool
+	// Then is what becomes of the pods of later attempts; nil for the same.
+	Then *Behaviour
+}
+
+// Behave sets what becomes of the pods of a group, before or while they run.
+// It touches each of them, so that a change is seen at once.
+func (n *Node) Behave(ctx context.Context, key client.ObjectKey, b Behaviour) error {
+	n.mu.Lock()
+	n.behaviours[key.String()] = b
+	n.mu.Unlock()
+	return n.stepAll(ctx, key.String())
+}
+
+// stepAll takes the pods of a group a step, or all there are where it is empty.
+func (n *Node) stepAll(ctx context.Context, group string) error {
+	var pods corev1.PodList
+	if err := n.client.List(ctx, &pods, client.HasLabels{n.options.Label}); err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if group != "" && pod.Namespace+"/"+pod.Annotations[v1alpha1.NameAnnotation] != group {
+			continue
+		}
+		if err := n.step(ctx, pod); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) behaviour(pod *corev1.Pod) Behaviour {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := n.behaviours[pod.Namespace+"/"+pod.Annotations[v1alpha1.NameAnnotation]]
+	if attempt := pod.Labels[v1alpha1.AttemptLabel]; b.Then != nil && attempt != "1" {
+		return *b.Then
+	}
+	return b
+}
+
+// step takes a pod one step on its way; each step's event brings the next.
+func (n *Node) step(ctx context.Context, pod *corev1.Pod) error {
+	b := n.behaviour(pod)
+	if b.Untouched || n.silent.Load() || !n.has(pod) {
+		return nil
+	}
+	err := n.next(ctx, pod.DeepCopy(), b)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		// Somebody was faster; the event of what they did is on its way.
+		return nil
+	}
+	return err
+}
+
+func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
+	switch {
+	case pod.DeletionTimestamp != nil:
+		return n.remove(ctx, pod)
+	case b.Unplaced:
+		return nil
+	case pod.Spec.NodeName == "":
+		binding := &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: n.Name}}
+		return n.client.SubResource("binding").Create(ctx, pod, binding)
+	case pod.Status.Phase == corev1.PodPending && b.Refused != "":
+		return n.refuse(ctx, pod, b.Refused)
+	case pod.Status.Phase == corev1.PodPending && b.Waiting != nil:
+		return n.setState(ctx, pod, corev1.PodPending, corev1.ContainerState{Waiting: b.Waiting})
+	case pod.Status.Phase == corev1.PodPending:
+		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
+	case pod.Status.Phase == corev1.PodRunning && !b.Runs:
+		if b.Disrupted != "" {
+			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
+			})
+		}
+		return n.end(ctx, pod, b.End)
+	}
+	return nil
+}
+
+// remove ends a pod as a kubelet does: SIGTERM, the runner's last words, gone.
+func (n *Node) remove(ctx context.Context, pod *corev1.Pod) error {
+	if pod.Status.Phase == corev1.PodRunning {
+		message, err := terminationMessage(pod, contract.TaskCancelled)
+		if err != nil {
+			return err
+		}
+		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error", Message: message})
+	}
+	return n.client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
+}
+
+// refuse ends a pod as a kubelet does that has no room for it, or shuts down.
+func (n *Node) refuse(ctx context.Context, pod *corev1.Pod, reason string) error {
+	before := pod.DeepCopy()
+	pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, reason, "the node said so"
+	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// end is how a container ends: nil completes all tasks.
+func (n *Node) end(ctx context.Context, pod *corev1.Pod, end *corev1.ContainerStateTerminated) error {
+	if end == nil {
+		message, err := terminationMessage(pod, contract.TaskCompleted)
+		if err != nil {
+			return err
+		}
+		end = &corev1.ContainerStateTerminated{Reason: "Completed", Message: message}
+	}
+	ended := end.DeepCopy()
+	ended.FinishedAt = metav1.Now()
+	phase := corev1.PodSucceeded
+	if ended.ExitCode != 0 {
+		phase = corev1.PodFailed
+	}
+	return n.setState(ctx, pod, phase, corev1.ContainerState{Terminated: ended})
+}
+
+func (n *Node) setState(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, state corev1.ContainerState) error {
+	if pod.Status.Phase == phase && len(pod.Status.ContainerStatuses) == 1 && pod.Status.ContainerStatuses[0].State.Waiting != nil {
+		return nil
+	}
+	before := &corev1.Pod{ObjectMeta: pod.ObjectMeta}
+	pod.Status.Phase = phase
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: jobspec.TaskContainer, Image: "x", ImageID: "x", State: state}}
+	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+}
+
+// terminationMessage is what a runner writes when all tasks end in one state.
+func terminationMessage(pod *corev1.Pod, state contract.TaskState) (string, error) {
+	var message contract.TerminationMessage
+	for _, env := range pod.Spec.Containers[0].Env {
+		if env.Name != contract.PlanEnv {
+			continue
+		}
+		plan, err := contract.DecodePlan(env.Value)
+		if err != nil {
+			return "", err
+		}
+		tasks := len(plan.Tasks)
+		if plan.Parallel {
+			tasks = 1
+		}
+		for range tasks {
+			message.States = append(message.States, state)
+		}
+		if plan.Outputs != "" {
+			message.ManifestSHA256 = AnyDigest
+		}
+	}
+	if state == contract.TaskCancelled {
+		message.Failure = &contract.Failure{Reason: contract.ReasonTerminated, Message: "stopped"}
+	}
+	raw, err := contract.EncodeTerminationMessage(&message)
+	return string(raw), err
+}
+
+// AnyDigest is the digest of the manifests that the node's pods claim to commit.
+const AnyDigest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
