@@ -196,8 +196,10 @@ func tasksState(pod *corev1.Pod) *corev1.ContainerStateTerminated {
 
 func podWords(pod *corev1.Pod) string { return words(pod.Status.Reason, pod.Status.Message) }
 
+// words are what a kubelet says, as text: the API server keeps no other, and what
+// is compared with the status must be what it keeps.
 func words(reason, message string) string {
-	return strings.TrimSuffix(strings.Join([]string{reason, message}, ": "), ": ")
+	return strings.ToValidUTF8(strings.TrimSuffix(strings.Join([]string{reason, message}, ": "), ": "), "\uFFFD")
 }
 
 func orWord(s, otherwise string) string {
