@@ -220,6 +220,8 @@ func TestClocks(t *testing.T) {
 		"starting":  {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}, v1alpha1.ReasonDeadlineExceeded},
 		"pulling":   {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}, v1alpha1.ReasonImagePullFailed},
 		"never":     {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImageNeverPull", Message: "no such image"}}, v1alpha1.ReasonImagePullFailed},
+		"secret":    {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError"}}, v1alpha1.ReasonContainerConfigError},
+		"container": {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}, v1alpha1.ReasonContainerConfigError},
 		"bad-image": {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName"}}, v1alpha1.ReasonImagePullFailed},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -72,6 +73,11 @@ func TestFailures(t *testing.T) {
 			ManifestSHA256: rig.AnyDigest,
 		})
 	}
+	disrupted := func(by string) rig.Behaviour {
+		b := ended(143, "Error", nil)
+		b.Disrupted = by
+		return b
+	}
 	cases := map[string]struct {
 		behaviour rig.Behaviour
 		reason    v1alpha1.Reason
@@ -81,7 +87,29 @@ func TestFailures(t *testing.T) {
 		"exception": {failed(contract.ReasonTaskError, "ValueError: bööm", nil), v1alpha1.ReasonTaskError, "Task 1: ValueError: bööm", "1/3"},
 		"exit-code": {failed(contract.ReasonExitCode, "exit code 3", &code), v1alpha1.ReasonExitCode, "Task 1: exit code 3", "1/3"},
 		"input":     {failed(contract.ReasonInputUnavailable, "file:///x: no such file", nil), v1alpha1.ReasonInputUnavailable, "file:///x", "1/3"},
+		"hook":      {failed(contract.ReasonHookFailed, "bash hook 'exit 3': exit code 3", &code), v1alpha1.ReasonHookFailed, "Task 1: bash hook", "1/3"},
+		"pickle":    {failed(contract.ReasonInputInvalid, "no module 'numpy'", nil), v1alpha1.ReasonInputInvalid, "numpy", "1/3"},
+		"result":    {failed(contract.ReasonOutputInvalid, "a lock cannot be pickled", nil), v1alpha1.ReasonOutputInvalid, "lock", "1/3"},
+		"upload":    {failed(contract.ReasonOutputUploadFailed, "read-only file system", nil), v1alpha1.ReasonOutputUploadFailed, "read-only", "1/3"},
+		"version":   {failed(contract.ReasonPythonVersionMismatch, "pickled with 2.7", nil), v1alpha1.ReasonPythonVersionMismatch, "2.7", "1/3"},
+		"no-python": {failed(contract.ReasonPythonUnavailable, "no usable python3", nil), v1alpha1.ReasonPythonUnavailable, "python3", "1/3"},
+		"deadline":  {failed(contract.ReasonDeadlineExceeded, "took longer than taskSeconds", nil), v1alpha1.ReasonDeadlineExceeded, "taskSeconds", "1/3"},
+		"plan":      {failed(contract.ReasonPlanInvalid, "version 9", nil), v1alpha1.ReasonPlanInvalid, "version 9", "1/3"},
+		"stopped":   {failed(contract.ReasonTerminated, "stopped", nil), v1alpha1.ReasonTerminated, "Its pod was deleted or its node shut down", "1/3"},
+		"invented":  {failed("Whatever", "what the runner never says", nil), "Whatever", "never says", "1/3"},
+		"no-word":   {failed("not a word", "what no API takes", nil), v1alpha1.ReasonUnknown, "no API", "1/3"},
+		"evicted":   {rig.Behaviour{Refused: "Evicted"}, v1alpha1.ReasonEvicted, "ended by its node: Evicted: the node said so", "0/3"},
+		"no-room":   {rig.Behaviour{Refused: "OutOfcpu"}, v1alpha1.ReasonEvicted, "OutOfcpu", "0/3"},
+		"affinity":  {rig.Behaviour{Refused: "NodeAffinity"}, v1alpha1.ReasonEvicted, "NodeAffinity", "0/3"},
+		"shutdown":  {rig.Behaviour{Refused: "NodeShutdown"}, v1alpha1.ReasonNodeLost, "NodeShutdown", "0/3"},
+		"kubelets":  {rig.Behaviour{Refused: "DeadlineExceeded"}, v1alpha1.ReasonDeadlineExceeded, "DeadlineExceeded", "0/3"},
+		"refused":   {rig.Behaviour{Refused: "SomethingNew"}, v1alpha1.ReasonUnknown, "failed before its container ran: SomethingNew", "0/3"},
+		"preempted": {disrupted("PreemptionByScheduler"), v1alpha1.ReasonPreempted, "PreemptionByScheduler", "0/3"},
+		"drained":   {disrupted("EvictionByEvictionAPI"), v1alpha1.ReasonEvicted, "EvictionByEvictionAPI", "0/3"},
+		"pressure":  {disrupted("TerminationByKubelet"), v1alpha1.ReasonEvicted, "TerminationByKubelet", "0/3"},
+		"tainted":   {disrupted("DeletionByTaintManager"), v1alpha1.ReasonNodeLost, "DeletionByTaintManager", "0/3"},
 		"oom":       {ended(137, "OOMKilled", nil), v1alpha1.ReasonOOMKilled, "memory limit", "0/3"},
+		"exit-137":  {failed(contract.ReasonExitCode, "killed by signal 9 (SIGKILL)", new(int32(137))), v1alpha1.ReasonExitCode, "SIGKILL", "1/3"},
 		"silence":   {ended(1, "Error", nil), v1alpha1.ReasonUnknown, "left no record", "0/3"},
 		"a-lie":     {ended(0, "Completed", nil), v1alpha1.ReasonUnknown, "left no record", "0/3"},
 	}
@@ -103,12 +131,44 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestAPodThatCannotStartSaysWhy, and is waited for: what keeps it may pass.
 func TestAPodThatCannotStartSaysWhy(t *testing.T) {
 	ns := namespace(t)
-	key := create(t, commands(ns, "no-image", 1), rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff", Message: "no such image"}})
-	tg := awaitReason(t, key, v1alpha1.ReasonStarting)
-	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "ImagePullBackOff: no such image") {
-		t.Errorf("message is %q", c.Message)
+	for name, reason := range map[string]string{"image": "ImagePullBackOff", "registry": "ErrImagePull", "secret": "CreateContainerConfigError"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			key := create(t, commands(ns, name, 1), rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not yet"}})
+			awaitMessage(t, key, reason+": not yet")
+			behave(t, key, rig.Behaviour{})
+			if tg := awaitReason(t, key, v1alpha1.ReasonCompleted); tg.Status.Attempt != 1 {
+				t.Errorf("it took %d attempts", tg.Status.Attempt)
+			}
+		})
+	}
+}
+
+// TestJobsThatCanNeverBe end the group at once, in words that say what is wrong.
+func TestJobsThatCanNeverBe(t *testing.T) {
+	ns := namespace(t)
+	tooLarge := commands(ns, "too-large", 10)
+	for i := range tooLarge.Spec.Tasks {
+		noise := make([]byte, 12000)
+		for j := range noise {
+			noise[j] = byte('0' + rand.IntN(75))
+		}
+		tooLarge.Spec.Tasks[i].Command = []string{"sh", "-c", string(noise)}
+	}
+	rejected := commands(ns, "rejected", 1)
+	rejected.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{
+		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
+		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+	}}
+	for tg, want := range map[*v1alpha1.TaskGroup]v1alpha1.Reason{tooLarge: v1alpha1.ReasonTooLarge, rejected: v1alpha1.ReasonJobRejected} {
+		key := create(t, tg, rig.Behaviour{})
+		awaitReason(t, key, want)
+		if jobs := jobsOf(t, key); len(jobs) != 0 {
+			t.Errorf("%s has Jobs: %v", key.Name, jobs)
+		}
 	}
 }
 
