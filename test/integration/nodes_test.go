@@ -1,0 +1,127 @@
+//go:build integration
+
+package integration
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
+)
+
+// losableNode is a node that takes only the pods of groups made for it.
+func losableNode(t *testing.T, name string) *rig.Node {
+	t.Helper()
+	n, err := cluster.StartNodeWith(t.Context(), name, rig.NodeOptions{Heartbeat: heartbeat, Dedicated: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop("node "+name, n.Stop) })
+	return n
+}
+
+// runsOn creates a group on a node and waits until its pod runs there.
+func runsOn(t *testing.T, n *rig.Node, tg *v1alpha1.TaskGroup) client.ObjectKey {
+	t.Helper()
+	key := client.ObjectKeyFromObject(tg)
+	if err := n.Behave(t.Context(), key, rig.Behaviour{Runs: true, Then: &rig.Behaviour{}}); err != nil {
+		t.Fatal(err)
+	}
+	tg.Spec.Pod = &v1alpha1.PodOptions{NodeSelector: map[string]string{corev1.LabelHostname: n.Name}}
+	if err := cluster.Client.Create(t.Context(), tg); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason(t, key, v1alpha1.ReasonRunning)
+	return key
+}
+
+// awaitMessage waits until the status says something, before the group ends.
+func awaitMessage(t *testing.T, key client.ObjectKey, want string) *v1alpha1.TaskGroup {
+	t.Helper()
+	var tg v1alpha1.TaskGroup
+	err := rig.Await(t.Context(), fmt.Sprintf("%s to say %q", key, want), func(ctx context.Context) (bool, string, error) {
+		if err := cluster.Client.Get(ctx, key, &tg); err != nil {
+			return false, "", err
+		}
+		c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
+		if plan.IsTerminal(&tg.Status) {
+			return false, "", fmt.Errorf("it ended as %s: %s", c.Reason, c.Message)
+		}
+		return strings.Contains(c.Message, want), c.Reason + ": " + c.Message, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tg
+}
+
+// nodeIsSilent: the node lifecycle controller takes the pod away, and its kubelet
+// does not answer. The pod may still run, so nothing may follow it; the status
+// names the node. When the kubelet is back, so is the group.
+func nodeIsSilent(t *testing.T, ns string) {
+	n := losableNode(t, "silent")
+	tg := commands(ns, "silent", 1)
+	tg.Spec.Retries.InfrastructureLimit = new(int32(3))
+	key := runsOn(t, n, tg)
+	n.Silence()
+	tg = awaitMessage(t, key, "node silent does not say that it has")
+	if len(jobsOf(t, key)) != 1 || tg.Status.Attempt != 1 {
+		t.Errorf("something followed a pod that may still run: %+v", tg.Status)
+	}
+	if err := n.Speak(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
+	if tg.Status.Jobs[0].Reason != string(v1alpha1.ReasonNodeLost) || tg.Status.Retries.User != 0 {
+		t.Errorf("status is %+v", tg.Status)
+	}
+}
+
+// nodeIsGone: the machine is no more, and its Node object is deleted. PodGC fails
+// the pods; until it has, no attempt follows and nothing is called Cancelled.
+func nodeIsGone(t *testing.T, ns string) {
+	n := losableNode(t, "gone")
+	retried := commands(ns, "gone-retried", 1)
+	retried.Spec.Retries.InfrastructureLimit = new(int32(1))
+	keys := []client.ObjectKey{runsOn(t, n, retried), runsOn(t, n, commands(ns, "gone", 1)), runsOn(t, n, commands(ns, "gone-cancelled", 1))}
+	n.Silence()
+	if err := n.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cancel(t, keys[2])
+	awaitReason(t, keys[2], v1alpha1.ReasonCancelling)
+	tg := awaitReason(t, keys[1], v1alpha1.ReasonNodeLost)
+	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "DeletionByPodGC") {
+		t.Errorf("message is %q", c.Message)
+	}
+	awaitReason(t, keys[2], v1alpha1.ReasonCancelled)
+	// Another machine of that name takes over.
+	next := losableNode(t, "gone")
+	if err := next.Behave(t.Context(), keys[0], rig.Behaviour{}); err != nil {
+		t.Fatal(err)
+	}
+	tg = awaitReason(t, keys[0], v1alpha1.ReasonCompleted)
+	if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Jobs[0].Reason != string(v1alpha1.ReasonNodeLost) {
+		t.Errorf("status is %+v", tg.Status)
+	}
+}
+
+// nodeIsOutOfService: an admin vouches that the machine is down, so that PodGC
+// need not wait for its kubelet.
+func nodeIsOutOfService(t *testing.T, ns string) {
+	n := losableNode(t, "out-of-service")
+	key := runsOn(t, n, commands(ns, "out-of-service", 1))
+	n.Silence()
+	if err := n.OutOfService(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	awaitReason(t, key, v1alpha1.ReasonNodeLost)
+}
