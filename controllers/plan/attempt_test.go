@@ -170,6 +170,20 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// TestStoppedBeforeItsFirstTask: a pod that is deleted a moment after it began is
+// no more the user's failure than one that is deleted later.
+func TestStoppedBeforeItsFirstTask(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(1).Retries(0, 1).Obj())
+	l.begin(1)
+	early := record(t, "X", &contract.Failure{Reason: contract.ReasonNotStarted, Message: "the pod was told to end before this task started"})
+	l.end(1, testkit.Pod(l.jobs[1]).Ended(143, "Error", early).Obj())
+	l.decide()
+	l.wantReason(v1alpha1.ReasonRetrying)
+	if last := plan.LastJob(&l.tg.Status); last.Reason != string(v1alpha1.ReasonTerminated) || l.tg.Status.Retries.Infrastructure != 1 {
+		t.Errorf("the attempt ended as %s, spent %+v", last.Reason, l.tg.Status.Retries)
+	}
+}
+
 // TestBackoffGrowsAndIsRemembered: the time of the next attempt rests on the
 // status alone.
 func TestBackoffGrowsAndIsRemembered(t *testing.T) {

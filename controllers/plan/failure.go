@@ -89,7 +89,11 @@ func recordedVerdict(record *contract.TerminationMessage) verdict {
 	if f.NodeID != nil {
 		v.message = fmt.Sprintf("Task %d: %s", *f.NodeID, f.Message)
 	}
-	if v.reason == v1alpha1.Reason(contract.ReasonTerminated) {
+	if f.Reason == contract.ReasonNotStarted {
+		// Of a whole attempt that says the same: it was stopped, a moment earlier.
+		v.reason = v1alpha1.ReasonTerminated
+	}
+	if v.reason == v1alpha1.ReasonTerminated {
 		v.message += ". Its pod was deleted or its node shut down; to cancel a group, set spec.cancel or delete its Job"
 	}
 	return v

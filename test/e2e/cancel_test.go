@@ -20,7 +20,8 @@ func started(t *testing.T, name string) {
 	err := rig.Await(t.Context(), "the function to print", func(ctx context.Context) (bool, string, error) {
 		// An error is no reason to give up: the container may not run yet.
 		log, err := cluster.Run(ctx, "-n", namespace, "logs", "-l", v1alpha1.NameLabel+"="+name, "--tail=-1")
-		return strings.Contains(log, "started"), fmt.Sprintf("%q, %v", log, err), nil
+		// The runner says so too, before the function runs.
+		return strings.Contains("\n"+log, "\nstarted\n"), fmt.Sprintf("%q, %v", log, err), nil
 	})
 	if err != nil {
 		t.Fatal(err)
