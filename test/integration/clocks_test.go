@@ -4,6 +4,7 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -47,4 +48,27 @@ func TestClocksStopWhileSuspended(t *testing.T) {
 	awaitReason(t, unplaced, v1alpha1.ReasonQueued)
 	awaitReason(t, refused, v1alpha1.ReasonQuotaExceeded)
 	awaitReason(t, unplaced, v1alpha1.ReasonUnschedulable)
+}
+
+// TestTheTimeIsTheServers moves the API server's clock, as an operator sees it,
+// since this machine's is not the test's to move: what the operator writes is of
+// that clock, and its own decides nothing (invariant I24).
+func TestTheTimeIsTheServers(t *testing.T) {
+	ns := namespace(t)
+	proxy, err := cluster.StartProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Stop()
+	proxy.Ahead = time.Hour
+	stopOperator(t)
+	ahead, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ahead.Stop()
+	tg := awaitReason(t, create(t, commands(ns, "g", 1), rig.Behaviour{}), v1alpha1.ReasonCompleted)
+	if early := time.Until(tg.Status.CompletionTime.Time); (early - time.Hour).Abs() > 10*time.Second {
+		t.Errorf("by the operator's clock it ended in %s, want an hour", early)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,19 +26,26 @@ import (
 func crashOperator(t *testing.T) (start func()) {
 	t.Helper()
 	operator.Kill()
-	down := true
-	start = func() {
-		if !down {
-			return
-		}
-		down = false
+	return operatorAgain(t)
+}
+
+// stopOperator takes the suite's operator away until the test's end.
+func stopOperator(t *testing.T) {
+	t.Helper()
+	operator.Stop()
+	operatorAgain(t)
+}
+
+func operatorAgain(t *testing.T) (start func()) {
+	t.Helper()
+	start = sync.OnceFunc(func() {
 		next, err := cluster.StartOperator(context.Background())
 		if err != nil {
 			t.Error(err)
 			return
 		}
 		operator = next
-	}
+	})
 	t.Cleanup(start)
 	return start
 }

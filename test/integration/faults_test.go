@@ -31,7 +31,7 @@ func TestUnderFaults(t *testing.T) {
 			shared = append(shared, c.namespace)
 		}
 	}
-	operator.Stop()
+	stopOperator(t)
 	common, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: shared})
 	if err != nil {
 		t.Fatal(err)
@@ -53,9 +53,6 @@ func TestUnderFaults(t *testing.T) {
 		}
 	})
 	common.Stop()
-	if operator, err = cluster.StartOperator(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	if t.Failed() {
 		return
 	}

@@ -1,4 +1,5 @@
 // Package rig runs what tests need of a cluster: a cluster of hack/cluster, the
-// operator as a process under exactly its own role, a programmable node in the
-// place of a kubelet, and the API server's audit log as the witness.
+// operator as a process under exactly its own role, programmable nodes in the
+// place of kubelets, a proxy that lets the operator's calls fail, and the API
+// server's audit log as the witness.
 package rig
