@@ -58,8 +58,8 @@ func TestDeadlines(t *testing.T) {
 		timeouts v1alpha1.Timeouts
 		message  string
 	}{
-		"task-seconds":    {v1alpha1.Timeouts{TaskSeconds: new(int64(1))}, "spec.timeouts.taskSeconds"},
-		"running-seconds": {v1alpha1.Timeouts{RunningSeconds: new(int64(1))}, "spec.timeouts.runningSeconds"},
+		"task-seconds":    {v1alpha1.Timeouts{TaskSeconds: new(int64(5))}, "spec.timeouts.taskSeconds"},
+		"running-seconds": {v1alpha1.Timeouts{RunningSeconds: new(int64(5))}, "spec.timeouts.runningSeconds"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
