@@ -44,7 +44,7 @@ func (r *TaskGroupReconciler) confirm(ctx context.Context, o *plan.Observed, p *
 	if quiet, err := r.isQuiet(ctx, o); err != nil || !quiet {
 		return false, err
 	}
-	return o.JobMadeItsPods() || r.memory.quietFor(o.TaskGroup, r.Clock.Now()) >= settleTime, nil
+	return o.JobMadeItsPods() || r.memory.quietFor(o.TaskGroup, r.Stopwatch.Now()) >= settleTime, nil
 }
 
 // isUncreated says whether an attempt can have had no Job yet (invariant I1). The
@@ -56,7 +56,7 @@ func (r *TaskGroupReconciler) confirm(ctx context.Context, o *plan.Observed, p *
 // cancel.
 func (r *TaskGroupReconciler) isUncreated(ctx context.Context, o *plan.Observed) (bool, error) {
 	tg := o.TaskGroup
-	now := r.Clock.Now()
+	now := r.Stopwatch.Now()
 	epoch := r.doubt.epoch(now)
 	if r.memory.vouchedIn(tg) == epoch && !r.doubt.hasRival(now) {
 		return true, nil

@@ -118,7 +118,7 @@ func (d *doubt) keepBeating(ctx context.Context, c clock.WithTicker) error {
 func (r *TaskGroupReconciler) newcomers() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool {
 		if !e.IsInInitialList {
-			r.memory.vouch(client.ObjectKeyFromObject(e.Object), e.Object.GetUID(), r.doubt.eyewitness(r.Clock.Now()))
+			r.memory.vouch(client.ObjectKeyFromObject(e.Object), e.Object.GetUID(), r.doubt.eyewitness(r.Stopwatch.Now()))
 		}
 		return true
 	}}
@@ -130,7 +130,7 @@ func (r *TaskGroupReconciler) noteRival(ctx context.Context, o *plan.Observed, j
 	if job == nil || o.JobUID != "" || !metav1.IsControlledBy(job, o.TaskGroup) {
 		return
 	}
-	now := r.Clock.Now()
+	now := r.Stopwatch.Now()
 	if r.memory.vouchedIn(o.TaskGroup) == r.doubt.epoch(now) && r.doubt.meetRival(now) {
 		logf.FromContext(ctx).Info("another operator is active: every Job is confirmed before it is created", "job", job.Name)
 	}

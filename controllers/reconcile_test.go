@@ -93,7 +93,7 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 	reconciler, err := NewTaskGroupReconciler(Config{
 		Client: c, APIReader: c, Recorder: r.events,
 		Jobs:  jobspec.Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume},
-		Clock: r.clock,
+		Clock: r.clock, Stopwatch: r.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

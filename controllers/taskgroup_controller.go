@@ -22,7 +22,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
-// Config is what a TaskGroupReconciler needs. Clock and Concurrency have
+// Config is what a TaskGroupReconciler needs. The clocks and Concurrency have
 // defaults.
 type Config struct {
 	// Client reads from the cache and writes to the API server.
@@ -34,8 +34,11 @@ type Config struct {
 	Recorder events.EventRecorder
 	// Jobs is what the operator decides of every Job.
 	Jobs jobspec.Config
-	// Clock is the real one by default.
-	Clock clock.WithTicker
+	// Clock tells the time that objects are stamped with; the real one by default.
+	Clock clock.PassiveClock
+	// Stopwatch is this process's own, by which it notices that it stood still; the
+	// real one by default.
+	Stopwatch clock.WithTicker
 	// Concurrency is how many groups are reconciled at once; 8 by default.
 	Concurrency int
 }
@@ -60,6 +63,9 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
 	}
+	if cfg.Stopwatch == nil {
+		cfg.Stopwatch = clock.RealClock{}
+	}
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = defaultConcurrency
 	}
@@ -76,17 +82,18 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 
 // Reconcile takes one TaskGroup a step on its way.
 func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	now := r.Clock.Now()
+	looked := r.Stopwatch.Now()
 	observed, err := r.load(ctx, req.NamespacedName)
 	if err != nil || observed == nil {
 		return ctrl.Result{}, err
 	}
+	now := r.Clock.Now()
 	decided := plan.Decide(observed, now)
 
 	if confirmed, err := r.confirm(ctx, observed, &decided); err != nil || !confirmed {
 		return ctrl.Result{RequeueAfter: confirmInterval}, err
 	}
-	if err := r.apply(sendBefore(ctx, now.Add(decisionLife)), observed, &decided); err != nil {
+	if err := r.apply(sendBefore(ctx, looked.Add(decisionLife)), observed, &decided); err != nil {
 		instead, ok := insteadOf(err, observed, now)
 		if !ok {
 			return ctrl.Result{}, quietConflict(err)
@@ -123,7 +130,7 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := metrics.Registry.Register(stateCollector{mgr.GetCache()}); err != nil {
 		return fmt.Errorf("registering the metric of states: %w", err)
 	}
-	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.doubt.keepBeating(ctx, r.Clock) })); err != nil {
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.doubt.keepBeating(ctx, r.Stopwatch) })); err != nil {
 		return fmt.Errorf("adding the heartbeat: %w", err)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
