@@ -92,6 +92,7 @@ func TestDecideProgress(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(2).Obj()
 	job := testkit.Job(tg).Obj()
 	fresh := testkit.Created.Add(500 * time.Millisecond)
+	moment := outcome{Requeue: plan.StartingGrace - 500*time.Millisecond}
 	cases := map[string]struct {
 		observed *plan.Observed
 		now      time.Time
@@ -112,7 +113,7 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a fresh Job is given a moment": {
 			observed: observe(tg, job), now: fresh,
-			want: outcome{Requeue: plan.StartingGrace},
+			want: moment,
 		},
 		"a clock that is behind the API server's waits no longer than the moment": {
 			observed: observe(tg, job), now: testkit.Created.Add(-time.Hour),
@@ -147,7 +148,7 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a pod of another Job tells nothing": {
 			observed: observe(tg, job, testkit.Pod(testkit.Job(testkit.TaskGroup("other").Obj()).Obj()).Ended(0, "Completed", "").Obj()), now: fresh,
-			want: outcome{Requeue: plan.StartingGrace},
+			want: moment,
 		},
 	}
 	for name, tc := range cases {

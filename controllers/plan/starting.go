@@ -19,11 +19,11 @@ import (
 // be a second shorter.
 const (
 	// StartingGrace is how long a pod may take to run before the status says what
-	// is in its way.
+	// it waits for, and a Job to make one before somebody is asked why. In a burst
+	// of hundreds they take three or four seconds.
 	StartingGrace = 5 * time.Second
-	// patience is the same for a pod that has nothing in its way: it is only slow,
-	// as all pods are where hundreds are made at once.
-	patience = 10 * time.Second
+	// obstacleGrace is the same for a pod that says what is in its way.
+	obstacleGrace = 2 * time.Second
 	// runningGrace is how long a pod may run before the status says so. The end of
 	// one that takes no longer is all that is written of it.
 	runningGrace = 2 * time.Second
@@ -31,9 +31,9 @@ const (
 
 func startingGrace(o *Observed, pod *corev1.Pod) time.Duration {
 	if obstacle(o, pod) == "" {
-		return patience
+		return StartingGrace
 	}
-	return StartingGrace
+	return obstacleGrace
 }
 
 // beganAt is when the container that runs the tasks started; nil where the pod

@@ -40,13 +40,13 @@ func TestGraces(t *testing.T) {
 		"a pod that began a moment ago":            {observe(tg, job, started(3*time.Second)), 4 * time.Second, "", time.Second},
 		"a pod that has run for a while":           {observe(tg, job, started(3*time.Second)), 5 * time.Second, v1alpha1.ReasonRunning, 0},
 		"a node whose clock is ahead":              {observe(tg, job, started(time.Hour)), 5 * time.Second, v1alpha1.ReasonRunning, 0},
-		"a pod with nothing in its way":            {observe(tg, job, testkit.Pod(job).Obj()), 6 * time.Second, "", 4 * time.Second},
-		"a pod with nothing in its way, in time":   {observe(tg, job, testkit.Pod(job).Obj()), 10 * time.Second, v1alpha1.ReasonStarting, 0},
-		"a Job whose pod is on its way":            {observe(tg, job), 6 * time.Second, "", 4 * time.Second},
-		"a quota that is full, at once":            {quota, 4 * time.Second, "", time.Second},
-		"a quota that is full, in time":            {quota, 5 * time.Second, v1alpha1.ReasonQueued, 5 * time.Second},
-		"an image that is not there, in time":      {observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "x").Obj()), 5 * time.Second, v1alpha1.ReasonStarting, 295 * time.Second},
-		"a clock that runs out before the moments": {observe(hurried, inTime), 5 * time.Second, "", 2 * time.Second},
+		"a pod with nothing in its way":            {observe(tg, job, testkit.Pod(job).Obj()), 4 * time.Second, "", time.Second},
+		"a pod with nothing in its way, in time":   {observe(tg, job, testkit.Pod(job).Obj()), 5 * time.Second, v1alpha1.ReasonStarting, 0},
+		"a Job whose pod is on its way":            {observe(tg, job), 4 * time.Second, "", time.Second},
+		"a quota that is full, at once":            {quota, time.Second, "", time.Second},
+		"a quota that is full, in time":            {quota, 2 * time.Second, v1alpha1.ReasonQueued, 5 * time.Second},
+		"an image that is not there, in time":      {observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "x").Obj()), 2 * time.Second, v1alpha1.ReasonStarting, 298 * time.Second},
+		"a clock that runs out before the moments": {observe(hurried, inTime), 4 * time.Second, "", time.Second},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
