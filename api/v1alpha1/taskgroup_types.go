@@ -242,7 +242,10 @@ type TaskSpec struct {
 	Kwargs map[string]NodeID `json:"kwargs,omitempty"`
 }
 
-// AssetURI is where an object is: file:///path on a volume that spec.pod mounts.
+// AssetURI is where an object is: file:///path on a volume that spec.pod mounts,
+// http://host/path or https://host/path, s3://bucket/key, gs://bucket/key, or
+// azblob://container/blob. The pod opens it, with credentials of its own. A signed
+// URL is a credential: whoever may read the TaskGroup may use it.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=2048
@@ -250,7 +253,7 @@ type AssetURI string
 
 // AssetURIs are places by node ID, as a string.
 //
-// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, self[key].startsWith('file:///') && size(self[key]) > 8)",messageExpression="'each must be a file:///absolute/path on a volume that spec.pod.volumes mounts, not that of ' + self.filter(key, !self[key].startsWith('file:///') || size(self[key]) <= 8)[0]",message="each must be a file:///absolute/path on a volume that spec.pod.volumes mounts",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, ['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))",messageExpression="'each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob, not that of ' + self.filter(key, !['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))[0]",message="each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.all(key, !self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))`,messageExpression=`'must not contain control characters, nor . or .. as a part of its path, as that of ' + self.filter(key, self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))[0]`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 type AssetURIs map[string]AssetURI
 
@@ -281,7 +284,7 @@ type Assets struct {
 	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of
 	// plain commands may leave it out; their streams are then in the pod's log only.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.startsWith('file:///') && size(self) > 8)",message="must be a file:///absolute/path on a volume that spec.pod.volumes mounts",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(s3|gs|azblob|blob)://[^/@?#:%\\])[^?]*$')`,message="must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 	Outputs AssetURI `json:"outputs,omitempty"`
 }
