@@ -48,7 +48,7 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 		}
 		return classifyCreate(job.Name, err)
 	}
-	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
+	r.memory.rememberCreated(o.TaskGroup, o.Attempt, job.UID, r.Stopwatch.Now())
 	logf.FromContext(ctx).Info("created Job", "job", job.Name, "attempt", o.Attempt)
 	return nil
 }

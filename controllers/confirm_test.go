@@ -44,6 +44,10 @@ var errAsked = errors.New("the API server was asked")
 
 func (unread) List(context.Context, client.ObjectList, ...client.ListOption) error { return errAsked }
 
+func (unread) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errAsked
+}
+
 // TestAJobOfAFormerProcessIsNotCreatedAgain: the operator died before the status
 // named the Job, and a person deleted the Job before the next one began.
 func TestAJobOfAFormerProcessIsNotCreatedAgain(t *testing.T) {

@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +20,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
+
+// cacheLag is how long the cache may take to show a Job that was created. Its
+// pod's events may come sooner.
+const cacheLag = time.Second
+
+// errCacheBehind is a pass that has to wait for the cache.
+var errCacheBehind = errors.New("the cache does not show yet what was created")
 
 // load does every read of a pass. It returns nil where there is nothing to decide.
 func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*plan.Observed, error) {
@@ -139,6 +148,9 @@ func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (*b
 		return nil, err
 	}
 	missing := job == nil && o.JobUID != ""
+	if missing && r.memory.createdWithin(o.TaskGroup, o.JobUID, cacheLag, r.Stopwatch.Now()) {
+		return nil, errCacheBehind
+	}
 	if missing || (job != nil && job.DeletionTimestamp == nil && anyPodIsDeleting(o.Pods, job.UID)) {
 		return getJob(ctx, r.APIReader, key)
 	}

@@ -31,7 +31,9 @@ type remembered struct {
 	// job is that of the newest attempt that this process made one for.
 	job     types.UID
 	attempt int32
-	pods    []*corev1.Pod
+	// jobAt is when it was created, by the stopwatch.
+	jobAt time.Time
+	pods  []*corev1.Pod
 	// written is the object as the last status patch returned it; nil once the
 	// cache has it.
 	written *v1alpha1.TaskGroup
@@ -56,12 +58,25 @@ func (m *memory) of(name types.NamespacedName, group types.UID) *remembered {
 	return fresh
 }
 
-// rememberJob keeps the UID of the Job created for an attempt.
+// rememberJob keeps the UID of the Job of an attempt.
 func (m *memory) rememberJob(tg *v1alpha1.TaskGroup, attempt int32, job types.UID) {
+	m.rememberCreated(tg, attempt, job, time.Time{})
+}
+
+// rememberCreated is rememberJob of one that was created just now.
+func (m *memory) rememberCreated(tg *v1alpha1.TaskGroup, attempt int32, job types.UID, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
-	known.attempt, known.job = attempt, job
+	known.attempt, known.job, known.jobAt = attempt, job, now
+}
+
+// createdWithin says whether a Job was created so short a time ago.
+func (m *memory) createdWithin(tg *v1alpha1.TaskGroup, job types.UID, age time.Duration, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.of(client.ObjectKeyFromObject(tg), tg.UID)
+	return known.job == job && now.Sub(known.jobAt) < age
 }
 
 // vouch notes the epoch in which a group is known to have no Job that is not

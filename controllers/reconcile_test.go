@@ -119,6 +119,7 @@ func (r *rig) mustReconcile() {
 // settle lets the time pass for which all has to be quiet before a group is Cancelled.
 func (r *rig) settle() {
 	r.t.Helper()
+	r.clock.Step(cacheLag)
 	r.mustReconcile()
 	r.clock.Step(settleTime)
 	r.mustReconcile()
@@ -293,6 +294,25 @@ func TestADeletedJobIsNotCreatedAgain(t *testing.T) {
 	}
 }
 
+// TestAPodOvertakesItsJob: the events of a pod may come before its Job's. That is
+// no reason to ask the API server, nor to take the Job for deleted.
+func TestAPodOvertakesItsJob(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.mustReconcile()
+	if err := r.Client.Create(t.Context(), testkit.Pod(r.job()).Running().Obj()); err != nil {
+		t.Fatal(err)
+	}
+	r.Client, r.APIReader = withoutJobs{r.Client}, unread{r.APIReader}
+	result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
+	if err != nil || result.RequeueAfter != cacheLag {
+		t.Errorf("got %v, %v; want to look again", result, err)
+	}
+	r.wantReason(v1alpha1.ReasonPending)
+	r.Client = r.Client.(withoutJobs).Client
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonRunning)
+}
+
 // TestRebirth deletes a group and creates it anew under its name: the memory of
 // the former one must not speak for the later (invariant I12).
 func TestRebirth(t *testing.T) {
@@ -326,6 +346,7 @@ func TestLastWords(t *testing.T) {
 	}
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer queue.ShutDown()
+	r.clock.Step(cacheLag)
 	r.podHandler().Delete(t.Context(), event.DeleteEvent{Object: pod}, queue)
 	if queue.Len() != 1 {
 		t.Errorf("%d groups to reconcile, want 1", queue.Len())
@@ -410,6 +431,7 @@ func TestCancelledIsNotSaidOfARunningPod(t *testing.T) {
 	if err := errors.Join(r.Client.Delete(t.Context(), job), r.Client.Create(t.Context(), testkit.Pod(job).Running().Obj())); err != nil {
 		t.Fatal(err)
 	}
+	r.clock.Step(cacheLag)
 	r.Client = withoutPods{r.Client}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonPending)

@@ -84,6 +84,9 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	looked := r.Stopwatch.Now()
 	observed, err := r.load(ctx, req.NamespacedName)
+	if errors.Is(err, errCacheBehind) {
+		return ctrl.Result{RequeueAfter: cacheLag}, nil
+	}
 	if err != nil || observed == nil {
 		return ctrl.Result{}, err
 	}
