@@ -114,9 +114,13 @@ func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
 	return nil
 }
 
-// remove ends a pod as a kubelet does: SIGTERM, the runner's last words, gone.
+// remove ends a pod as a kubelet does: SIGTERM, the runner's last words, gone. One
+// that never ran fails first too: its Job waits for that.
 func (n *Node) remove(ctx context.Context, pod *corev1.Pod) error {
-	if pod.Status.Phase == corev1.PodRunning {
+	switch {
+	case pod.Status.Phase == corev1.PodPending && pod.Spec.NodeName != "":
+		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown"})
+	case pod.Status.Phase == corev1.PodRunning:
 		message, err := terminationMessage(pod, contract.TaskCancelled)
 		if err != nil {
 			return err
