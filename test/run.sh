@@ -65,14 +65,17 @@ unit() {
   fi
 }
 
+s3_server() {
+  TASKGROUP_TEST_S3_SERVER=$(bin/cluster build --s3-server) && export TASKGROUP_TEST_S3_SERVER
+}
+
 integration() {
   if ! make --no-print-directory bin/gotestsum build bin/cluster || ! bin/cluster build --control-plane-only; then
     summary+=("integration: FAILED to set up") failed=1
     return
   fi
   part integration gotests -tags integration ./test/integration/...
-  if TASKGROUP_TEST_S3_SERVER=$(bin/cluster build --s3-server); then
-    export TASKGROUP_TEST_S3_SERVER
+  if s3_server; then
     part "integration: a real S3 server" gotests ./runner/store/s3
   else
     summary+=("integration: FAILED to build the S3 server") failed=1
@@ -94,7 +97,7 @@ e2e() {
     skip e2e "$why"
     return
   fi
-  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build; then
+  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build || ! s3_server; then
     summary+=("e2e: FAILED to set up") failed=1
     return
   fi

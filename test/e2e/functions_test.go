@@ -54,6 +54,21 @@ func TestFunctions(t *testing.T) {
 	}
 }
 
+// TestHooks: bash and pip hooks work for a user without privileges, on a root file
+// system that is read-only.
+func TestHooks(t *testing.T) {
+	t.Parallel()
+	tg := functions("hooks", "uses_hooks")
+	tg.Spec.Assets.Hooks = map[string]v1alpha1.AssetURI{"0": "file:///assets/hooks/bash-and-pip"}
+	m := manifest(t, awaitReason(t, create(t, tg), v1alpha1.ReasonCompleted))
+	if got := results(t, m)[0]; got != "(42, 'here', True)" {
+		t.Errorf("the function returned %s", got)
+	}
+	if got := text(t, m, 0, contract.AssetStdout); !strings.HasPrefix(got, "bash ran\n") {
+		t.Errorf("stdout is %q", got)
+	}
+}
+
 // TestCommands runs plain commands; a command may read what a function wrote.
 func TestCommands(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,8 @@ type Cluster struct {
 	Kubeconfig string `json:"kubeconfig"`
 	Kubectl    string `json:"kubectl"`
 	AuditLog   string `json:"auditLog"`
+	// HostIP is this machine as the pods of a real node reach it; empty without one.
+	HostIP string `json:"hostIP"`
 	// EtcdMetrics is where etcd tells its metrics.
 	EtcdMetrics string `json:"etcdMetrics"`
 

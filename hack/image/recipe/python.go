@@ -21,7 +21,7 @@ import (
 // The root file system of the Python image.
 const (
 	debianSuite    = "bookworm"
-	pythonPackages = "python3-minimal,libpython3-stdlib,python3-cloudpickle,ca-certificates,dash,coreutils"
+	pythonPackages = "python3-minimal,libpython3-stdlib,python3-cloudpickle,python3-pip,ca-certificates,dash,coreutils"
 	// sourceLabel tells what an archive was made from.
 	sourceLabel = "taskgroup-operator.source"
 )

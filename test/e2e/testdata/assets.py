@@ -13,6 +13,7 @@ import base64
 import json
 import platform
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,15 @@ def whoami():
     return (os.getuid(), os.getgid(), root, os.path.exists(token))
 
 
+def uses_hooks():
+    import os
+
+    import tiny_hook_package
+
+    with open(os.path.expanduser("~/from-bash")) as file:
+        return (tiny_hook_package.VALUE, file.read(), tiny_hook_package.__file__.startswith("/taskgroup/"))
+
+
 RIGHT = (
     add,
     scale,
@@ -136,6 +146,7 @@ RIGHT = (
     eats_memory,
     lingers,
     whoami,
+    uses_hooks,
 )
 
 
@@ -147,6 +158,8 @@ def write(directory: str) -> None:
         (functions / function.__name__).write_bytes(serialize(function))
     for name, value in {"three": 3, "four": 4, "numbers": [1, 2, 3], "dash": "–"}.items():
         (inputs / name).write_bytes(serialize(value))
+
+    write_hooks(Path(directory, "hooks"))
 
     good = serialize(add)
     (functions / "python-2.7").write_bytes(serialize(add, python="2.7.18"))
@@ -161,6 +174,25 @@ def write(directory: str) -> None:
     (inputs / "forbidden").write_bytes(serialize(1))
     (inputs / "forbidden").chmod(0)
     (inputs / "folder").mkdir(exist_ok=True)
+
+
+def write_hooks(folder: Path) -> None:
+    """A bash and a pip hook (covalent/_workflow/depsbash.py, depspip.py), and the package it installs."""
+    folder.mkdir(exist_ok=True)
+    wheel = folder / "tiny_hook_package-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        info = "tiny_hook_package-1.0.dist-info"
+        archive.writestr("tiny_hook_package.py", "VALUE = 42\n")
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-hook-package\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    hooks = {
+        "deps": {
+            "bash": {"attributes": {"commands": ["echo bash ran", "printf here > ~/from-bash"]}},
+            "pip": {"attributes": {"packages": [str(wheel)], "requirements_content": ""}},
+        }
+    }
+    (folder / "bash-and-pip").write_text(json.dumps(hooks))
 
 
 def show(*files: str) -> None:
