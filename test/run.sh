@@ -60,6 +60,8 @@ unit() {
   part "unit: Python" python_tests
   if make --no-print-directory venv-covalent; then
     part "unit: exchange with real Covalent" covalent_tests
+    TASKGROUP_TEST_COVALENT_PYTHON=$cache/venv-covalent/bin/python part "unit: functions that use real Covalent" \
+      gotests -run 'Covalent|Sublattice' ./cmd/runner
   else
     skip "unit: exchange with real Covalent" "pip could not install it"
   fi

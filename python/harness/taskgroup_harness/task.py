@@ -10,7 +10,7 @@ import sys
 import types
 from typing import Any, Callable, NoReturn, Optional
 
-from taskgroup_harness import failure, protocol, transportable
+from taskgroup_harness import covalent_context, failure, protocol, transportable
 from taskgroup_harness.failure import TaskFailed
 
 # What the process ends with where not even a report could be written (sysexits.h, EX_SOFTWARE).
@@ -89,7 +89,7 @@ def _call(request: dict[str, Any]) -> Any:
     args = [_load_file(item) for item in request["args"]]
     kwargs = {name: _load_file(item) for name, item in request["kwargs"].items()}
     kwargs.update(given)
-    with _covalent_context(request):
+    with covalent_context.of(request["dispatch"], request["node"]):
         result = _invoke(function, args, kwargs)
         if steps:
             hooks.after(steps, _load)
@@ -156,14 +156,6 @@ def _keep(result: Any, path: str) -> None:
         kind = type(result)
         message = f"the result, a {kind.__module__}.{kind.__qualname__}, cannot be pickled: {failure.words(err)}"
         raise TaskFailed(failure.OUTPUT_INVALID, message, err) from err
-
-
-def _covalent_context(request: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
-    """Return Covalent's set_context where the function brought Covalent with it, so that get_context works."""
-    context = sys.modules.get("covalent.executor.utils.context")
-    if context is None:
-        return contextlib.nullcontext()
-    return context.set_context(request["dispatch"], request["node"])
 
 
 def _print_failure(failed: TaskFailed) -> None:
