@@ -98,6 +98,26 @@ func TestFailures(t *testing.T) {
 			task: function(1, "raises", 0), inputs: map[contract.NodeID]string{0: asset("three")},
 			reason: contract.ReasonTaskError, message: "TypeError: raises() takes 0 positional arguments but 1 was given", exitCode: 1,
 		},
+		"an exception with what terminals obey": {
+			task: function(1, "raises_what_terminals_obey"), reason: contract.ReasonTaskError, exitCode: 1,
+			message: "ValueError: \ufffd[2J\ufffd\ufffd\ufffd\nnext \ufffdxxx…", stderr: "\x1b[2J\a\x00\r\n",
+		},
+		"an exception that cannot be told": {
+			task: function(1, "raises_what_cannot_be_told"), reason: contract.ReasonTaskError, message: "Unwilling: <exception str() failed>", exitCode: 1,
+		},
+		"a pickle that explodes": {
+			task: function(1, "add", 0), inputs: map[contract.NodeID]string{0: asset("bomb-that-explodes")},
+			reason: contract.ReasonInputInvalid, message: "ASSETS/bomb-that-explodes: it cannot be unpickled: ZeroDivisionError: division by zero", exitCode: 1,
+		},
+		"a pickle that recurses": {
+			task: function(1, "add", 0), inputs: map[contract.NodeID]string{0: asset("bomb-that-recurses")},
+			reason: contract.ReasonTaskError, message: "RecursionError: maximum recursion depth exceeded…", exitCode: 1,
+		},
+		"a pickle that ends the process": {
+			task: function(1, "add", 0), inputs: map[contract.NodeID]string{0: asset("bomb-that-ends-the-process")},
+			reason: contract.ReasonExitCode, exitCode: 0,
+			message: "the process ended with exit code 0 before the function returned: os._exit, or a library that ends the process",
+		},
 		"sys.exit": {
 			task: function(1, "exits", 0), inputs: map[contract.NodeID]string{0: asset("three")}, reason: contract.ReasonExitCode,
 			message: "sys.exit(3) was called before the function returned: exit code 3", exitCode: 3,
@@ -267,6 +287,14 @@ func imageVersion(e *ended) string {
 		return ""
 	}
 	return regexp.MustCompile(`^\d+\.\d+`).FindString(e.manifest.Python.Version)
+}
+
+// TestLongNames: the name and the docstring of a result are in its header.
+func TestLongNames(t *testing.T) {
+	e := newPythonPod(t, function(1, "returns_ten_thousand_characters_of_name")).run().expect(0, "C")
+	if got := e.result(1); !strings.Contains(got, strings.Repeat("n", 10000)) {
+		t.Errorf("the result is %.80q", got)
+	}
 }
 
 func TestErrorAssetHasTheTracebackWithoutTheHarness(t *testing.T) {

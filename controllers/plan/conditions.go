@@ -85,9 +85,10 @@ func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1
 }
 
 // oneLine keeps what a task printed or raised from breaking a table or a
-// terminal: every control character becomes a space (invariant I30).
+// terminal: every character that controls one becomes a space (invariant I30).
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, unicode.IsControl), " ")
+	controls := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
+	return strings.Join(strings.FieldsFunc(s, controls), " ")
 }
 
 func nowTime(now time.Time) *metav1.Time { return &metav1.Time{Time: now} }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"syscall"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 
@@ -62,7 +63,7 @@ func (o outcome) after(exit process.Exit) outcome {
 }
 
 func (o outcome) record(node contract.NodeID) contract.TaskRecord {
-	message := contract.Truncate(strings.ToValidUTF8(o.message, "\ufffd"), maxMessage)
+	message := contract.Truncate(harmless(o.message), maxMessage)
 	record := contract.TaskRecord{NodeID: node, State: o.state, Reason: o.reason, Message: message}
 	if o.exit != nil {
 		record.ExitCode = new(o.exit.Status())
@@ -70,6 +71,20 @@ func (o outcome) record(node contract.NodeID) contract.TaskRecord {
 		record.CPUSeconds = o.exit.CPU.Seconds()
 	}
 	return record
+}
+
+// harmless replaces what a terminal obeys: an exception's text is the user's, and
+// is shown to others in the log, by kubectl and by the dispatcher.
+func harmless(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r):
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
 }
 
 // stopped is a task that the runner stopped, and why.

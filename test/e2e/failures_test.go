@@ -79,6 +79,7 @@ func TestBadInput(t *testing.T) {
 		"segfault":          {tg: functions("segfault", "crashes"), reason: v1alpha1.ReasonExitCode, message: "SIGSEGV", exitCode: 139, stdout: printed},
 		"unpicklable":       {tg: functions("unpicklable", "unpicklable"), reason: v1alpha1.ReasonOutputInvalid, message: "lock", stdout: printed},
 		"out-of-memory":     {tg: withMemory(functions("out-of-memory", "eats_memory"), "96Mi"), reason: v1alpha1.ReasonOOMKilled, message: "96.0 MiB", stdout: printed},
+		"pickle-bomb":       {tg: withMemory(withInput(functions("pickle-bomb", "add"), "bomb"), "96Mi"), reason: v1alpha1.ReasonOOMKilled, message: "96.0 MiB"},
 		"command-missing":   {tg: commandGroup("command-missing", "no-such-program"), reason: v1alpha1.ReasonExitCode, message: "no-such-program", exitCode: 127},
 		"command-fails":     {tg: commandGroup("command-fails", "sh", "-c", "echo before; exit 3"), reason: v1alpha1.ReasonExitCode, message: "3", exitCode: 3, stdout: printed},
 		"no-place":          {tg: withOutputs(functions("no-place", "whoami"), "file:///nowhere/results"), reason: v1alpha1.ReasonOutputUploadFailed, message: "file:///nowhere/results", noManifest: true},

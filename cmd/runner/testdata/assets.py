@@ -39,6 +39,28 @@ def raises():
     raise ValueError("boom ü")
 
 
+def raises_what_terminals_obey():
+    raise ValueError("\x1b[2J\x07\0\r\nnext " + "\u202e" + "x" * 10000)
+
+
+class Unwilling(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def raises_what_cannot_be_told():
+    raise Unwilling
+
+
+def returns_ten_thousand_characters_of_name():
+    def f():
+        pass
+
+    f.__name__ = f.__qualname__ = "n" * 10000
+    f.__doc__ = "\x1b[31m" + "d" * 10000
+    return f
+
+
 def exits(code):
     sys.exit(code)
 
@@ -273,7 +295,7 @@ def main(harness, directory):
     def path(name):
         return os.path.join(directory, name)
 
-    others = {"main", "hook", "hooks", "archive", "SlowToLoad"}
+    others = {"main", "hook", "hooks", "archive", "SlowToLoad", "Unwilling"}
     functions = {k: v for k, v in globals().items() if callable(v) and k not in others}
     for name, obj in {**functions, **VALUES}.items():
         transportable.dump(obj, path(name))
@@ -292,6 +314,9 @@ def main(harness, directory):
         "no-version": archive({}, b""),
         "old-python": archive({"py_version": "3.2.1"}, base64.b64encode(b"N.")),
         "slow-to-load": archive(ours, base64.b64encode(pickle.dumps(SlowToLoad()))),
+        "bomb-that-explodes": archive(ours, base64.b64encode(b"cbuiltins\neval\n(V1/0\ntR.")),
+        "bomb-that-recurses": archive(ours, base64.b64encode(b"(" * 100000 + b"l" * 100000 + b".")),
+        "bomb-that-ends-the-process": archive(ours, base64.b64encode(b"cos\n_exit\n(I0\ntR.")),
         "missing-module": archive(ours, base64.b64encode(b"cno_such_module\nfunction\n.")),
         "hooks-no-json": b"{",
     }

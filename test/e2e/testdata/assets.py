@@ -123,6 +123,13 @@ def whoami():
     return (os.getuid(), os.getgid(), root, os.path.exists(token))
 
 
+class Bomb:
+    """A gibibyte when it is unpickled, and none before."""
+
+    def __reduce__(self):
+        return (bytes.__mul__, (b"x", 1 << 30))
+
+
 def uses_hooks():
     import os
 
@@ -160,6 +167,8 @@ def write(directory: str) -> None:
         (inputs / name).write_bytes(serialize(value))
 
     write_hooks(Path(directory, "hooks"))
+
+    (inputs / "bomb").write_bytes(serialize(Bomb()))
 
     good = serialize(add)
     (functions / "python-2.7").write_bytes(serialize(add, python="2.7.18"))
