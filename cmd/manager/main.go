@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -56,6 +57,13 @@ func run(ctx context.Context, args []string) int {
 	return 0
 }
 
+// A standby looks at the lease every two seconds, with jitter, so that it works at
+// most 17 seconds after the leader was killed.
+const (
+	leaseDuration = 13 * time.Second
+	renewDeadline = 9 * time.Second
+)
+
 // newManager wires the reconciler into a manager that is ready to start.
 func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	// The API server's own priority and fairness limits the operator; a second
@@ -83,8 +91,11 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 		PprofBindAddress:              options.ProfileAddress,
 		HealthProbeBindAddress:        options.HealthAddress,
 		LeaderElection:                options.LeaderElection,
+		LeaderElectionNamespace:       options.LeaderNamespace,
 		LeaderElectionID:              "taskgroup-operator." + v1alpha1.GroupName,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("creating the manager: %w", err)

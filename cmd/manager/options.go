@@ -31,7 +31,9 @@ type Options struct {
 	RunnerDelivery   jobspec.Delivery
 	Concurrency      int
 	LeaderElection   bool
-	HealthAddress    string
+	// LeaderNamespace is that of the lease; the pod's own where it is empty.
+	LeaderNamespace string
+	HealthAddress   string
 	// MetricsAddress serves the metrics over HTTPS to whoever the API server
 	// authenticates and lets read them.
 	MetricsAddress string
@@ -61,6 +63,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	})
 	flags.IntVar(&o.Concurrency, "concurrency", 8, "how many groups are reconciled at once")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
+	flags.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the lease that replicas share; the operator's own by default, outside a cluster it must be named")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of the metrics over HTTPS, such as :8443, for those who may get /metrics; 0 for none")
 	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "address of pprof, such as 127.0.0.1:6060; none by default")

@@ -21,12 +21,11 @@ import (
 // before the status names it. The Job is deleted before another one begins, which
 // means to cancel: it must not run a second time (invariants I1, I22).
 func TestJobDeletedWhileNobodyLooked(t *testing.T) {
-	operator.Stop()
+	stopOperator(t)
 	lost := startOperator(t)
 	key := create(t, commands(namespace(t), "g", 1), rig.Behaviour{Unplaced: true})
 	awaitPods(t, key.Namespace, 1)
 	lost.Kill()
-	defer func() { operator = startOperator(t) }()
 	var tg v1alpha1.TaskGroup
 	if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
 		t.Fatal(err)

@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	operatorNamespace = "taskgroup-system"
+	// OperatorNamespace is where the operator lives.
+	OperatorNamespace = "taskgroup-system"
 	operatorAccount   = "taskgroup-operator"
 	// OperatorUser is the operator's name in the audit log.
-	OperatorUser = "system:serviceaccount:" + operatorNamespace + ":" + operatorAccount
+	OperatorUser = "system:serviceaccount:" + OperatorNamespace + ":" + operatorAccount
 )
 
 // Operator is bin/manager as a process of its own.
@@ -96,7 +97,7 @@ func (o *Operator) end(signal syscall.Signal) {
 
 // operatorKubeconfig writes a kubeconfig with a token of the service account.
 func (c *Cluster) operatorKubeconfig(ctx context.Context, proxy *Proxy) (string, error) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: operatorAccount}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: OperatorNamespace, Name: operatorAccount}}
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(2 * time.Hour / time.Second))},
 	}
