@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -121,10 +122,10 @@ func serveS3(t *testing.T) (bucket, endpoint string) {
 	})
 	err = rig.Await(t.Context(), "the S3 server", func(ctx context.Context) (bool, string, error) {
 		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		if err != nil {
-			return false, err.Error(), nil
+		if err == nil {
+			_ = connection.Close()
 		}
-		return true, "", connection.Close()
+		return err == nil, fmt.Sprint(err), nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,9 @@
 package integration
 
 import (
+	"context"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,6 +34,7 @@ func TestFailover(t *testing.T) {
 			pod := podOf(t, running)
 			standby := startReplica(t)
 			defer standby.Stop()
+			awaitStandby(t, standby)
 
 			tc.end(leader)
 			ended := time.Now()
@@ -50,6 +54,25 @@ func TestFailover(t *testing.T) {
 			}
 			awaitReason(t, running, v1alpha1.ReasonCompleted)
 		})
+	}
+}
+
+// awaitStandby waits until the last operator that was started has seen the lease:
+// its time begins then.
+func awaitStandby(t *testing.T, standby *rig.Operator) {
+	t.Helper()
+	err := rig.Await(t.Context(), "the standby to see the lease", func(context.Context) (bool, string, error) {
+		raw, err := os.ReadFile(standby.Log)
+		if err != nil {
+			return false, "", err
+		}
+		// All operators write to one file.
+		log := string(raw)
+		tried := strings.LastIndex(log, "Attempting to acquire leader lease")
+		return tried > strings.LastIndex(log, "Successfully acquired lease"), "", nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
