@@ -2,6 +2,7 @@ package process
 
 import (
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,13 @@ func TestStartRecordAndEnd(t *testing.T) {
 	if err != nil || len(records) != 1 || !Host.IsRunning(records[0].Identity) {
 		t.Fatalf("Records = %+v, %v; want the running sleeper", records, err)
 	}
+	printed := func() bool {
+		log, err := os.ReadFile(running.Log)
+		return err == nil && strings.Contains(string(log), "hello")
+	}
+	for deadline := time.Now().Add(10 * time.Second); !printed() && time.Now().Before(deadline); {
+		runtime.Gosched()
+	}
 	find := func() ([]Identity, error) { return Host.WithEnvironment("MARK=" + dir) }
 	if err := Host.EndAll(find, 5*time.Second); err != nil {
 		t.Fatal(err)
@@ -28,8 +36,8 @@ func TestStartRecordAndEnd(t *testing.T) {
 	if Host.IsRunning(records[0].Identity) {
 		t.Error("the sleeper still runs after EndAll")
 	}
-	if log, err := os.ReadFile(running.Log); err != nil || !strings.Contains(string(log), "hello") {
-		t.Errorf("log = %q, %v; want what the program printed", log, err)
+	if !printed() {
+		t.Error("the log does not have what the program printed")
 	}
 }
 
