@@ -53,7 +53,7 @@ bench-runner: $(VENV)/ready ## Measure the runner against plain programs: time p
 ##@ Building
 
 .PHONY: build
-build: $(BIN)/manager $(BIN)/runner ## The operator and the runner.
+build: $(BIN)/manager $(BIN)/runner $(BIN)/taskgroup ## The operator, the runner and the command line.
 
 $(BIN)/manager: $(GO_SOURCES)
 	@echo "==> building $@"
@@ -61,12 +61,27 @@ $(BIN)/manager: $(GO_SOURCES)
 $(BIN)/runner: $(GO_SOURCES)
 	@echo "==> building $@"
 	@$(GO_BUILD) -o $@ ./cmd/runner
+# One program under three names: on its own, as kubectl's plugin, and as what
+# kubectl asks for completions.
+$(BIN)/taskgroup: $(GO_SOURCES)
+	@echo "==> building $@"
+	@$(GO_BUILD) -o $@ ./cmd/taskgroup
+	@ln -sf taskgroup $(BIN)/kubectl-taskgroup
+	@ln -sf taskgroup $(BIN)/kubectl_complete-taskgroup
 $(BIN)/cluster: $(HACK_SOURCES)
 	@echo "==> building $@"
 	@cd hack && $(GO_BUILD) -o ../$@ ./cluster
 $(BIN)/image: $(HACK_SOURCES)
 	@echo "==> building $@"
 	@cd hack && $(GO_BUILD) -o ../$@ ./image
+
+PREFIX ?= /usr/local
+.PHONY: install-cli
+install-cli: $(BIN)/taskgroup ## taskgroup and kubectl taskgroup into PREFIX/bin, /usr/local by default.
+	@install -d $(DESTDIR)$(PREFIX)/bin
+	@install -m 0755 $< $(DESTDIR)$(PREFIX)/bin/taskgroup
+	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl-taskgroup
+	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl_complete-taskgroup
 
 .PHONY: images
 images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.

@@ -1,0 +1,3 @@
+// Package command is the command line: one file for each subcommand. Results go
+// to standard output, progress and errors to standard error.
+package command

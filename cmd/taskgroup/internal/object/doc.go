@@ -1,0 +1,2 @@
+// Package object prints TaskGroups for programs: JSON, YAML and names.
+package object

@@ -1,0 +1,2 @@
+// Package sample has a group for every stage of a life, for tests.
+package sample
