@@ -112,6 +112,8 @@ func explainAnswer(err error) *Problem {
 		return &Problem{What: "the API server does not know you: its answer is Unauthorized", Next: "log in again, or fetch a new kubeconfig"}
 	case apierrors.IsForbidden(err):
 		return explainForbidden(status.Status())
+	case apierrors.IsAlreadyExists(err):
+		return &Problem{What: status.Status().Message, Next: "choose another --name, or leave it out: a group runs once"}
 	case apierrors.IsInvalid(err):
 		return &Problem{What: refused(status.Status()), Next: "kubectl explain tg.spec tells what each field takes"}
 	}

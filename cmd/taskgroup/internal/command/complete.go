@@ -52,7 +52,6 @@ func one(complete cobra.CompletionFunc) cobra.CompletionFunc {
 }
 
 func anyGroup(*v1alpha1.TaskGroup) bool         { return true }
-func activeGroup(tg *v1alpha1.TaskGroup) bool   { return !group.IsFinished(tg) }
 func finishedGroup(tg *v1alpha1.TaskGroup) bool { return group.IsFinished(tg) }
 
 func (a *app) completeNamespaces(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {

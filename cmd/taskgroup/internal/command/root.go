@@ -35,14 +35,15 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
 	a.flags.Bind(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: groupLook, Title: "To look:"}, &cobra.Group{ID: groupChange, Title: "To run and change:"})
 	for id, commands := range map[string][]*cobra.Command{
-		groupLook:   {a.listCommand(), a.describeCommand()},
-		groupChange: {},
+		groupLook:   {a.listCommand(), a.describeCommand(), a.waitCommand()},
+		groupChange: append(a.changeCommands(), a.retryCommand(), a.submitCommand()),
 	} {
 		for _, command := range commands {
 			command.GroupID = id
 			root.AddCommand(command)
 		}
 	}
+	root.AddCommand(a.versionCommand())
 	for flag, complete := range map[string]cobra.CompletionFunc{"namespace": a.completeNamespaces, "context": a.completeContexts} {
 		_ = root.RegisterFlagCompletionFunc(flag, complete)
 	}

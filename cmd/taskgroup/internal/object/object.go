@@ -102,3 +102,25 @@ func Encode(w io.Writer, format Format, value any) error {
 	}
 	return nil
 }
+
+// PrintNew prints an object as somebody would write it, to be applied: without
+// what only the API server fills in.
+func PrintNew(w io.Writer, format Format, tg *v1alpha1.TaskGroup) error {
+	if format == Name {
+		PrintName(w, tg, "")
+		return nil
+	}
+	raw, err := json.Marshal(presentable(tg))
+	if err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	var value map[string]any
+	if err := json.Unmarshal(raw, &value); err != nil {
+		return fmt.Errorf("encoding the result: %w", err)
+	}
+	delete(value, "status")
+	if metadata, ok := value["metadata"].(map[string]any); ok && metadata["creationTimestamp"] == nil {
+		delete(metadata, "creationTimestamp")
+	}
+	return Encode(w, format, value)
+}
