@@ -35,7 +35,7 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
 	a.flags.Bind(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: groupLook, Title: "To look:"}, &cobra.Group{ID: groupChange, Title: "To run and change:"})
 	for id, commands := range map[string][]*cobra.Command{
-		groupLook:   {a.listCommand(), a.describeCommand(), a.waitCommand()},
+		groupLook:   {a.listCommand(), a.describeCommand(), a.waitCommand(), a.logsCommand(), a.resultsCommand(), a.timelineCommand(), a.topCommand()},
 		groupChange: append(a.changeCommands(), a.retryCommand(), a.submitCommand()),
 	} {
 		for _, command := range commands {

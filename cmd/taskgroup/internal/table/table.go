@@ -116,6 +116,7 @@ func Pad(s string, width int) string {
 // Clean takes out what would break a line or command a terminal: a message may
 // hold what a task printed.
 func Clean(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
 	clean := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 	if strings.IndexFunc(s, clean) < 0 {
 		return s

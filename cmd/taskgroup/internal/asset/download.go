@@ -1,0 +1,139 @@
+package asset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+)
+
+// Keys are the assets that a task may leave, in the order of their interest.
+var Keys = []contract.AssetKey{contract.AssetOutput, contract.AssetStdout, contract.AssetStderr, contract.AssetError}
+
+// Download copies the assets of a task to <dir>/<node>/<key>, checks their
+// digests, and returns the paths. A file that is there already is left alone,
+// and is an error unless it has the same bytes.
+func Download(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, record *contract.TaskRecord, dir string) ([]string, error) {
+	var paths []string
+	for _, key := range Keys {
+		asset, ok := record.Assets[key]
+		if !ok {
+			continue
+		}
+		if err := belongs(tg, &asset); err != nil {
+			return paths, err
+		}
+		path := filepath.Join(dir, strconv.FormatInt(int64(record.NodeID), 10), string(key))
+		if err := save(ctx, reader, &asset, path); err != nil {
+			return paths, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+// belongs refuses what is not below the group's own folder: a manifest is made
+// in a pod, and this machine may be able to read what the pod may not.
+func belongs(tg *v1alpha1.TaskGroup, asset *contract.Asset) error {
+	own := strings.TrimRight(outputsOf(tg), "/") + "/" + string(tg.UID) + "/"
+	rest, ok := strings.CutPrefix(asset.URI, own)
+	if outputsOf(tg) == "" || !ok || strings.Contains(rest, "..") {
+		return fmt.Errorf("%s is not in the group's folder %s: it is not read", store.RedactURI(asset.URI), store.RedactURI(own))
+	}
+	return nil
+}
+
+func save(ctx context.Context, reader Reader, asset *contract.Asset, path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("making the folder of a download: %w", err)
+	}
+	if digest, err := digestOf(path); err == nil {
+		if digest == asset.SHA256 {
+			return nil
+		}
+		return fmt.Errorf("%s is there already and is not this result: name another folder", path)
+	}
+	temporary := path + ".part"
+	defer os.Remove(temporary)
+	source, err := reader.Fetch(ctx, asset.URI, temporary)
+	if err != nil {
+		return fmt.Errorf("downloading: %w", err)
+	}
+	if source != temporary {
+		if err := duplicate(source, temporary); err != nil {
+			return fmt.Errorf("downloading %s: %w", store.RedactURI(asset.URI), err)
+		}
+	}
+	digest, err := digestOf(temporary)
+	if err != nil {
+		return fmt.Errorf("checking a download: %w", err)
+	}
+	if digest != asset.SHA256 {
+		return fmt.Errorf("%s: %w: it was changed after the group's end", store.RedactURI(asset.URI), store.ErrDigest)
+	}
+	if err := os.Rename(temporary, path); err != nil {
+		return fmt.Errorf("keeping a download: %w", err)
+	}
+	return nil
+}
+
+func duplicate(from, to string) error {
+	source, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(target, source)
+	return errors.Join(err, target.Close())
+}
+
+func digestOf(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, file); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// Stream copies a stream of a task, as an attempt left it or is still writing it.
+func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, attempt int32, node v1alpha1.NodeID, key contract.AssetKey, w io.Writer) error {
+	if outputsOf(tg) == "" {
+		return ErrNone
+	}
+	folder, err := os.MkdirTemp("", "taskgroup-")
+	if err != nil {
+		return fmt.Errorf("making a place for a stream: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	uri := contract.AssetURI(contract.AttemptURI(outputsOf(tg), string(tg.UID), attempt), contract.NodeID(node), key)
+	path, err := reader.Fetch(ctx, uri, filepath.Join(folder, string(key)))
+	if err != nil {
+		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)
+	}
+	defer file.Close()
+	_, err = io.Copy(w, file)
+	return err
+}
