@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -63,12 +64,25 @@ func (s *streams) watchPods(ctx, streaming context.Context) {
 			}
 			return
 		}
-		for event := range watcher.ResultChan() {
+		s.startEach(ctx, streaming, watcher)
+		watcher.Stop()
+	}
+}
+
+// startEach starts streams until a watch ends, or ctx does.
+func (s *streams) startEach(ctx, streaming context.Context, watcher watch.Interface) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case event, ok := <-watcher.ResultChan():
+			if !ok {
+				return
+			}
 			if pod, ok := event.Object.(*corev1.Pod); ok {
 				s.start(streaming, pod)
 			}
 		}
-		watcher.Stop()
 	}
 }
 
