@@ -114,17 +114,25 @@ func digestOf(path string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// Stream copies a stream of a task, as an attempt left it or is still writing it.
-func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, attempt int32, node v1alpha1.NodeID, key contract.AssetKey, w io.Writer) error {
+// Source names a stream of a task.
+type Source struct {
+	Attempt int32
+	Node    v1alpha1.NodeID
+	Key     contract.AssetKey
+}
+
+// Stream copies a stream, as an attempt left it or is still writing it.
+func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source Source, w io.Writer) error {
 	if outputsOf(tg) == "" {
 		return ErrNone
 	}
+	node, key := source.Node, source.Key
 	folder, err := os.MkdirTemp("", "taskgroup-")
 	if err != nil {
 		return fmt.Errorf("making a place for a stream: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	uri := contract.AssetURI(contract.AttemptURI(outputsOf(tg), string(tg.UID), attempt), contract.NodeID(node), key)
+	uri := contract.AssetURI(contract.AttemptURI(outputsOf(tg), string(tg.UID), source.Attempt), contract.NodeID(node), key)
 	path, err := reader.Fetch(ctx, uri, filepath.Join(folder, string(key)))
 	if err != nil {
 		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"io"
 	"maps"
 	"slices"
@@ -56,16 +55,22 @@ func (f *Flags) Contexts() []string {
 	return slices.Sorted(maps.Keys(raw.Contexts))
 }
 
+// configError is a kubeconfig, or flags, that name no cluster.
+type configError struct{ error }
+
+func (e *configError) Error() string { return "reading the kubeconfig: " + e.error.Error() }
+func (e *configError) Unwrap() error { return e.error }
+
 // rest is how to reach the API server, and the namespace to work in.
 func (f *Flags) rest() (*rest.Config, string, error) {
 	config := f.config()
 	namespace, _, err := config.Namespace()
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, "", &configError{err}
 	}
 	restConfig, err := config.ClientConfig()
 	if err != nil {
-		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
+		return nil, "", &configError{err}
 	}
 	restConfig.UserAgent = rest.DefaultKubernetesUserAgent()
 	// The API server's own priority and fairness limits a person well enough.

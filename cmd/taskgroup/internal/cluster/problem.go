@@ -51,23 +51,17 @@ func Explain(err error) error {
 }
 
 func explainConfig(err error) *Problem {
-	// These checks of client-go do not unwrap.
-	cause := err
-	for next := errors.Unwrap(cause); next != nil; next = errors.Unwrap(cause) {
-		cause = next
+	config, ok := errors.AsType[*configError](err)
+	if !ok {
+		return nil
 	}
-	switch {
-	case clientcmd.IsEmptyConfig(cause):
+	if clientcmd.IsEmptyConfig(config.error) {
 		return &Problem{
 			What: "no cluster to talk to: there is no kubeconfig",
 			Next: "set KUBECONFIG or --kubeconfig to one; where kubectl works, this program does",
 		}
-	case clientcmd.IsContextNotFound(cause):
-		return &Problem{What: err.Error(), Next: "kubectl config get-contexts lists those that there are"}
-	case clientcmd.IsConfigurationInvalid(cause) || strings.HasPrefix(err.Error(), "reading the kubeconfig"):
-		return &Problem{What: err.Error(), Next: "kubectl config view shows what is set; --kubeconfig names another file"}
 	}
-	return nil
+	return &Problem{What: err.Error(), Next: "kubectl config view shows what is set, kubectl config get-contexts the contexts"}
 }
 
 func explainConnection(err error) *Problem {

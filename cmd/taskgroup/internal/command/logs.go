@@ -205,7 +205,7 @@ func (l *logging) fromStore(ctx context.Context, keys ...contract.AssetKey) erro
 		}
 		for _, key := range keys {
 			var text strings.Builder
-			err := asset.Stream(ctx, l.reader, l.tg, l.attempt, node, key, &text)
+			err := asset.Stream(ctx, l.reader, l.tg, asset.Source{Attempt: l.attempt, Node: node, Key: key}, &text)
 			if err != nil {
 				errs = append(errs, err)
 				continue

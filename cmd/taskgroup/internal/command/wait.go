@@ -16,6 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/progress"
+	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/terminal"
 )
 
 // redrawEvery is how often the times on a terminal go on.
@@ -230,7 +231,11 @@ func (w *waiting) outcome(a *app) error {
 	}
 	tg := w.last[worst]
 	if next := group.WhatNext(&tg, a.Name); len(next) > 0 && !w.gone[worst] {
-		fmt.Fprintf(a.Err, "%s: %s\nnext: %s\n", worst, progress.Line(&tg)[len(worst)+2:], next[0])
+		if terminal.Is(a.Err) {
+			// A bar has no room for all of the message; a line has said it already.
+			fmt.Fprintln(a.Err, progress.Line(&tg))
+		}
+		fmt.Fprintf(a.Err, "next: %s\n", next[0])
 	}
 	return &exitError{code: code}
 }
@@ -252,6 +257,7 @@ func (w *waiting) codeOf(tg *v1alpha1.TaskGroup) int {
 		if w.until == "failed" || w.until == "cancelled" {
 			return exitFailed
 		}
+	case group.Waiting, group.Running:
 	}
 	return exitDone
 }

@@ -239,27 +239,31 @@ func (l *life) task(in *Input, index int, record *contract.TaskRecord) Row {
 	if tg.Spec.Execution == v1alpha1.Parallel {
 		own.takePod(in.Pods, index)
 	}
-	kind, known := stateKinds[status.State]
-	switch {
-	case record != nil && record.StartTime != nil && record.EndTime != nil:
+	if record != nil && record.StartTime != nil && record.EndTime != nil {
 		start, end := l.possible(*record.StartTime), l.possible(*record.EndTime)
-		began := own.began
-		if began.IsZero() || began.After(start) {
-			began = start
-		}
-		row.Spans = slices.Concat(own.before(began), spanOf(Turn, began, start), spanOf(kind, start, end))
+		row.Spans = own.ran(stateKinds[status.State], start, end)
 		row.Note += " in " + group.Span(end.Sub(start))
-	case record != nil || !known || own.began.IsZero():
-		// It never ran: what there is to see is that it waited.
-		row.Spans = own.before(own.began)
-		if known && !own.began.IsZero() {
-			row.Spans = append(row.Spans, spanOf(Turn, own.began, own.ended)...)
+		return row
+	}
+	row.Spans = own.before(own.began)
+	if kind, known := stateKinds[status.State]; known {
+		if record != nil {
+			// It never ran: what there is to see is that it waited.
+			kind = Turn
 		}
-	default:
 		// The pod's time is all that is known.
-		row.Spans = append(own.before(own.began), spanOf(kind, own.began, own.ended)...)
+		row.Spans = append(row.Spans, spanOf(kind, own.began, own.ended)...)
 	}
 	return row
+}
+
+// ran is the spans of a task whose times are recorded.
+func (l *life) ran(kind Kind, start, end time.Time) []Span {
+	began := l.began
+	if began.IsZero() || began.After(start) {
+		began = start
+	}
+	return slices.Concat(l.before(began), spanOf(Turn, began, start), spanOf(kind, start, end))
 }
 
 // takePod makes a life that of the pod of one task of a Parallel group.
