@@ -104,6 +104,9 @@ func (a *app) report(err error) int {
 	}
 	palette := terminal.PaletteOf(a.Err)
 	what, next, _ := strings.Cut(cluster.Explain(err).Error(), "\nnext: ")
+	if errors.Is(err, context.Canceled) {
+		what, next = "interrupted", "what was asked for goes on in the cluster: "+a.Name+" list shows it"
+	}
 	fmt.Fprintf(a.Err, "%s %s\n", palette.Paint(terminal.Red, "error:"), what)
 	if code == exitUsage {
 		next = a.Name + " --help shows what there is"

@@ -201,5 +201,6 @@ func TestTimesGoOnOnATerminal(t *testing.T) {
 	if code := <-ended; code != exitUntold {
 		t.Errorf("an interrupted wait ended with %d", code)
 	}
+	await("interrupted")
 	_ = slave.Close()
 }
