@@ -8,7 +8,9 @@ const (
 	AttemptLabel = GroupName + "/attempt"
 	// NameLabel is on every Job and pod whose TaskGroup's name fits in a label.
 	NameLabel = GroupName + "/taskgroup"
-	// DispatchLabel is on every Job and pod whose dispatch ID fits in a label.
+	// DispatchLabel is on every Job and pod whose dispatch ID fits in a label, and
+	// on every TaskGroup that the executor creates: there the ID's hash stands for
+	// one that does not fit.
 	DispatchLabel = GroupName + "/dispatch"
 
 	// QueueLabel is Kueue's. On a TaskGroup it is passed on to its Jobs.
@@ -21,6 +23,9 @@ const (
 	// nodeIDs, separated by commas, that its completion indexes stand for. An
 	// attempt without it runs all tasks, in their order.
 	NodesAnnotation = GroupName + "/nodes"
+	// DeliveredAnnotation is on a TaskGroup with spec.callback: the nodeIDs,
+	// separated by commas, whose end the dispatcher has taken note of.
+	DeliveredAnnotation = GroupName + "/delivered"
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )

@@ -61,6 +61,7 @@ type TaskGroupList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.retries) ? has(oldSelf.retries) && self.retries == oldSelf.retries : !has(oldSelf.retries)",message="is immutable",fieldPath=".retries"
 // +kubebuilder:validation:XValidation:rule="has(self.timeouts) ? has(oldSelf.timeouts) && self.timeouts == oldSelf.timeouts : !has(oldSelf.timeouts)",message="is immutable",fieldPath=".timeouts"
 // +kubebuilder:validation:XValidation:rule="has(self.pod) ? has(oldSelf.pod) && self.pod == oldSelf.pod : !has(oldSelf.pod)",message="is immutable",fieldPath=".pod"
+// +kubebuilder:validation:XValidation:rule="has(self.callback) ? has(oldSelf.callback) && self.callback == oldSelf.callback : !has(oldSelf.callback)",message="is immutable",fieldPath=".callback"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",message="is one-way: a cancelled group stays cancelled; create a new one instead",fieldPath=".cancel"
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.parallelism) || self.execution == 'Parallel'",message="needs spec.execution Parallel: tasks of a Sequential group run one after another",fieldPath=".parallelism",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.execution != 'Parallel' || [self.tasks].all(tasks, [tasks.transformMapEntry(i, t, {t.nodeID: i})].all(position, tasks.all(t, (!has(t.args) || t.args.all(a, !(a in position))) && (!has(t.kwargs) || t.kwargs.all(name, !(t.kwargs[name] in position))))))",message="no task of a Parallel group may take the output of another one of the group: use spec.execution Sequential",fieldPath=".tasks",optionalOldSelf=true
@@ -137,6 +138,10 @@ type TaskGroupSpec struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// callback says whom to tell when the group has ended. Nobody by default.
+	// +optional
+	Callback *Callback `json:"callback,omitempty"`
 
 	// pod shapes the pod that runs the tasks.
 	// +optional

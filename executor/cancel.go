@@ -1,0 +1,114 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Cancel asks for the end of the group that the handle names
+// (covalent/executor/base.py, cancel). It is true once spec.cancel is durable, and
+// false where there is nothing left to cancel: a group that was never created, was
+// deleted, or has ended.
+//
+// A dispatcher calls it once for each node, all at once, also for nodes that ended
+// and with no handle for those that never started. The handle is believed, not the
+// node; without one the group is looked for: by the name that a group of this node
+// alone has, then among the dispatch's groups.
+func (e *Executor) Cancel(ctx context.Context, task contract.TaskMetadata, handle *Handle) (bool, error) {
+	if handle != nil && handle.Name != "" {
+		return e.cancelGroup(ctx, *handle)
+	}
+	if task.DispatchID == "" {
+		return false, errorf(ErrInvalid, "cancelling needs a handle or a dispatch_id")
+	}
+	found, err := e.groupOfNode(ctx, task)
+	if err != nil || found == nil {
+		return false, err
+	}
+	return e.cancelGroup(ctx, *found)
+}
+
+func (e *Executor) cancelGroup(ctx context.Context, handle Handle) (bool, error) {
+	key := e.keyOf(handle)
+	patch := cancelPatch{}
+	patch.Metadata.UID = handle.UID
+	patch.Spec.Cancel = true
+	raw, err := json.Marshal(patch)
+	if err != nil {
+		return false, fmt.Errorf("encoding a patch: %w", err)
+	}
+	tg := &v1alpha1.TaskGroup{}
+	tg.Namespace, tg.Name = key.Namespace, key.Name
+	err = persist(ctx, func(ctx context.Context) error {
+		return e.cluster.client.Patch(ctx, tg, client.RawPatch(types.MergePatchType, raw))
+	})
+	if apierrors.IsNotFound(err) || (handle.UID != "" && apierrors.IsConflict(err)) {
+		return false, nil
+	}
+	if err != nil {
+		return false, explain(fmt.Sprintf("cancelling TaskGroup %s", key), err)
+	}
+	reason, ended := endOf(&tg.Status)
+	return !ended || reason == v1alpha1.ReasonCancelled, nil
+}
+
+// cancelPatch is a merge patch; a UID in it is a precondition.
+type cancelPatch struct {
+	Metadata struct {
+		UID types.UID `json:"uid,omitempty"`
+	} `json:"metadata"`
+	Spec struct {
+		Cancel bool `json:"cancel"`
+	} `json:"spec"`
+}
+
+// groupOfNode looks for the group that has a node; nil for none.
+func (e *Executor) groupOfNode(ctx context.Context, task contract.TaskMetadata) (*Handle, error) {
+	doing := fmt.Sprintf("looking for the group of node %d of dispatch %s", task.NodeID, task.DispatchID)
+	// Covalent's groups have the number of their first node, and most have one node.
+	handle := e.Handle(contract.TaskGroupMetadata{DispatchID: task.DispatchID, TaskGroupID: int64(task.NodeID)})
+	tg := &v1alpha1.TaskGroup{}
+	err := persist(ctx, func(ctx context.Context) error { return e.cluster.client.Get(ctx, e.keyOf(handle), tg) })
+	if err == nil && hasNode(tg, task.NodeID) {
+		return &handle, nil
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, explain(doing, err)
+	}
+	groups, err := e.cluster.groupsOf(ctx, task.DispatchID)
+	if err != nil {
+		return nil, explain(doing, err)
+	}
+	for i := range groups {
+		if hasNode(&groups[i], task.NodeID) {
+			handle.Name, handle.UID = groups[i].Name, groups[i].UID
+			return &handle, nil
+		}
+	}
+	return nil, nil
+}
+
+func hasNode(tg *v1alpha1.TaskGroup, node contract.NodeID) bool {
+	for i := range tg.Spec.Tasks {
+		if tg.Spec.Tasks[i].NodeID == v1alpha1.NodeID(node) {
+			return true
+		}
+	}
+	return false
+}
+
+// keyOf is the TaskGroup that a handle names.
+func (e *Executor) keyOf(handle Handle) client.ObjectKey {
+	if handle.Namespace == "" {
+		handle.Namespace = e.cluster.Namespace
+	}
+	return client.ObjectKey{Namespace: handle.Namespace, Name: handle.Name}
+}

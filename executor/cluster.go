@@ -1,0 +1,149 @@
+package executor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sync/singleflight"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+)
+
+// lookupPatience bounds a list that many cancels wait for.
+const lookupPatience = time.Minute
+
+// Cluster is a namespace of a cluster: the client for it, and the one watch that
+// all polls in it share. The watch begins with the first poll.
+type Cluster struct {
+	// Namespace is where TaskGroups are.
+	Namespace string
+
+	client client.WithWatch
+	watch  *groupWatch
+	// lookups are lists of a dispatch's groups under way. A dispatcher cancels all
+	// nodes of a dispatch at once, and one list answers them all.
+	lookups singleflight.Group
+
+	begin  sync.Once
+	cancel context.CancelFunc
+	ctx    context.Context //nolint:containedctx // the watch outlives the call that begins it
+	done   sync.WaitGroup
+}
+
+// ClusterConfig is what a Cluster is made of.
+type ClusterConfig struct {
+	// Client does not cache and knows the TaskGroup API; see NewClient.
+	Client client.WithWatch
+	// Namespace is where TaskGroups are; "default" if empty.
+	Namespace string
+	// Log is told when the watch breaks; nothing is said by default.
+	Log logr.Logger
+	// Observe is called for every TaskGroup that has ended, each time the watch
+	// tells of it, with what a poll keeps of it; it must not block.
+	Observe func(*v1alpha1.TaskGroup)
+	// Doubt is how long the watch may not know a group that is polled until the
+	// API server is asked for it; 2 s if 0.
+	Doubt time.Duration
+}
+
+// NewCluster makes a Cluster. It asks nobody.
+func NewCluster(config ClusterConfig) *Cluster {
+	if config.Namespace == "" {
+		config.Namespace = "default"
+	}
+	if config.Doubt == 0 {
+		config.Doubt = 2 * time.Second
+	}
+	if config.Log.GetSink() == nil {
+		config.Log = logr.Discard()
+	}
+	c := &Cluster{Namespace: config.Namespace, client: config.Client}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.watch = newGroupWatch(config)
+	return c
+}
+
+// Close ends the watch, and with ErrUnavailable the polls that wait for it.
+func (c *Cluster) Close() {
+	c.cancel()
+	c.done.Wait()
+	c.watch.fail(errorf(ErrUnavailable, "the executor stops"))
+}
+
+// StartWatch begins the watch where no poll has yet.
+func (c *Cluster) StartWatch() {
+	c.begin.Do(func() { c.done.Go(func() { c.watch.run(c.ctx) }) })
+}
+
+// groupsOf lists the groups of a dispatch.
+func (c *Cluster) groupsOf(ctx context.Context, dispatchID string) ([]v1alpha1.TaskGroup, error) {
+	answer := c.lookups.DoChan(dispatchID, func() (any, error) {
+		// Not the caller's context: others wait for the same answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupPatience)
+		defer cancel()
+		var list v1alpha1.TaskGroupList
+		err := persist(ctx, func(ctx context.Context) error {
+			return c.client.List(ctx, &list, client.InNamespace(c.Namespace), client.MatchingFields{"spec.dispatchID": dispatchID})
+		})
+		return list.Items, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case a := <-answer:
+		return a.Val.([]v1alpha1.TaskGroup), a.Err
+	}
+}
+
+// ClusterSettings are a kubeconfig and what to use of it.
+type ClusterSettings struct {
+	// Kubeconfig is a file; what kubectl would use if empty, or in a pod its
+	// service account.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+	// Context is one of the kubeconfig; the current one if empty.
+	Context string `json:"context,omitempty"`
+	// Namespace is that of the context if empty.
+	Namespace string `json:"namespace,omitempty"`
+}
+
+// Connect reads the kubeconfig. It returns the configuration for a client and the
+// namespace; it does not ask the cluster.
+func (s ClusterSettings) Connect() (*rest.Config, string, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = s.Kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: s.Context}
+	overrides.Context.Namespace = s.Namespace
+	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
+	config, err := loaded.ClientConfig()
+	if err != nil {
+		return nil, "", errorf(ErrConfiguration, "reading the kubeconfig: %w", err)
+	}
+	namespace, _, err := loaded.Namespace()
+	if err != nil {
+		return nil, "", errorf(ErrConfiguration, "reading the kubeconfig: %w", err)
+	}
+	// The API server's own priority and fairness is the limit.
+	config.QPS = -1
+	config.WarningHandler = rest.NoWarnings{}
+	return config, namespace, nil
+}
+
+// NewClient makes the client that a Cluster needs. It does not ask the cluster
+// before it is used.
+func NewClient(config *rest.Config) (client.WithWatch, error) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, errorf(ErrInternal, "registering the API types: %w", err)
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: groupMapper()})
+	if err != nil {
+		return nil, errorf(ErrConfiguration, "making a client: %w", err)
+	}
+	return c, nil
+}

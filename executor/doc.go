@@ -1,0 +1,21 @@
+// Package executor is Covalent's executor contract over TaskGroup objects: what
+// covalent.executor.base.AsyncBaseExecutor owes a dispatcher, for any dispatcher.
+//
+//	Send     creates the TaskGroup of a group of tasks       one write
+//	Poll     waits for its end                               no request: one watch for all groups
+//	Receive  says how each node ended and what it left       no request after Poll, else one read
+//	Cancel   sets spec.cancel                                one write
+//	Run      does all of it for one function in memory
+//
+// The name of a TaskGroup follows from the dispatch and the group alone (Name), so
+// that sending twice is sending once, and the handle can be recorded before there
+// is anything to lose.
+//
+// Every error matches one of the sentinels of errors.go, each of which has a code
+// that another process can match. Two of them a dispatcher has to tell apart:
+// ErrCancelled is Covalent's TaskCancelledError, everything else fails the nodes.
+// A group that failed is no error of Poll: only Receive brings what it left.
+//
+// The package imports the API types and Kubernetes' clients, never the
+// controllers: it is the dispatcher's side, the controllers are the cluster's.
+package executor

@@ -1,0 +1,212 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+)
+
+// Code names an error to another process. Codes are part of the wire contract:
+// they are added, never changed.
+type Code string
+
+// The sentinels. errors.Is tells which one an error is; its text says the rest,
+// and is what a user of Covalent sees (covalent_dispatcher/_core/runner_ng.py
+// stores str(ex) and nothing else).
+var (
+	// ErrCancelled is a group that was cancelled or deleted: Covalent's
+	// TaskCancelledError.
+	ErrCancelled = errors.New("cancelled")
+	// ErrConflict is another TaskGroup under the name of the one to send.
+	ErrConflict = errors.New("conflict")
+	// ErrInvalid is a request, or a spec that the API server refuses.
+	ErrInvalid = errors.New("invalid")
+	// ErrConfiguration is a kubeconfig or context that cannot be used.
+	ErrConfiguration = errors.New("configuration")
+	// ErrUnauthorized is a user whom the API server does not know.
+	ErrUnauthorized = errors.New("unauthorized")
+	// ErrForbidden is a user who may not, a policy or a full quota.
+	ErrForbidden = errors.New("forbidden")
+	// ErrNotInstalled is a cluster without the TaskGroup API.
+	ErrNotInstalled = errors.New("not installed")
+	// ErrNamespace is a namespace that is not there, or is going.
+	ErrNamespace = errors.New("no such namespace")
+	// ErrUnavailable is an API server that does not answer; trying again may help.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrNotFinished is Receive for a node that has not ended.
+	ErrNotFinished = errors.New("not finished")
+	// ErrManifestUnavailable is a manifest that cannot be read; trying again may help.
+	ErrManifestUnavailable = errors.New("manifest unavailable")
+	// ErrManifestInvalid is a manifest that is not what the status says it is.
+	ErrManifestInvalid = errors.New("manifest invalid")
+	// ErrTaskFailed is Run's word for a function that failed.
+	ErrTaskFailed = errors.New("task failed")
+	// ErrInternal is everything else.
+	ErrInternal = errors.New("internal")
+)
+
+// codes is the table of the wire. The order does not matter: no error is two of them.
+var codes = []struct {
+	Code  Code
+	Err   error
+	Retry bool
+}{
+	{"Cancelled", ErrCancelled, false},
+	{"Conflict", ErrConflict, false},
+	{"Invalid", ErrInvalid, false},
+	{"Configuration", ErrConfiguration, false},
+	{"Unauthorized", ErrUnauthorized, false},
+	{"Forbidden", ErrForbidden, false},
+	{"NotInstalled", ErrNotInstalled, false},
+	{"Namespace", ErrNamespace, false},
+	{"Unavailable", ErrUnavailable, true},
+	{"NotFinished", ErrNotFinished, true},
+	{"ManifestUnavailable", ErrManifestUnavailable, true},
+	{"ManifestInvalid", ErrManifestInvalid, false},
+	{"TaskFailed", ErrTaskFailed, false},
+	{"Internal", ErrInternal, false},
+}
+
+// Codes are all codes of this release.
+func Codes() []Code {
+	all := make([]Code, 0, len(codes))
+	for _, c := range codes {
+		all = append(all, c.Code)
+	}
+	return all
+}
+
+// CodeOf is the code of an error, and whether the same call may succeed later.
+func CodeOf(err error) (code Code, retry bool) {
+	for _, c := range codes {
+		if errors.Is(err, c.Err) {
+			return c.Code, c.Retry
+		}
+	}
+	return "Internal", false
+}
+
+// ErrorOf is the inverse of CodeOf, for a client: an error that matches the
+// code's sentinel and reads as the message. A code that is not known is ErrInternal.
+func ErrorOf(code Code, message string) error {
+	for _, c := range codes {
+		if c.Code == code {
+			return &Error{text: message, kind: c.Err}
+		}
+	}
+	return &Error{text: message, kind: ErrInternal}
+}
+
+// Error is what the package returns: it reads as a sentence for a person and
+// matches a sentinel and its cause.
+type Error struct {
+	text  string
+	kind  error
+	cause error
+}
+
+// Error is the sentence.
+func (e *Error) Error() string { return e.text }
+
+// Unwrap is the sentinel and, where there is one, the cause.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
+
+func errorf(kind error, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &Error{text: err.Error(), kind: kind, cause: err}
+}
+
+// explain makes an answer of the API server, or the want of one, an Error that
+// says what to do. What is an Error already stays.
+func explain(doing string, err error) error {
+	var known *Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	c := classify(err)
+	text := fmt.Sprintf("%s: %s", doing, reasonOf(err))
+	if c.hint != "" {
+		text += ": " + c.hint
+	}
+	return &Error{text: text, kind: c.kind, cause: err}
+}
+
+// class is which sentinel an error of the client is, and what to do.
+type class struct {
+	kind error
+	hint string
+}
+
+func classify(err error) class {
+	switch {
+	case meta.IsNoMatchError(err):
+		return notInstalled
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
+		return class{kind: ErrInvalid}
+	case apierrors.IsUnauthorized(err):
+		return class{ErrUnauthorized, "the kubeconfig's credentials are wrong or have expired"}
+	case apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return class{ErrNamespace, "it is being deleted"}
+	case apierrors.IsForbidden(err):
+		return class{ErrForbidden, "docs/executor.md has the role that a dispatcher needs"}
+	case apierrors.IsNotFound(err):
+		return classifyNotFound(err)
+	case isTransient(err):
+		return class{kind: ErrUnavailable}
+	}
+	return class{kind: ErrInternal}
+}
+
+var notInstalled = class{ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"}
+
+// classifyNotFound tells a namespace from an API that is not there.
+func classifyNotFound(err error) class {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		if details := status.Status().Details; details != nil && details.Kind == "namespaces" {
+			return class{ErrNamespace, "create it, or name another one"}
+		}
+	}
+	return notInstalled
+}
+
+func isCancelled(err error) bool { return errors.Is(err, ErrCancelled) }
+
+// isTransient says whether the same request may succeed a moment later.
+func isTransient(err error) bool {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
+	}
+	var dial net.Error
+	var call *url.Error
+	return errors.As(err, &dial) || errors.As(err, &call)
+}
+
+// reasonOf is an error without what only repeats the question.
+func reasonOf(err error) string {
+	text := err.Error()
+	if _, after, ok := strings.Cut(text, "TaskGroup."+v1alpha1.GroupName+" "); ok && apierrors.IsInvalid(err) {
+		text = after
+	}
+	return text
+}

@@ -1,0 +1,95 @@
+package executor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Config is what an Executor is made of.
+type Config struct {
+	Options Options
+	// Cluster is where TaskGroups are created. Executors share it: that is what
+	// makes one watch serve all their groups.
+	Cluster *Cluster
+	// Dispatcher is asked about the job at hand. Without one nothing is recorded
+	// and nobody requests a cancellation.
+	Dispatcher Dispatcher
+	// Objects reads manifests; files of this machine if nil.
+	Objects ObjectReader
+}
+
+// Executor implements Covalent's AsyncBaseExecutor
+// (covalent/executor/base.py) over TaskGroups. It is cheap to make, keeps no
+// state, and is safe for concurrent use.
+type Executor struct {
+	options    Options
+	cluster    *Cluster
+	dispatcher Dispatcher
+	objects    ObjectReader
+}
+
+// New makes an Executor. It asks nobody.
+func New(config Config) (*Executor, error) {
+	if err := config.Options.Validate(); err != nil {
+		return nil, err
+	}
+	if config.Cluster == nil {
+		return nil, errorf(ErrConfiguration, "an executor needs a cluster")
+	}
+	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects}
+	if e.objects == nil {
+		e.objects = e.files()
+	}
+	return e, nil
+}
+
+// cacheDir is where this machine keeps what the dispatcher fetches from it.
+func (e *Executor) cacheDir() (string, error) {
+	if e.options.CacheDir != "" {
+		return expandHome(e.options.CacheDir)
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", errorf(ErrConfiguration, "no cache folder: set cache_dir: %w", err)
+	}
+	return filepath.Join(dir, "taskgroup"), nil
+}
+
+// DispatchInfo is Covalent's word for the dispatch that a task belongs to
+// (covalent/_shared_files/util_classes.py).
+type DispatchInfo struct {
+	DispatchID string
+}
+
+type dispatchKey struct{}
+
+// GetDispatchContext returns a context in which DispatchOf finds the dispatch
+// (covalent/executor/base.py, get_dispatch_context).
+func (e *Executor) GetDispatchContext(ctx context.Context, info DispatchInfo) context.Context {
+	return context.WithValue(ctx, dispatchKey{}, info)
+}
+
+// DispatchOf is the dispatch of GetDispatchContext.
+func DispatchOf(ctx context.Context) (DispatchInfo, bool) {
+	info, ok := ctx.Value(dispatchKey{}).(DispatchInfo)
+	return info, ok
+}
+
+// assetsOf are URIs by node, as the API has them; an empty URI is an object that
+// was not uploaded.
+func assetsOf[T ~string](uris map[contract.NodeID]string) map[string]T {
+	var assets map[string]T
+	for node, uri := range uris {
+		if uri == "" {
+			continue
+		}
+		if assets == nil {
+			assets = make(map[string]T, len(uris))
+		}
+		assets[nodeKey(node)] = T(uri)
+	}
+	return assets
+}

@@ -1,0 +1,64 @@
+package executor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// nameDigits is how many hexadecimal digits of the hash a name has: 96 bits.
+// With its prefix a name fits in what a Job's name takes over of it.
+const nameDigits = 24
+
+// Handle names the job of a group: Covalent's job handle. It is JSON, holds no
+// credential, and can be made before there is a TaskGroup.
+type Handle struct {
+	// Context is that of the kubeconfig; empty for the current one.
+	Context   string `json:"context,omitempty"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	// UID is that of the TaskGroup, where it was created already. A TaskGroup of
+	// the name with another UID is not the one that was sent.
+	UID types.UID `json:"uid,omitempty"`
+}
+
+// Name is the name of the TaskGroup of a group: "tg-" and the beginning of the
+// SHA-256 of the dispatch ID, a NUL, and the group's ID in decimal. It depends on
+// nothing else, so that whoever sends the same group again finds it there.
+func Name(dispatchID string, taskGroupID int64) string {
+	return "tg-" + digest(dispatchID + "\x00" + strconv.FormatInt(taskGroupID, 10))[:nameDigits]
+}
+
+// Handle is the handle of a group, sent or not. A dispatcher records it before
+// Send, so that no failure in between leaves a TaskGroup that nobody can cancel.
+func (e *Executor) Handle(group contract.TaskGroupMetadata) Handle {
+	return Handle{Context: e.options.Context, Namespace: e.cluster.Namespace, Name: Name(group.DispatchID, group.TaskGroupID)}
+}
+
+// SetJobHandle has the dispatcher keep the handle
+// (covalent/executor/base.py, set_job_handle).
+func (e *Executor) SetJobHandle(ctx context.Context, handle Handle) error {
+	if e.dispatcher == nil {
+		return nil
+	}
+	return e.dispatcher.Put(ctx, JobHandle, handle)
+}
+
+// dispatchLabel is the label value for a dispatch.
+func dispatchLabel(dispatchID string) string {
+	if len(validation.IsValidLabelValue(dispatchID)) == 0 {
+		return dispatchID
+	}
+	return digest(dispatchID)[:nameDigits]
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,189 @@
+package executor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// committed says where a record of a task was committed, and by which attempt.
+type committed struct {
+	attempt int32
+	uri     string
+	// sha256 is empty where the pod was gone before the operator read it.
+	sha256 string
+}
+
+// sources are where to look for the records of these nodes: the manifest of the
+// attempt that ended a Sequential group, or else that of the newest attempt that
+// left one, and each task's own of a Parallel group.
+func sources(tg *v1alpha1.TaskGroup, nodes []contract.NodeID) map[contract.NodeID]committed {
+	found := make(map[contract.NodeID]committed, len(nodes))
+	outputs := outputsOf(tg)
+	if outputs == "" {
+		return found
+	}
+	if tg.Spec.Execution == v1alpha1.Parallel {
+		for i := range tg.Status.Tasks {
+			task := &tg.Status.Tasks[i]
+			raw, err := base64.RawURLEncoding.DecodeString(task.Digest)
+			if err != nil || task.Digest == "" {
+				continue
+			}
+			attempt := tg.Status.Attempt
+			if task.Attempt != 0 {
+				attempt = task.Attempt
+			}
+			node := contract.NodeID(task.NodeID)
+			at := contract.AttemptURI(outputs, string(tg.UID), attempt)
+			found[node] = committed{attempt, contract.TaskManifestURI(at, node), hex.EncodeToString(raw)}
+		}
+		return found
+	}
+	if source, ok := groupSource(tg, outputs); ok {
+		for _, node := range nodes {
+			found[node] = source
+		}
+	}
+	return found
+}
+
+// groupSource is the manifest of a Sequential group.
+func groupSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
+	if m := tg.Status.Manifest; m != nil {
+		return committed{tg.Status.Attempt, m.URI, m.SHA256}, true
+	}
+	for _, job := range slices.Backward(tg.Status.Jobs) {
+		if job.ManifestSHA256 != "" {
+			at := contract.AttemptURI(outputs, string(tg.UID), job.Attempt)
+			return committed{job.Attempt, contract.ManifestURI(at), job.ManifestSHA256}, true
+		}
+	}
+	return committed{}, false
+}
+
+// readManifest reads a manifest and checks that it is the one that the status
+// names, of this very group.
+func (e *Executor) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (map[contract.NodeID]*contract.TaskRecord, error) {
+	raw, err := readObject(ctx, e.objects, outputsOf(tg), source.uri, contract.MaxManifest)
+	if err != nil {
+		return nil, errorf(ErrManifestUnavailable, "reading the manifest %s: %w", source.uri, err)
+	}
+	if sum := sha256.Sum256(raw); source.sha256 != "" && hex.EncodeToString(sum[:]) != source.sha256 {
+		return nil, errorf(ErrManifestInvalid, "the manifest %s has SHA-256 %x, the status says %s", source.uri, sum, source.sha256)
+	}
+	manifest, err := contract.DecodeManifest(raw)
+	if err == nil && manifest.UID != string(tg.UID) {
+		err = fmt.Errorf("it is of another TaskGroup, %s", manifest.UID)
+	}
+	if err != nil {
+		return nil, errorf(ErrManifestInvalid, "the manifest %s: %w", source.uri, err)
+	}
+	records := make(map[contract.NodeID]*contract.TaskRecord, len(manifest.Tasks))
+	for i := range manifest.Tasks {
+		records[manifest.Tasks[i].NodeID] = &manifest.Tasks[i]
+	}
+	return records, nil
+}
+
+// recordsOf reads the records of these nodes, each manifest once. The errors are by
+// node.
+func (e *Executor) recordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, nodes []contract.NodeID) (map[contract.NodeID]*contract.TaskRecord, map[contract.NodeID]error) {
+	type read struct {
+		records map[contract.NodeID]*contract.TaskRecord
+		err     error
+	}
+	done := map[committed]read{}
+	records, failures := map[contract.NodeID]*contract.TaskRecord{}, map[contract.NodeID]error{}
+	places := sources(tg, nodes)
+	for _, node := range nodes {
+		source, ok := places[node]
+		if !ok {
+			continue
+		}
+		r, ok := done[source]
+		if !ok {
+			r.records, r.err = e.readManifest(ctx, tg, source)
+			done[source] = r
+		}
+		switch {
+		case r.err != nil:
+			failures[node] = r.err
+		case r.records[node] != nil:
+			records[node] = r.records[node]
+		}
+	}
+	return records, failures
+}
+
+// assetUpdates are the assets of a record that may be handed on: those below the
+// group's own place. A task can forge its record, but not where it may write; the
+// dispatcher copies whatever file it is told of.
+func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
+	updates := make(map[contract.AssetKey]contract.AssetUpdate, len(record.Assets)+1)
+	for key, asset := range record.Assets {
+		if !strings.HasPrefix(asset.URI, placeOf(tg)+"/") {
+			return updates, errorf(ErrManifestInvalid, "node %d: its %s is not below %s", record.NodeID, key, placeOf(tg))
+		}
+		if isFile(asset.URI) {
+			size, err := sizeOf(ctx, e.objects, outputsOf(tg), asset.URI)
+			if err == nil && size != asset.Size {
+				err = fmt.Errorf("it has %d bytes, recorded are %d", size, asset.Size)
+			}
+			if err != nil && key == contract.AssetOutput {
+				return updates, errorf(ErrManifestInvalid, "node %d: its %s %s: %w", record.NodeID, key, asset.URI, err)
+			} else if err != nil {
+				continue
+			}
+		}
+		updates[key] = contract.AssetUpdate{RemoteURI: asset.URI, Size: asset.Size, DigestAlg: "sha256", Digest: asset.SHA256}
+	}
+	return updates, nil
+}
+
+// strayStreams are what a pod that was killed had uploaded up to then: there is no
+// record of it, so the store is asked whether it is there.
+func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID) map[contract.AssetKey]contract.AssetUpdate {
+	updates := map[contract.AssetKey]contract.AssetUpdate{}
+	outputs := outputsOf(tg)
+	if outputs == "" || tg.Status.Attempt == 0 {
+		return updates
+	}
+	at := contract.AttemptURI(outputs, string(tg.UID), tg.Status.Attempt)
+	for _, key := range []contract.AssetKey{contract.AssetStdout, contract.AssetStderr} {
+		uri := contract.AssetURI(at, node, key)
+		if size, err := sizeOf(ctx, e.objects, outputsOf(tg), uri); err == nil {
+			updates[key] = contract.AssetUpdate{RemoteURI: uri, Size: size}
+		}
+	}
+	return updates
+}
+
+// placeOf is where a group, and no other one, writes.
+func placeOf(tg *v1alpha1.TaskGroup) string {
+	return strings.TrimRight(outputsOf(tg), "/") + "/" + string(tg.UID)
+}
+
+func outputsOf(tg *v1alpha1.TaskGroup) string {
+	if tg.Spec.Assets == nil {
+		return ""
+	}
+	return string(tg.Spec.Assets.Outputs)
+}
+
+func isFile(uri string) bool { return strings.HasPrefix(uri, "file:") }
+
+func (e *Executor) files() Files { return Files{LocalPaths: e.options.LocalPaths} }
+
+// mayPass says whether a manifest that could not be read may be read later.
+func mayPass(err error) bool {
+	return errors.Is(err, ErrManifestUnavailable) && !isMissing(err)
+}

@@ -1,0 +1,148 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// ObjectReader reads what a group left. The executor opens manifests, and streams
+// where log_stdout or log_stderr asks for them; everything else is fetched by the
+// dispatcher itself.
+type ObjectReader interface {
+	// Open opens an object that is below a place, by its URI there and no other
+	// way: what a task wrote must not lead anywhere else. Size is -1 where the
+	// store does not tell. An object that is not there is fs.ErrNotExist.
+	Open(ctx context.Context, place, uri string) (object io.ReadCloser, size int64, err error)
+}
+
+// Files reads file:// URIs: volumes of pods that this machine has too.
+type Files struct {
+	// LocalPaths maps folders, as pods see them, to folders of this machine.
+	LocalPaths map[string]string
+}
+
+// Open opens a regular file. No symbolic link leads out of the place: tasks may
+// write there, and what they link to is not theirs to read.
+func (f Files) Open(_ context.Context, place, uri string) (io.ReadCloser, int64, error) {
+	dir, err := filePath(place)
+	if err != nil {
+		return nil, 0, err
+	}
+	path, err := filePath(uri)
+	if err != nil {
+		return nil, 0, err
+	}
+	relative, err := filepath.Rel(dir, path)
+	if err != nil || !filepath.IsLocal(relative) {
+		return nil, 0, fmt.Errorf("%s is not below %s", uri, place)
+	}
+	root, err := os.OpenRoot(f.local(dir))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() { _ = root.Close() }()
+	// A pipe would be waited for.
+	info, err := root.Stat(relative)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", uri)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	file, err := root.Open(relative)
+	if err != nil {
+		return nil, 0, err
+	}
+	return file, info.Size(), nil
+}
+
+// LocalURI is a file:// URI as this machine finds it; another URI stays.
+func (f Files) LocalURI(uri string) string {
+	path, err := filePath(uri)
+	if err != nil || len(f.LocalPaths) == 0 {
+		return uri
+	}
+	return fileURI(f.local(path))
+}
+
+// local is a pod's path on this machine, by the longest folder that is mapped.
+func (f Files) local(path string) string {
+	best, found := "", ""
+	for pod, local := range f.LocalPaths {
+		pod = filepath.Clean(pod)
+		if (path == pod || strings.HasPrefix(path, strings.TrimRight(pod, "/")+"/")) && len(pod) > len(best) {
+			best, found = pod, local
+		}
+	}
+	if best == "" {
+		return path
+	}
+	return filepath.Join(found, strings.TrimPrefix(path, best))
+}
+
+// filePath is the path of a file:// URI.
+func filePath(uri string) (string, error) {
+	parsed, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return "", errors.New("malformed URI")
+	case parsed.Scheme != "file":
+		return "", fmt.Errorf("this executor does not read %s:// objects", parsed.Scheme)
+	case parsed.Host != "" || parsed.RawQuery != "" || parsed.Fragment != "":
+		return "", errors.New("a file URI with a host, query or fragment: write file:///path")
+	case !filepath.IsAbs(parsed.Path) || filepath.Clean(parsed.Path) != strings.TrimRight(parsed.Path, "/"):
+		return "", errors.New("a file URI without a plain absolute path: write file:///path")
+	}
+	return filepath.Clean(parsed.Path), nil
+}
+
+func fileURI(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
+
+// readObject reads an object of at most limit bytes.
+func readObject(ctx context.Context, from ObjectReader, place, uri string, limit int64) ([]byte, error) {
+	object, _, err := from.Open(ctx, place, uri)
+	if err != nil {
+		return nil, err
+	}
+	defer object.Close()
+	raw, err := io.ReadAll(io.LimitReader(object, limit+1))
+	if err == nil && int64(len(raw)) > limit {
+		err = fmt.Errorf("it has more than %d bytes", limit)
+	}
+	return raw, err
+}
+
+// sizeOf is the size of an object that exists.
+func sizeOf(ctx context.Context, from ObjectReader, place, uri string) (int64, error) {
+	object, size, err := from.Open(ctx, place, uri)
+	if err != nil {
+		return 0, err
+	}
+	defer object.Close()
+	if size < 0 {
+		size, err = io.Copy(io.Discard, object)
+	}
+	return size, err
+}
+
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// expandHome is a path whose first part may be ~.
+func expandHome(path string) (string, error) {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || (rest != "" && rest[0] != '/') {
+		return path, nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", errorf(ErrConfiguration, "expanding %s: %w", path, err)
+	}
+	return filepath.Join(home, rest), nil
+}

@@ -1,0 +1,167 @@
+package executor
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// The identity of the Python class that stores its attributes with every node.
+const (
+	pythonType = "<class 'covalent_taskgroup_plugin.taskgroup.TaskGroupExecutor'>"
+	shortName  = "taskgroup"
+)
+
+const (
+	defaultTTL = 24 * 60 * 60
+	// noLimit is Covalent's time_limit for none.
+	noLimit = -1
+)
+
+// Options are the configuration of an executor. The first five are those of
+// Covalent's base class (covalent/executor/base.py); all are JSON, since Covalent
+// stores them with every node of a dispatch. They name credentials and never hold
+// any: what is here ends up in the dispatcher's database and API.
+type Options struct {
+	// LogStdout and LogStderr are files that the streams are appended to; none if
+	// empty. A relative one is below CacheDir/<dispatch>, or below
+	// results_dir/<dispatch> where the dispatcher gives one.
+	LogStdout string `json:"log_stdout"`
+	LogStderr string `json:"log_stderr"`
+	// CacheDir is a folder of the dispatcher's machine, for errors in words. The
+	// user's cache folder if empty.
+	CacheDir string `json:"cache_dir"`
+	// TimeLimit is how long the group may run, in seconds; none if it is not
+	// positive. It becomes spec.timeouts.runningSeconds.
+	TimeLimit int64 `json:"time_limit"`
+	// Retries is how often a failure of the tasks is tried again. It becomes
+	// spec.retries.limit.
+	Retries int32 `json:"retries"`
+
+	// Kubeconfig is a file of the dispatcher's machine; what kubectl would use if empty.
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+	// Context is one of the kubeconfig; the current one if empty.
+	Context string `json:"context,omitempty"`
+	// Namespace is where TaskGroups are created; that of the context if empty.
+	Namespace string `json:"namespace,omitempty"`
+
+	// Assets is a URI that pods and dispatcher both reach: Run's objects go below
+	// it, and results where Outputs is empty.
+	Assets string `json:"assets,omitempty"`
+	// Outputs is where results go; Assets with "/results" if empty.
+	Outputs string `json:"outputs,omitempty"`
+	// LocalPaths maps folders of file:// URIs, as pods see them, to folders of the
+	// dispatcher's machine, where the two differ.
+	LocalPaths map[string]string `json:"local_paths,omitempty"`
+	// PythonImages are images by minor version of Python, such as "3.11". They are
+	// used where Pod names none.
+	PythonImages map[string]string `json:"python_images,omitempty"`
+
+	// The rest is passed on to the spec as it is.
+	Execution               v1alpha1.Execution   `json:"execution,omitempty"`
+	Parallelism             *int32               `json:"parallelism,omitempty"`
+	InfrastructureRetries   *int32               `json:"infrastructure_retries,omitempty"`
+	OOMMemoryFactor         string               `json:"oom_memory_factor,omitempty"`
+	QueuedSeconds           *int64               `json:"queued_seconds,omitempty"`
+	StartingSeconds         *int64               `json:"starting_seconds,omitempty"`
+	TaskSeconds             *int64               `json:"task_seconds,omitempty"`
+	TTLSecondsAfterFinished *int32               `json:"ttl_seconds_after_finished,omitempty"`
+	Callback                string               `json:"callback,omitempty"`
+	Pod                     *v1alpha1.PodOptions `json:"pod,omitempty"`
+}
+
+// DefaultOptions are those of Covalent's base class, and a day until a TaskGroup
+// that ended is deleted.
+func DefaultOptions() Options {
+	return Options{TimeLimit: noLimit, TTLSecondsAfterFinished: new(int32(defaultTTL))}
+}
+
+// Validate says what is wrong without asking anybody.
+func (o *Options) Validate() error {
+	switch {
+	case o.Retries < 0:
+		return errorf(ErrInvalid, "retries is %d: it must not be negative", o.Retries)
+	case o.TimeLimit > 1<<31:
+		return errorf(ErrInvalid, "time_limit is %d s: that is no limit, use -1", o.TimeLimit)
+	}
+	for pod, local := range o.LocalPaths {
+		if !filepath.IsAbs(pod) || !filepath.IsAbs(local) {
+			return errorf(ErrInvalid, "local_paths %q: %q: both must be absolute", pod, local)
+		}
+	}
+	return nil
+}
+
+// ToDict is the executor as Covalent stores it (covalent/executor/base.py, to_dict).
+func (o Options) ToDict() (contract.ExecutorRecord, error) {
+	record := contract.ExecutorRecord{Type: pythonType, ShortName: shortName}
+	raw, err := json.Marshal(o)
+	if err == nil {
+		err = json.Unmarshal(raw, &record.Attributes)
+	}
+	if err != nil {
+		return record, fmt.Errorf("encoding the options: %w", err)
+	}
+	return record, nil
+}
+
+// FromDict is the inverse of ToDict. Attributes that an older release did not
+// write have their defaults; those that this one does not know are left out,
+// since the dispatch of a newer one must still end.
+func FromDict(record contract.ExecutorRecord) (Options, error) {
+	options := DefaultOptions()
+	raw, err := json.Marshal(record.Attributes)
+	if err != nil {
+		return options, errorf(ErrInvalid, "reading the executor's attributes: %w", err)
+	}
+	if err := json.Unmarshal(raw, &options); err != nil {
+		return options, errorf(ErrInvalid, "reading the executor's attributes: %w", err)
+	}
+	return options, options.Validate()
+}
+
+// UnmarshalJSON reads options over the defaults.
+func (o *Options) UnmarshalJSON(raw []byte) error {
+	type plain Options
+	read := plain(DefaultOptions())
+	if err := json.Unmarshal(raw, &read); err != nil {
+		return err
+	}
+	*o = Options(read)
+	return nil
+}
+
+func (o *Options) outputs() string {
+	if o.Outputs != "" || o.Assets == "" {
+		return o.Outputs
+	}
+	return strings.TrimRight(o.Assets, "/") + "/results"
+}
+
+// podOptions is what to put into spec.pod.
+func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, error) {
+	image, err := o.imageFor(info)
+	if err != nil || image == "" {
+		return o.Pod, err
+	}
+	pod := &v1alpha1.PodOptions{}
+	if o.Pod != nil {
+		o.Pod.DeepCopyInto(pod)
+	}
+	pod.Image = image
+	return pod, nil
+}
+
+// UploadURI is where the dispatcher puts an object before Send
+// (covalent/executor/base.py, get_upload_uri): below Assets, under the group's
+// name. It is empty, "do not upload", without Assets.
+func (e *Executor) UploadURI(group contract.TaskGroupMetadata, key string) string {
+	if e.options.Assets == "" {
+		return ""
+	}
+	return strings.TrimRight(e.options.Assets, "/") + "/" + Name(group.DispatchID, group.TaskGroupID) + "/" + key
+}

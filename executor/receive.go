@@ -1,0 +1,163 @@
+package executor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Receive says how the nodes of group.NodeIDs ended and what they left
+// (covalent/executor/base.py, receive): terminal states, and only assets that
+// exist, since one that the dispatcher cannot fetch fails all nodes.
+//
+// Without an outcome, which is how a dispatcher asks after a cancellation, every
+// node is CANCELLED and no one is asked. Otherwise the states are the TaskGroup's,
+// and the sizes and digests those of the committed manifest, which is checked
+// against the digest in the status. A pod that died without a word left no record:
+// why it died then becomes an error in words, a file below CacheDir.
+//
+// ErrNotFinished is a node that has not ended. ErrManifestUnavailable is a
+// completed group whose manifest cannot be read now, ErrManifestInvalid one whose
+// manifest or output is not as it was recorded.
+func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata, outcome *Outcome) ([]contract.TaskUpdate, error) {
+	if outcome == nil {
+		return allCancelled(group), nil
+	}
+	handle := outcome.Handle
+	if expected := e.Handle(group); handle.Name == "" || group.DispatchID != "" && handle.Name != expected.Name {
+		// In push mode the body may be anybody's.
+		handle = expected
+	}
+	tg, err := e.load(ctx, handle)
+	if isCancelled(err) {
+		return allCancelled(group), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, ended := endOf(&tg.Status); !ended {
+		return nil, errorf(ErrNotFinished, "TaskGroup %s has not ended", handle.Name)
+	}
+	updates, err := e.updates(ctx, tg, group)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.copyStreams(ctx, tg, group, updates); err != nil {
+		return nil, err
+	}
+	e.localise(tg, updates)
+	e.Forget(handle)
+	return updates, nil
+}
+
+func (e *Executor) updates(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata) ([]contract.TaskUpdate, error) {
+	statuses := make(map[contract.NodeID]*v1alpha1.TaskStatus, len(tg.Status.Tasks))
+	for i := range tg.Status.Tasks {
+		statuses[contract.NodeID(tg.Status.Tasks[i].NodeID)] = &tg.Status.Tasks[i]
+	}
+	records, failures := e.recordsOf(ctx, tg, group.NodeIDs)
+	updates := make([]contract.TaskUpdate, 0, len(group.NodeIDs))
+	for _, node := range group.NodeIDs {
+		status := statuses[node]
+		if status == nil {
+			return nil, errorf(ErrInvalid, "node %d is none of TaskGroup %s", node, tg.Name)
+		}
+		update, err := e.update(ctx, tg, status, records[node], failures[node])
+		if err != nil {
+			return nil, err
+		}
+		update.DispatchID = group.DispatchID
+		updates = append(updates, update)
+	}
+	return updates, nil
+}
+
+// update is how one node ended. The record may be nil, with or without a reason
+// why it could not be read.
+func (e *Executor) update(ctx context.Context, tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, record *contract.TaskRecord, unread error) (contract.TaskUpdate, error) {
+	node := contract.NodeID(status.NodeID)
+	update := contract.TaskUpdate{NodeID: node, Status: contract.Status{Status: contract.TaskState(status.State)}}
+	state := update.Status.Status
+	completed := state == contract.TaskCompleted
+	switch {
+	case !state.IsTerminal():
+		return update, errorf(ErrNotFinished, "node %d of TaskGroup %s is %s", node, tg.Name, state)
+	case unread != nil && (completed || mayPass(unread)):
+		return update, unread
+	case completed && outputsOf(tg) != "" && record == nil:
+		return update, errorf(ErrManifestInvalid, "node %d of TaskGroup %s completed, and no manifest tells of it", node, tg.Name)
+	}
+	var err error
+	update.Assets, err = e.assets(ctx, tg, node, state, record)
+	if err != nil && completed {
+		return update, err
+	}
+	if _, said := update.Assets[contract.AssetError]; state == contract.TaskFailed && !said {
+		update.Assets[contract.AssetError], err = e.writeError(tg, status, cmp.Or(unread, err))
+		return update, err
+	}
+	return update, nil
+}
+
+// assets are what a node left: as its record says, or found where it has none.
+func (e *Executor) assets(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID, state contract.TaskState, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
+	if record == nil || record.State != state {
+		return e.strayStreams(ctx, tg, node), nil
+	}
+	return e.assetUpdates(ctx, tg, record)
+}
+
+// localise names assets as this machine finds them, where pods call them otherwise.
+func (e *Executor) localise(tg *v1alpha1.TaskGroup, updates []contract.TaskUpdate) {
+	for _, update := range updates {
+		for key, asset := range update.Assets {
+			if strings.HasPrefix(asset.RemoteURI, placeOf(tg)+"/") {
+				asset.RemoteURI = e.files().LocalURI(asset.RemoteURI)
+				update.Assets[key] = asset
+			}
+		}
+	}
+}
+
+func allCancelled(group contract.TaskGroupMetadata) []contract.TaskUpdate {
+	updates := make([]contract.TaskUpdate, 0, len(group.NodeIDs))
+	for _, node := range group.NodeIDs {
+		updates = append(updates, contract.TaskUpdate{
+			DispatchID: group.DispatchID, NodeID: node,
+			Status: contract.Status{Status: contract.TaskCancelled},
+			Assets: map[contract.AssetKey]contract.AssetUpdate{},
+		})
+	}
+	return updates
+}
+
+// errorText is why a task failed, for the person who looks at its node.
+func errorText(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, unread error) string {
+	reason, _ := endOf(&tg.Status)
+	var text strings.Builder
+	if status.Reason != "" && status.Message != "" {
+		fmt.Fprintf(&text, "%s: %s\n", status.Reason, status.Message)
+	} else {
+		fmt.Fprintf(&text, "%s: %s\n", reason, messageOf(&tg.Status))
+	}
+	if status.ExitCode != nil {
+		fmt.Fprintf(&text, "exit code: %d\n", *status.ExitCode)
+	}
+	fmt.Fprintf(&text, "TaskGroup: %s/%s, attempt %d\n", tg.Namespace, tg.Name, tg.Status.Attempt)
+	if tg.Status.NodeName != "" {
+		fmt.Fprintf(&text, "Kubernetes node: %s\n", tg.Status.NodeName)
+	}
+	for _, job := range tg.Status.Jobs {
+		if job.Attempt != tg.Status.Attempt && job.Reason != "" {
+			fmt.Fprintf(&text, "attempt %d: %s: %s\n", job.Attempt, job.Reason, job.Message)
+		}
+	}
+	if unread != nil {
+		fmt.Fprintf(&text, "%s\n", unread)
+	}
+	return text.String()
+}

@@ -1,0 +1,202 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// persistence is how long an API server may not answer until a call is given up:
+// nine tries in about a minute.
+var persistence = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 9, Cap: 20 * time.Second}
+
+// Send creates the TaskGroup of a group and returns its handle
+// (covalent/executor/base.py, send).
+//
+// Sending the same group again returns the same handle; another spec under the
+// same name is ErrConflict. The handle is recorded before anything is created, and
+// a cancellation that was requested before or meanwhile is honoured with
+// ErrCancelled. An API server that does not answer is asked again for a minute,
+// then it is ErrUnavailable.
+//
+// It makes one request. The create is itself the check of the spec: the API server
+// answers with every field that is wrong (ErrInvalid), which a dry run would do no
+// better at twice the price.
+func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resources contract.ResourceMap, group contract.TaskGroupMetadata) (Handle, error) {
+	desired, err := e.desiredGroup(ctx, tasks, resources, group)
+	if err != nil {
+		return Handle{}, err
+	}
+	handle := e.Handle(group)
+	if err := e.SetJobHandle(ctx, handle); err != nil {
+		return handle, errorf(ErrUnavailable, "recording the handle with the dispatcher: %w", err)
+	}
+	if err := e.checkCancelRequested(ctx); err != nil {
+		return handle, err
+	}
+	created, err := e.createGroup(ctx, desired)
+	if err != nil {
+		return handle, err
+	}
+	handle.UID = created.UID
+	if err := e.checkCancelRequested(ctx); err != nil {
+		// A cancel that came between the check and the create found nothing.
+		if _, cancelErr := e.Cancel(ctx, contract.TaskMetadata{DispatchID: group.DispatchID}, &handle); cancelErr != nil {
+			return handle, errors.Join(err, cancelErr)
+		}
+		return handle, err
+	}
+	return handle, nil
+}
+
+func (e *Executor) checkCancelRequested(ctx context.Context) error {
+	requested, err := e.GetCancelRequested(ctx)
+	if err != nil {
+		return err
+	}
+	if requested {
+		return errorf(ErrCancelled, "the dispatcher was asked to cancel the task")
+	}
+	return nil
+}
+
+// createGroup creates a TaskGroup, or finds that it is there.
+func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup) (*v1alpha1.TaskGroup, error) {
+	key := client.ObjectKeyFromObject(desired)
+	doing := fmt.Sprintf("creating TaskGroup %s", key)
+	var created *v1alpha1.TaskGroup
+	err := persist(ctx, func(ctx context.Context) error {
+		created = desired.DeepCopy()
+		return e.cluster.client.Create(ctx, created)
+	})
+	if !apierrors.IsAlreadyExists(err) {
+		return created, explain(doing, err)
+	}
+	existing := &v1alpha1.TaskGroup{}
+	if err := persist(ctx, func(ctx context.Context) error { return e.cluster.client.Get(ctx, key, existing) }); err != nil {
+		return nil, explain(doing, err)
+	}
+	if !isSameGroup(&desired.Spec, &existing.Spec) {
+		return nil, errorf(ErrConflict, "TaskGroup %s is there already with another spec: was the dispatch sent with other options? Delete it to send the group again", key)
+	}
+	return existing, nil
+}
+
+// isSameGroup compares what cannot change after creation.
+func isSameGroup(desired, existing *v1alpha1.TaskGroupSpec) bool {
+	return equality.Semantic.DeepEqual(fixedPart(desired), fixedPart(existing))
+}
+
+// fixedPart is a spec as the API server has it after its defaults, without what
+// may change.
+func fixedPart(spec *v1alpha1.TaskGroupSpec) *v1alpha1.TaskGroupSpec {
+	fixed := spec.DeepCopy()
+	fixed.Suspend, fixed.Cancel, fixed.TTLSecondsAfterFinished = false, false, nil
+	if fixed.Execution == "" {
+		fixed.Execution = v1alpha1.Sequential
+	}
+	if fixed.Retries != nil && fixed.Retries.InfrastructureLimit == nil {
+		fixed.Retries.InfrastructureLimit = new(int32(3))
+	}
+	return fixed
+}
+
+// persist tries again while the API server does not answer.
+func persist(ctx context.Context, call func(context.Context) error) error {
+	var last error
+	err := wait.ExponentialBackoffWithContext(ctx, persistence, func(ctx context.Context) (bool, error) {
+		last = call(ctx)
+		if last != nil && ctx.Err() == nil && isTransient(last) {
+			return false, nil
+		}
+		return true, last
+	})
+	if wait.Interrupted(err) && last != nil {
+		return last
+	}
+	return err
+}
+
+// desiredGroup is the TaskGroup of a group.
+func (e *Executor) desiredGroup(ctx context.Context, tasks []contract.TaskSpec, resources contract.ResourceMap, group contract.TaskGroupMetadata) (*v1alpha1.TaskGroup, error) {
+	if group.DispatchID == "" || len(tasks) == 0 {
+		return nil, errorf(ErrInvalid, "a group needs a dispatch_id and a task")
+	}
+	var info contract.VersionInfo
+	if len(e.options.PythonImages) > 0 {
+		var err error
+		if info, err = e.GetVersionInfo(ctx); err != nil {
+			return nil, err
+		}
+	}
+	pod, err := e.options.podOptions(info)
+	if err != nil {
+		return nil, err
+	}
+	tg := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{
+		Namespace: e.cluster.Namespace,
+		Name:      Name(group.DispatchID, group.TaskGroupID),
+		Labels:    map[string]string{v1alpha1.DispatchLabel: dispatchLabel(group.DispatchID)},
+	}}
+	tg.Spec = v1alpha1.TaskGroupSpec{
+		DispatchID:  group.DispatchID,
+		TaskGroupID: new(group.TaskGroupID),
+		Assets: &v1alpha1.Assets{
+			Functions: assetsOf[v1alpha1.AssetURI](resources.Functions),
+			Inputs:    assetsOf[v1alpha1.AssetURI](resources.Inputs),
+			Hooks:     assetsOf[v1alpha1.AssetURI](resources.Hooks),
+			Outputs:   v1alpha1.AssetURI(e.options.outputs()),
+		},
+		Pod: pod,
+	}
+	for _, task := range tasks {
+		tg.Spec.Tasks = append(tg.Spec.Tasks, desiredTask(task))
+	}
+	e.options.applyTo(&tg.Spec)
+	return tg, nil
+}
+
+func desiredTask(task contract.TaskSpec) v1alpha1.TaskSpec {
+	desired := v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(task.ElectronID)}
+	for _, node := range task.Args {
+		desired.Args = append(desired.Args, v1alpha1.NodeID(node))
+	}
+	for name, node := range task.Kwargs {
+		if desired.Kwargs == nil {
+			desired.Kwargs = make(map[string]v1alpha1.NodeID, len(task.Kwargs))
+		}
+		desired.Kwargs[name] = v1alpha1.NodeID(node)
+	}
+	return desired
+}
+
+// applyTo sets what is not about tasks and objects.
+func (o *Options) applyTo(spec *v1alpha1.TaskGroupSpec) {
+	spec.Execution = o.Execution
+	spec.Parallelism = o.Parallelism
+	spec.TTLSecondsAfterFinished = o.TTLSecondsAfterFinished
+	spec.Retries = &v1alpha1.Retries{Limit: o.Retries, InfrastructureLimit: o.InfrastructureRetries, OOMMemoryFactor: o.OOMMemoryFactor}
+	timeouts := v1alpha1.Timeouts{QueuedSeconds: o.QueuedSeconds, StartingSeconds: o.StartingSeconds, TaskSeconds: o.TaskSeconds}
+	if o.TimeLimit > 0 {
+		timeouts.RunningSeconds = new(o.TimeLimit)
+	}
+	if timeouts != (v1alpha1.Timeouts{}) {
+		spec.Timeouts = &timeouts
+	}
+	if o.Callback != "" {
+		spec.Callback = &v1alpha1.Callback{URL: o.Callback}
+	}
+}
+
+func nodeKey(node contract.NodeID) string { return strconv.FormatInt(int64(node), 10) }

@@ -1,0 +1,79 @@
+package executor
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Attribute is something that a dispatcher knows of a job
+// (covalent_dispatcher/_core/runner_modules/executor_proxy.py).
+type Attribute string
+
+// The attributes of a job.
+const (
+	// CancelRequested is a boolean, to be read.
+	CancelRequested Attribute = "cancel_requested"
+	// VersionInfo is a contract.VersionInfo, to be read.
+	VersionInfo Attribute = "version_info"
+	// JobHandle is a Handle, to be written.
+	JobHandle Attribute = "job_handle"
+	// JobStatus is a contract.Status, to be written.
+	JobStatus Attribute = "job_status"
+)
+
+// Dispatcher is what an executor may ask of whoever uses it, about the job at
+// hand. Covalent answers only while send and poll run.
+type Dispatcher interface {
+	// Get reads an attribute as JSON.
+	Get(ctx context.Context, attribute Attribute) (json.RawMessage, error)
+	// Put writes one; it is durable when Put returns.
+	Put(ctx context.Context, attribute Attribute, value any) error
+}
+
+// ValidateStatus says whether a state may be recorded for a job: one of
+// Covalent's, and of no more than the 24 characters that its table has room for
+// (covalent_dispatcher/_db/models.py, Job).
+func ValidateStatus(status contract.Status) bool {
+	switch status.Status {
+	case contract.TaskPending, contract.TaskRunning, contract.TaskCompleted, contract.TaskFailed, contract.TaskCancelled:
+		return true
+	}
+	return false
+}
+
+// SetJobStatus records the state of the job; false where the state is not legal,
+// as covalent/executor/base.py has it.
+func (e *Executor) SetJobStatus(ctx context.Context, status contract.Status) (bool, error) {
+	if !ValidateStatus(status) {
+		return false, nil
+	}
+	if e.dispatcher == nil {
+		return true, nil
+	}
+	err := e.dispatcher.Put(ctx, JobStatus, status)
+	return err == nil, err
+}
+
+// GetCancelRequested asks whether the job is to be cancelled; never without a
+// Dispatcher.
+func (e *Executor) GetCancelRequested(ctx context.Context) (bool, error) {
+	var requested bool
+	err := e.ask(ctx, CancelRequested, &requested)
+	return requested, err
+}
+
+func (e *Executor) ask(ctx context.Context, attribute Attribute, answer any) error {
+	if e.dispatcher == nil {
+		return nil
+	}
+	raw, err := e.dispatcher.Get(ctx, attribute)
+	if err != nil {
+		return errorf(ErrUnavailable, "asking the dispatcher for %s: %w", attribute, err)
+	}
+	if err := json.Unmarshal(raw, answer); err != nil {
+		return errorf(ErrInvalid, "reading the dispatcher's %s: %w", attribute, err)
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// WriteStreamsToFile appends streams to the files of the same positions
+// (covalent/executor/base.py, write_streams_to_file). An empty path is skipped; a
+// relative one is below resultsDir/dispatchID; folders are made.
+func WriteStreamsToFile(streams, paths []string, dispatchID, resultsDir string) error {
+	for i := range min(len(streams), len(paths)) {
+		if paths[i] == "" {
+			continue
+		}
+		file, err := openLog(paths[i], dispatchID, resultsDir)
+		if err != nil {
+			return err
+		}
+		_, err = file.WriteString(streams[i])
+		if err = errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("writing a log: %w", err)
+		}
+	}
+	return nil
+}
+
+// openLog opens a log for appending.
+func openLog(path, dispatchID, resultsDir string) (*os.File, error) {
+	path, err := expandHome(path)
+	if err != nil {
+		return nil, err
+	}
+	if !filepath.IsAbs(path) {
+		if !filepath.IsLocal(dispatchID) {
+			return nil, errorf(ErrInvalid, "dispatch %q cannot name a folder", dispatchID)
+		}
+		path = filepath.Join(resultsDir, dispatchID, path)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("making the folder of a log: %w", err)
+	}
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening a log: %w", err)
+	}
+	return file, nil
+}
+
+// copyStreams appends what the nodes printed to log_stdout and log_stderr.
+func (e *Executor) copyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata, updates []contract.TaskUpdate) error {
+	logs := map[contract.AssetKey]string{contract.AssetStdout: e.options.LogStdout, contract.AssetStderr: e.options.LogStderr}
+	for key, path := range logs {
+		if path == "" {
+			continue
+		}
+		dir, err := e.cacheDir()
+		if err != nil {
+			return err
+		}
+		for _, update := range updates {
+			asset, ok := update.Assets[key]
+			if !ok {
+				continue
+			}
+			log, err := openLog(path, group.DispatchID, dir)
+			if err != nil {
+				return err
+			}
+			err = e.appendObject(ctx, log, tg, asset.RemoteURI)
+			if err = errors.Join(err, log.Close()); err != nil {
+				return fmt.Errorf("copying the %s of node %d: %w", key, update.NodeID, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (e *Executor) appendObject(ctx context.Context, log io.Writer, tg *v1alpha1.TaskGroup, uri string) error {
+	object, _, err := e.objects.Open(ctx, outputsOf(tg), uri)
+	if err != nil {
+		return err
+	}
+	defer object.Close()
+	_, err = io.Copy(log, object)
+	return err
+}
+
+// writeError writes why a task failed to a file and returns it as an asset. The
+// folder is named by the TaskGroup: a dispatch ID is anybody's text.
+func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, unread error) (contract.AssetUpdate, error) {
+	dir, err := e.cacheDir()
+	if err != nil {
+		return contract.AssetUpdate{}, err
+	}
+	text := errorText(tg, status, unread)
+	dir = filepath.Join(dir, string(tg.UID))
+	path := filepath.Join(dir, fmt.Sprintf("error-%d.txt", status.NodeID))
+	if err := writeFile(path, text); err != nil {
+		return contract.AssetUpdate{}, errorf(ErrConfiguration, "writing why node %d failed (%s): set cache_dir: %w", status.NodeID, status.Reason, err)
+	}
+	return contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
+}
+
+// writeFile makes a file appear whole: a second Receive writes it again while the
+// dispatcher may be reading.
+func writeFile(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(file.Name())
+	}
+	return err
+}
