@@ -50,6 +50,9 @@ type ClusterConfig struct {
 	// Doubt is how long the watch may not know a group that is polled until the
 	// API server is asked for it; 2 s if 0.
 	Doubt time.Duration
+	// Grace is how long a watch that was never allowed may be so until polls fail
+	// with it, since a role may be on its way; 15 s if 0.
+	Grace time.Duration
 }
 
 // NewCluster makes a Cluster. It asks nobody.
@@ -59,6 +62,9 @@ func NewCluster(config ClusterConfig) *Cluster {
 	}
 	if config.Doubt == 0 {
 		config.Doubt = 2 * time.Second
+	}
+	if config.Grace == 0 {
+		config.Grace = 15 * time.Second
 	}
 	if config.Log.GetSink() == nil {
 		config.Log = logr.Discard()

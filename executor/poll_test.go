@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,19 +136,19 @@ func TestManyPollsShareOneWatch(t *testing.T) {
 
 // TestPollFailsWhereNobodyMayWatch: a node that never ends would hang its dispatch.
 func TestPollFailsWhereNobodyMayWatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refuse := func() error {
+	_, c := fakeCluster(t, interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
 			return apierrors.NewForbidden(schema.GroupResource{Group: v1alpha1.GroupName, Resource: "taskgroups"}, "", errors.New("no"))
-		}
-		cluster, _ := fakeCluster(t, interceptor.Funcs{
-			List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return refuse() },
-		})
-		begin := time.Now()
-		_, err := newExecutor(t, cluster).Poll(t.Context(), executor.Handle{Name: "tg-x"})
-		if !cmp.Equal(err, executor.ErrForbidden, cmpopts.EquateErrors()) || time.Since(begin) < 15*time.Second {
-			t.Errorf("got %v after %s", err, time.Since(begin))
-		}
+		},
 	})
+	const grace = 300 * time.Millisecond
+	cluster := executor.NewCluster(executor.ClusterConfig{Client: c, Namespace: "team", Grace: grace})
+	defer cluster.Close()
+	begin := time.Now()
+	_, err := newExecutor(t, cluster).Poll(t.Context(), executor.Handle{Name: "tg-x"})
+	if !cmp.Equal(err, executor.ErrForbidden, cmpopts.EquateErrors()) || time.Since(begin) < grace {
+		t.Errorf("got %v after %s", err, time.Since(begin))
+	}
 }
 
 // TestPollOutlastsABrokenWatch: the group is deleted while nobody watches, and the

@@ -28,9 +28,6 @@ const (
 	// keepGone is how long the end of a group is kept that was deleted before
 	// anybody received it.
 	keepGone = time.Hour
-	// watchGrace is how long a watch that was never allowed may be so until polls
-	// fail with it: a role may be on its way.
-	watchGrace = 15 * time.Second
 )
 
 // groupWatch is one watch on the TaskGroups of a namespace that an executor
@@ -131,7 +128,7 @@ func (w *groupWatch) note(err error) error {
 	if w.refused.IsZero() {
 		w.refused = time.Now()
 	}
-	if time.Since(w.refused) > watchGrace {
+	if time.Since(w.refused) >= w.config.Grace {
 		w.failure = explain("watching TaskGroups in namespace "+w.config.Namespace, err)
 		w.wakeAll()
 	}

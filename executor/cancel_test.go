@@ -1,0 +1,80 @@
+package executor_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+func TestCancel(t *testing.T) {
+	packed := running(3, 4)
+	for name, tc := range map[string]struct {
+		groups []client.Object
+		node   contract.NodeID
+		handle *executor.Handle
+		want   bool
+	}{
+		"by its handle":                  {[]client.Object{running(3)}, 3, &executor.Handle{Namespace: "team", Name: running(3).Name}, true},
+		"by a handle, not by the node":   {[]client.Object{running(3), running(9)}, 9, &executor.Handle{Namespace: "team", Name: running(3).Name}, true},
+		"without a handle":               {[]client.Object{running(3)}, 3, nil, true},
+		"a later node, without a handle": {[]client.Object{packed}, 4, nil, true},
+		"what was never sent":            {nil, 3, nil, false},
+		"what was deleted":               {nil, 3, &executor.Handle{Namespace: "team", Name: running(3).Name}, false},
+		"what has ended":                 {[]client.Object{ended(v1alpha1.ReasonCompleted, v1alpha1.TaskCompleted, 3)}, 3, nil, false},
+		"what was cancelled":             {[]client.Object{ended(v1alpha1.ReasonCancelled, v1alpha1.TaskCancelled, 3)}, 3, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster, c := fakeCluster(t, interceptor.Funcs{}, tc.groups...)
+			e := newExecutor(t, cluster)
+			for range 2 {
+				got, err := e.Cancel(t.Context(), contract.TaskMetadata{DispatchID: dispatch, NodeID: tc.node}, tc.handle)
+				if got != tc.want || err != nil {
+					t.Errorf("got %t, %v", got, err)
+				}
+			}
+			var tg v1alpha1.TaskGroup
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(running(3)), &tg); len(tc.groups) > 0 && (err != nil || !tg.Spec.Cancel) {
+				t.Errorf("spec.cancel is %t, %v", tg.Spec.Cancel, err)
+			}
+		})
+	}
+}
+
+// TestCancelADispatch is what a dispatcher does: a call for each node, all at once
+// and most of them for nodes that never started. They share their look-ups.
+func TestCancelADispatch(t *testing.T) {
+	const n = 200
+	var lists atomic.Int32
+	all := make(chan struct{})
+	cluster, _ := fakeCluster(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) error {
+		lists.Add(1)
+		<-all
+		return c.List(ctx, l, o...)
+	}}, running(3))
+	e := newExecutor(t, cluster)
+	var wg, asked sync.WaitGroup
+	asked.Add(n)
+	for node := range contract.NodeID(n) {
+		wg.Go(func() {
+			asked.Done()
+			accepted, err := e.Cancel(t.Context(), contract.TaskMetadata{DispatchID: dispatch, NodeID: node}, nil)
+			if err != nil || accepted != (node == 3) {
+				t.Errorf("node %d: %t, %v", node, accepted, err)
+			}
+		})
+	}
+	asked.Wait()
+	close(all)
+	wg.Wait()
+	if got := lists.Load(); got == 0 || got > n/4 {
+		t.Errorf("%d lists for %d nodes", got, n)
+	}
+}
