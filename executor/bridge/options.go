@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+)
+
+const (
+	defaultStop = 10 * time.Second
+	// maxSocketPath is what a Unix address has room for on Linux, in bytes.
+	maxSocketPath = 107
+	scheme        = "unix://"
+)
+
+// Options are the settings of Run.
+type Options struct {
+	// Listen is unix:///absolute/path.
+	Listen string
+	// Version is the release's, for clients to compare.
+	Version string
+	// Objects reads manifests by the scheme of their URI, in place of files; see
+	// executor.ObjectReader. Keys are schemes without "://".
+	Objects map[string]executor.ObjectReader
+	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
+	// nobody is by default.
+	CallbackHosts []string
+	// CallbackClusters are watched from the start, so that a bridge that was killed
+	// goes on telling. Every namespace that a request names is watched too.
+	CallbackClusters []executor.ClusterSettings
+	// CallbackRate is how many callbacks are sent in a second; 10 if 0.
+	CallbackRate float64
+	// StopTimeout is how long requests may go on after the end of ctx; 10 s if 0.
+	StopTimeout time.Duration
+	// Log is where JSON lines go; os.Stderr if nil.
+	Log io.Writer
+}
+
+// Validate says what is wrong.
+func (o *Options) Validate() error {
+	path, ok := strings.CutPrefix(o.Listen, scheme)
+	switch {
+	case !ok || !filepath.IsAbs(path):
+		return fmt.Errorf("listen %q: use unix:///absolute/path", o.Listen)
+	case len(path) > maxSocketPath:
+		return fmt.Errorf("listen: the path has %d bytes, a Unix socket's at most %d", len(path), maxSocketPath)
+	case o.StopTimeout < 0 || o.CallbackRate < 0:
+		return errors.New("stop timeout and callback rate must not be negative")
+	}
+	for _, host := range o.CallbackHosts {
+		if host == "" || strings.ContainsAny(host, "/*@? ") {
+			return fmt.Errorf("callback host %q: use a host or host:port", host)
+		}
+	}
+	return nil
+}
+
+func (o *Options) setDefaults() {
+	if o.StopTimeout == 0 {
+		o.StopTimeout = defaultStop
+	}
+	if o.CallbackRate == 0 {
+		o.CallbackRate = defaultCallbackRate
+	}
+	if o.Log == nil {
+		o.Log = os.Stderr
+	}
+	if o.Version == "" {
+		o.Version = "development"
+	}
+}

@@ -1,0 +1,68 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+)
+
+// Run serves until ctx ends, then lets requests finish: polls answer at once that
+// their groups have not ended.
+func Run(ctx context.Context, options Options) error {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	options.setDefaults()
+	handler := slog.NewJSONHandler(options.Log, nil)
+	log := logr.FromSlogHandler(handler)
+	// What client-go says is a line of JSON too.
+	klog.SetLogger(log)
+	listener, err := listen(strings.TrimPrefix(options.Listen, scheme))
+	if err != nil {
+		return err
+	}
+	s := newServer(&options, log)
+	defer s.clusters.close()
+	if s.outbox != nil {
+		defer s.outbox.run(ctx)()
+		for _, settings := range options.CallbackClusters {
+			if _, err := s.clusters.get(settings); err != nil {
+				_ = listener.Close()
+				return fmt.Errorf("watching for callbacks: %w", err)
+			}
+		}
+	}
+	log.Info("Serving", "listen", options.Listen, "version", options.Version, "protocol", Protocol)
+	return s.serve(ctx, listener)
+}
+
+func (s *server) serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(s.log), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	s.log.Info("Stopping")
+	close(s.stopping)
+	// Not ctx, which has ended.
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StopTimeout)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		return errors.Join(fmt.Errorf("waiting for requests: %w", err), server.Close())
+	}
+	return nil
+}

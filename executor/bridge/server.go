@@ -1,0 +1,183 @@
+package bridge
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+const (
+	// protocolHeader is what a client may say that it speaks.
+	protocolHeader = "Taskgroup-Protocol"
+	// maxBody bounds a request, in bytes: a function in memory is the largest.
+	maxBody = 256 << 20
+	// maxWait bounds a long poll.
+	maxWait = 5 * time.Minute
+	// maxHandles bounds how many groups one poll waits for.
+	maxHandles = 10000
+	// gather is how long a poll of many groups collects after the first ended.
+	gather = 20 * time.Millisecond
+)
+
+type server struct {
+	options  *Options
+	log      logr.Logger
+	clusters *clusters
+	outbox   *outbox
+	// stopping is closed when polls are to answer.
+	stopping chan struct{}
+}
+
+func newServer(options *Options, log logr.Logger) *server {
+	s := &server{options: options, log: log, clusters: newClusters(log), stopping: make(chan struct{})}
+	if len(options.CallbackHosts) > 0 {
+		s.outbox = newOutbox(options, log)
+		s.clusters.observer = s.outbox.observer
+	}
+	return s
+}
+
+// route is one of the API's.
+type route struct {
+	method, path string
+	serve        func(s *server, r *http.Request) (any, error)
+	// request, nil for none, and response are the shapes, for the OpenAPI document.
+	request, response any
+}
+
+var routes = []route{
+	{http.MethodGet, "/healthz", (*server).health, nil, HealthResponse{}},
+	{http.MethodGet, "/v1/version", (*server).version, nil, VersionResponse{}},
+	post("/v1/handle", (*server).handle),
+	post("/v1/upload-uri", (*server).uploadURI),
+	post("/v1/send", (*server).send),
+	post("/v1/poll", (*server).poll),
+	post("/v1/receive", (*server).receive),
+	post("/v1/cancel", (*server).cancel),
+	post("/v1/run", (*server).run),
+}
+
+func (s *server) routes() http.Handler {
+	mux := http.NewServeMux()
+	for _, route := range routes {
+		mux.HandleFunc(route.method+" "+route.path, func(w http.ResponseWriter, r *http.Request) {
+			begin := time.Now()
+			answer, err := s.answer(route, w, r)
+			status := http.StatusOK
+			if err != nil {
+				answer = ErrorResponse{Error: errorBody(err)}
+				status = statusOf(err)
+			}
+			write(w, status, answer)
+			if err != nil && r.Context().Err() == nil {
+				s.log.Info("A request failed", "path", route.path, "status", status, "error", err.Error(), "seconds", time.Since(begin).Seconds())
+			}
+		})
+	}
+	return mux
+}
+
+func (s *server) answer(route route, w http.ResponseWriter, r *http.Request) (any, error) {
+	if spoken := r.Header.Get(protocolHeader); spoken != "" && spoken != strconv.Itoa(Protocol) {
+		return nil, invalidf("the client speaks protocol %q, this bridge %d: use releases that belong together", spoken, Protocol)
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	return route.serve(s, r)
+}
+
+// post makes a route of a method that takes a decoded request.
+func post[Request, Response any](path string, serve func(*server, context.Context, *Request) (*Response, error)) route {
+	return route{http.MethodPost, path, func(s *server, r *http.Request) (any, error) {
+		var request Request
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			return nil, invalidf("reading the request: %w", err)
+		}
+		return serve(s, r.Context(), &request)
+	}, *new(Request), *new(Response)}
+}
+
+func (s *server) health(*http.Request) (any, error) { return HealthResponse{Status: "ok"}, nil }
+
+func (s *server) version(*http.Request) (any, error) {
+	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes()}, nil
+}
+
+// executor is one for a request's options. A handle says where its group is.
+func (s *server) executor(options executor.Options, handle *executor.Handle, info *contract.VersionInfo) (*executor.Executor, error) {
+	settings := executor.ClusterSettings{Kubeconfig: options.Kubeconfig, Context: options.Context, Namespace: options.Namespace}
+	if handle != nil && handle.Namespace != "" {
+		settings.Context, settings.Namespace = handle.Context, handle.Namespace
+	}
+	cluster, err := s.clusters.get(settings)
+	if err != nil {
+		return nil, err
+	}
+	config := executor.Config{Options: options, Cluster: cluster, Objects: objectReaders{files: executor.Files{LocalPaths: options.LocalPaths}, others: s.options.Objects}}
+	if info != nil {
+		config.Dispatcher = versionOf{info}
+	}
+	return executor.New(config)
+}
+
+// versionOf is what a request says of its dispatch. The client itself asks its
+// dispatcher whether to cancel, and records the handle.
+type versionOf struct{ info *contract.VersionInfo }
+
+// Get answers what the request said.
+func (v versionOf) Get(_ context.Context, attribute executor.Attribute) (json.RawMessage, error) {
+	if attribute == executor.VersionInfo {
+		return json.Marshal(v.info)
+	}
+	return json.RawMessage("false"), nil
+}
+
+// Put has nobody to tell.
+func (versionOf) Put(context.Context, executor.Attribute, any) error { return nil }
+
+func invalidf(format string, args ...any) error {
+	return fmt.Errorf("%w request: %w", executor.ErrInvalid, fmt.Errorf(format, args...))
+}
+
+func errorBody(err error) ErrorBody {
+	code, retry := executor.CodeOf(err)
+	return ErrorBody{Code: code, Message: err.Error(), Retry: retry}
+}
+
+// statusOf is the HTTP status of an error; the code in the body says more.
+func statusOf(err error) int {
+	for status, kinds := range map[int][]error{
+		http.StatusBadRequest:          {executor.ErrInvalid, executor.ErrConfiguration},
+		http.StatusUnauthorized:        {executor.ErrUnauthorized},
+		http.StatusForbidden:           {executor.ErrForbidden},
+		http.StatusNotFound:            {executor.ErrNotInstalled, executor.ErrNamespace},
+		http.StatusConflict:            {executor.ErrConflict, executor.ErrNotFinished},
+		http.StatusGone:                {executor.ErrCancelled},
+		http.StatusUnprocessableEntity: {executor.ErrTaskFailed, executor.ErrManifestInvalid},
+		http.StatusServiceUnavailable:  {executor.ErrUnavailable, executor.ErrManifestUnavailable},
+	} {
+		for _, kind := range kinds {
+			if errors.Is(err, kind) {
+				return status
+			}
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+func write(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set(protocolHeader, strconv.Itoa(Protocol))
+	w.WriteHeader(status)
+	// A client that is gone asks again.
+	_ = json.NewEncoder(w).Encode(answer)
+}

@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"encoding/json"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+)
+
+// Protocol is the version of the routes and shapes. It changes when a client of the
+// former one would misunderstand; fields are added without.
+const Protocol = 1
+
+// VersionResponse is the answer of GET /v1/version.
+type VersionResponse struct {
+	Protocol int             `json:"protocol"`
+	Version  string          `json:"version"`
+	Pid      int             `json:"pid"`
+	Codes    []executor.Code `json:"codes"`
+}
+
+// HealthResponse is the answer of GET /healthz.
+type HealthResponse struct {
+	Status string `json:"status"`
+}
+
+// HandleRequest asks for the handle of a group, sent or not.
+type HandleRequest struct {
+	Executor          executor.Options           `json:"executor"`
+	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
+}
+
+// HandleResponse is a handle.
+type HandleResponse struct {
+	Handle executor.Handle `json:"handle"`
+}
+
+// UploadURIRequest asks where the dispatcher puts an object.
+type UploadURIRequest struct {
+	HandleRequest
+	ObjectKey string `json:"object_key"`
+}
+
+// UploadURIResponse is where; empty for "do not upload".
+type UploadURIResponse struct {
+	URI string `json:"uri"`
+}
+
+// SendRequest sends a group.
+type SendRequest struct {
+	Executor          executor.Options           `json:"executor"`
+	TaskSpecs         []contract.TaskSpec        `json:"task_specs"`
+	Resources         contract.ResourceMap       `json:"resources"`
+	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
+	// VersionInfo is what the dispatch was made with; needed with python_images.
+	VersionInfo *contract.VersionInfo `json:"version_info,omitempty"`
+}
+
+// PollRequest waits for groups of one namespace. The client repeats it with those
+// that have not ended.
+type PollRequest struct {
+	Executor executor.Options  `json:"executor"`
+	Handles  []executor.Handle `json:"handles"`
+	// WaitSeconds is how long the answer may take; at most 300.
+	WaitSeconds float64 `json:"wait_seconds"`
+}
+
+// PollResponse has the groups that have ended; none when the time was over.
+type PollResponse struct {
+	Results []PollResult `json:"results"`
+}
+
+// PollResult is an outcome, to be given to receive as it is, or an error.
+type PollResult struct {
+	executor.Outcome
+	Error *ErrorBody `json:"error,omitempty"`
+}
+
+// ReceiveRequest asks how nodes ended.
+type ReceiveRequest struct {
+	Executor          executor.Options           `json:"executor"`
+	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
+	// Data is what poll returned, or the body of a job update: null after a
+	// cancellation.
+	Data json.RawMessage `json:"data"`
+}
+
+// ReceiveResponse is how they ended.
+type ReceiveResponse struct {
+	TaskUpdates []contract.TaskUpdate `json:"task_updates"`
+}
+
+// CancelRequest cancels a group; the handle may be null.
+type CancelRequest struct {
+	Executor     executor.Options      `json:"executor"`
+	TaskMetadata contract.TaskMetadata `json:"task_metadata"`
+	JobHandle    *executor.Handle      `json:"job_handle"`
+}
+
+// CancelResponse says whether the intent is durable.
+type CancelResponse struct {
+	Cancelled bool `json:"cancelled"`
+}
+
+// RunRequest runs one function; bytes are base64.
+type RunRequest struct {
+	Executor     executor.Options      `json:"executor"`
+	TaskMetadata contract.TaskMetadata `json:"task_metadata"`
+	Call         executor.Call         `json:"call"`
+	VersionInfo  *contract.VersionInfo `json:"version_info,omitempty"`
+}
+
+// RunResponse is its result, in base64.
+type RunResponse struct {
+	Result []byte `json:"result"`
+}
+
+// ErrorResponse is every answer with a status from 400.
+type ErrorResponse struct {
+	Error ErrorBody `json:"error"`
+}
+
+// ErrorBody is an error of the executor; see executor.Codes.
+type ErrorBody struct {
+	Code    executor.Code `json:"code"`
+	Message string        `json:"message"`
+	// Retry says that the same request may succeed later.
+	Retry bool `json:"retry"`
+}

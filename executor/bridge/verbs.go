@@ -1,0 +1,177 @@
+package bridge
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+)
+
+func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {
+	e, err := s.executor(r.Executor, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &HandleResponse{Handle: e.Handle(r.TaskGroupMetadata)}, nil
+}
+
+func (s *server) uploadURI(_ context.Context, r *UploadURIRequest) (*UploadURIResponse, error) {
+	e, err := s.executor(r.Executor, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &UploadURIResponse{URI: e.UploadURI(r.TaskGroupMetadata, r.ObjectKey)}, nil
+}
+
+func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, error) {
+	e, err := s.executor(r.Executor, nil, r.VersionInfo)
+	if err != nil {
+		return nil, err
+	}
+	handle, err := e.Send(ctx, r.TaskSpecs, r.Resources, r.TaskGroupMetadata)
+	if err != nil {
+		return nil, err
+	}
+	return &HandleResponse{Handle: handle}, nil
+}
+
+// poll answers when a group has ended, when the client's time is over, or when the
+// bridge stops, whichever is first.
+func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error) {
+	if len(r.Handles) == 0 || len(r.Handles) > maxHandles {
+		return nil, invalidf("%d handles, from 1 to %d", len(r.Handles), maxHandles)
+	}
+	e, err := s.executor(r.Executor, &r.Handles[0], nil)
+	if err != nil {
+		return nil, err
+	}
+	wait := min(time.Duration(max(r.WaitSeconds, 0)*float64(time.Second)), maxWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
+	defer cancel()
+	ctx, stop := stopWith(ctx, s.stopping)
+	defer stop()
+	results, err := e.PollAny(ctx, r.Handles)
+	if len(results) > 0 && len(results) < len(r.Handles) {
+		// Groups end in bursts, and an answer for each costs a request that names
+		// all the others again.
+		select {
+		case <-ctx.Done():
+		case <-time.After(gather):
+			results, err = e.PollAny(ctx, r.Handles)
+		}
+	}
+	answer := &PollResponse{Results: []PollResult{}}
+	if errors.Is(err, errNotYet) {
+		return answer, nil
+	} else if err != nil {
+		return nil, err
+	}
+	for _, result := range results {
+		told := PollResult{Outcome: result.Outcome}
+		if result.Err != nil {
+			body := errorBody(result.Err)
+			told.Error = &body
+			e.Forget(result.Handle)
+		}
+		answer.Results = append(answer.Results, told)
+	}
+	return answer, nil
+}
+
+// errNotYet is the end of a poll's time.
+var errNotYet = errors.New("not yet")
+
+// stopWith ends a context with errNotYet when a channel is closed.
+func stopWith(ctx context.Context, stopping <-chan struct{}) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-stopping:
+			cancel(errNotYet)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveResponse, error) {
+	outcome := outcomeOf(r.Data)
+	var handle *executor.Handle
+	if outcome != nil {
+		// The executor's own words first: in push mode the others are anybody's.
+		handle = &outcome.Handle
+		handle.Context, handle.Namespace = r.Executor.Context, cmp.Or(r.Executor.Namespace, handle.Namespace)
+	}
+	e, err := s.executor(r.Executor, handle, nil)
+	if err != nil {
+		return nil, err
+	}
+	updates, err := e.Receive(ctx, r.TaskGroupMetadata, outcome)
+	if err != nil {
+		return nil, err
+	}
+	return &ReceiveResponse{TaskUpdates: updates}, nil
+}
+
+// outcomeOf is what poll returned. The body of a job update may be anybody's: what
+// is no outcome has none, and the group is found by its name.
+func outcomeOf(data json.RawMessage) *executor.Outcome {
+	if len(bytes.TrimSpace(data)) == 0 || string(bytes.TrimSpace(data)) == "null" {
+		return nil
+	}
+	var outcome executor.Outcome
+	if json.Unmarshal(data, &outcome) != nil {
+		return &executor.Outcome{}
+	}
+	return &outcome
+}
+
+func (s *server) cancel(ctx context.Context, r *CancelRequest) (*CancelResponse, error) {
+	e, err := s.executor(r.Executor, r.JobHandle, nil)
+	if err != nil {
+		return nil, err
+	}
+	cancelled, err := e.Cancel(ctx, r.TaskMetadata, r.JobHandle)
+	if err != nil {
+		return nil, err
+	}
+	return &CancelResponse{Cancelled: cancelled}, nil
+}
+
+func (s *server) run(ctx context.Context, r *RunRequest) (*RunResponse, error) {
+	e, err := s.executor(r.Executor, nil, r.VersionInfo)
+	if err != nil {
+		return nil, err
+	}
+	result, err := e.Execute(ctx, r.Call, r.TaskMetadata)
+	if err != nil {
+		return nil, err
+	}
+	return &RunResponse{Result: result}, nil
+}
+
+// objectReaders reads objects by their scheme.
+type objectReaders struct {
+	files  executor.Files
+	others map[string]executor.ObjectReader
+}
+
+// Open opens an object with the reader of its scheme.
+func (o objectReaders) Open(ctx context.Context, place, uri string) (io.ReadCloser, int64, error) {
+	kind, _, _ := strings.Cut(uri, "://")
+	if reader := o.others[kind]; reader != nil {
+		return reader.Open(ctx, place, uri)
+	}
+	object, size, err := o.files.Open(ctx, place, uri)
+	if err != nil {
+		return nil, 0, fmt.Errorf("opening an object: %w", err)
+	}
+	return object, size, nil
+}
