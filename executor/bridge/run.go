@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
+	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // Run serves until ctx ends, then lets requests finish: polls answer at once that
@@ -23,8 +24,9 @@ func Run(ctx context.Context, options Options) error {
 	options.setDefaults()
 	handler := slog.NewJSONHandler(options.Log, nil)
 	log := logr.FromSlogHandler(handler)
-	// What client-go says is a line of JSON too.
+	// What the clients say is a line of JSON too.
 	klog.SetLogger(log)
+	crlog.SetLogger(log)
 	listener, err := listen(strings.TrimPrefix(options.Listen, scheme))
 	if err != nil {
 		return err
