@@ -104,6 +104,7 @@ func schemaOf(of reflect.Type, schemas map[string]any) map[string]any {
 			return map[string]any{"type": "string", "contentEncoding": "base64"}
 		}
 		return map[string]any{"type": "array", "items": schemaOf(of.Elem(), schemas)}
+	default:
 	}
 	if !strings.Contains(of.PkgPath(), "/executor") {
 		return map[string]any{"type": "object"}
