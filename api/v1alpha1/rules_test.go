@@ -30,6 +30,7 @@ func TestRules(t *testing.T) {
 		"a pod":               {func(spec map[string]any) { spec["pod"] = map[string]any{"image": "x"} }, "spec.pod: Invalid value: is immutable"},
 		"a clock":             {func(spec map[string]any) { spec["timeouts"] = map[string]any{"taskSeconds": int64(1)} }, "spec.timeouts: Invalid value: is immutable"},
 		"a budget":            {func(spec map[string]any) { spec["retries"] = map[string]any{"limit": int64(1)} }, "spec.retries: Invalid value: is immutable"},
+		"somebody to tell":    {func(spec map[string]any) { spec["callback"] = map[string]any{"url": "http://x"} }, "spec.callback: Invalid value: is immutable"},
 		"pods beside another": {func(spec map[string]any) { spec["execution"] = "Parallel" }, "spec.execution: Invalid value: is immutable"},
 		"a task less":         {func(spec map[string]any) { spec["tasks"] = tasksOf(spec)[:1] }, "spec.tasks: Invalid value: is immutable"},
 		"tasks in another order": {func(spec map[string]any) {

@@ -8,12 +8,17 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 )
+
+// clientLog makes what the clients say lines of JSON too. Their logger is the
+// process's, and may be set once.
+var clientLog sync.Once
 
 // Run serves until ctx ends, then lets requests finish: polls answer at once that
 // their groups have not ended.
@@ -24,9 +29,10 @@ func Run(ctx context.Context, options Options) error {
 	options.setDefaults()
 	handler := slog.NewJSONHandler(options.Log, nil)
 	log := logr.FromSlogHandler(handler)
-	// What the clients say is a line of JSON too.
-	klog.SetLogger(log)
-	crlog.SetLogger(log)
+	clientLog.Do(func() {
+		klog.SetLogger(log)
+		crlog.SetLogger(log)
+	})
 	listener, err := listen(strings.TrimPrefix(options.Listen, scheme))
 	if err != nil {
 		return err

@@ -52,8 +52,18 @@ func start(t *testing.T) *started {
 	}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
-	go func() { s.ended <- Run(ctx, Options{Listen: "unix://" + socket, Log: s.log, Version: "v1"}) }()
-	t.Cleanup(cancel)
+	go func() {
+		defer close(s.ended)
+		s.ended <- Run(ctx, Options{Listen: "unix://" + socket, Log: s.log, Version: "v1"})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		for err := range s.ended {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		response, err := s.client.Get("http://bridge/healthz")
 		if err == nil {
