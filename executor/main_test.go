@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -37,13 +38,35 @@ func fakeCluster(t *testing.T, funcs interceptor.Funcs, groups ...client.Object)
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	watches, begun := funcs.Watch, make(chan struct{})
+	began := sync.OnceFunc(func() { close(begun) })
+	funcs.Watch = func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) (events watch.Interface, err error) {
+		defer began()
+		if watches != nil {
+			return watches(ctx, c, l, o...)
+		}
+		return c.Watch(ctx, l, o...)
+	}
 	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(groups...).WithStatusSubresource(&v1alpha1.TaskGroup{}).
 		WithIndex(&v1alpha1.TaskGroup{}, "spec.dispatchID", func(o client.Object) []string {
 			return []string{o.(*v1alpha1.TaskGroup).Spec.DispatchID}
 		}).WithInterceptorFuncs(funcs).Build()
 	cluster := executor.NewCluster(executor.ClusterConfig{Client: c, Namespace: "team", Doubt: 50 * time.Millisecond})
 	t.Cleanup(cluster.Close)
+	watching.Store(cluster, begun)
 	return cluster, c
+}
+
+// watching has for each cluster a channel that is closed when its watch has begun.
+var watching sync.Map
+
+// awaitKnown waits until a group is polled and watched. The fake client forgets what
+// happens between a list and the watch after it.
+func awaitKnown(t *testing.T, cluster *executor.Cluster, name string) {
+	t.Helper()
+	executor.AwaitKnown(t, cluster, name)
+	begun, _ := watching.Load(cluster)
+	<-begun.(chan struct{})
 }
 
 // newExecutor is one whose cache is of the test.

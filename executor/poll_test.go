@@ -43,7 +43,7 @@ func TestPollTells(t *testing.T) {
 				outcome, err := newExecutor(t, cluster).Poll(t.Context(), executor.Handle{Name: tg.Name, UID: tg.UID})
 				polled <- executor.Result{Outcome: outcome, Err: err}
 			}()
-			executor.AwaitKnown(t, cluster, tg.Name)
+			awaitKnown(t, cluster, tg.Name)
 			if err := tc.become(t.Context(), c, tg); err != nil {
 				t.Fatal(err)
 			}
@@ -119,7 +119,7 @@ func TestManyPollsShareOneWatch(t *testing.T) {
 		}()
 	}
 	for _, group := range groups {
-		executor.AwaitKnown(t, cluster, group.GetName())
+		awaitKnown(t, cluster, group.GetName())
 		if err := becomes(v1alpha1.ReasonCompleted, v1alpha1.TaskCompleted)(t.Context(), c, group.(*v1alpha1.TaskGroup)); err != nil {
 			t.Fatal(err)
 		}
@@ -181,8 +181,8 @@ func TestPollOutlastsABrokenWatch(t *testing.T) {
 		}
 		polled <- results
 	}()
-	executor.AwaitKnown(t, cluster, gone.Name)
-	executor.AwaitKnown(t, cluster, stays.Name)
+	awaitKnown(t, cluster, gone.Name)
+	awaitKnown(t, cluster, stays.Name)
 	if err := c.Delete(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +206,7 @@ func TestWhatIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	awaitKnown(t, cluster, tg.Name)
 	// The TTL deletes it before it is received: what it left is still told.
 	if err := c.Delete(t.Context(), tg); err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -106,7 +105,8 @@ func (e *Executor) stage(call Call, task contract.TaskMetadata, group contract.T
 		return spec, resources, err
 	}
 	put := func(key string, raw []byte) (string, error) {
-		if err := os.WriteFile(filepath.Join(dir, key), raw, 0o644); err != nil {
+		// The pod may read it already, where an earlier call was broken off.
+		if err := writeFile(filepath.Join(dir, key), raw, 0o644); err != nil {
 			return "", errorf(ErrConfiguration, "writing the objects of a run: %w", err)
 		}
 		return e.UploadURI(group, key), nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -103,24 +104,25 @@ func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatu
 	text := errorText(tg, status, unread)
 	dir = filepath.Join(dir, string(tg.UID))
 	path := filepath.Join(dir, fmt.Sprintf("error-%d.txt", status.NodeID))
-	if err := writeFile(path, text); err != nil {
+	if err := writeFile(path, []byte(text), 0o600); err != nil {
 		return contract.AssetUpdate{}, errorf(ErrConfiguration, "writing why node %d failed (%s): set cache_dir: %w", status.NodeID, status.Reason, err)
 	}
 	return contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
 }
 
-// writeFile makes a file appear whole: a second Receive writes it again while the
-// dispatcher may be reading.
-func writeFile(path, text string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+// writeFile makes a file appear whole: what is written a second time may be read at
+// that moment.
+func writeFile(path string, raw []byte, mode fs.FileMode) error {
+	// A folder that others may enter only where they may read what is in it.
+	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err
 	}
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
-	_, err = file.WriteString(text)
-	if err = errors.Join(err, file.Close()); err == nil {
+	_, err = file.Write(raw)
+	if err = errors.Join(err, file.Chmod(mode), file.Close()); err == nil {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
