@@ -52,27 +52,34 @@ func TestCancel(t *testing.T) {
 // and most of them for nodes that never started. They share their look-ups.
 func TestCancelADispatch(t *testing.T) {
 	const n = 200
-	var lists atomic.Int32
+	var lists, gets atomic.Int32
 	all := make(chan struct{})
-	cluster, _ := fakeCluster(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) error {
-		lists.Add(1)
-		<-all
-		return c.List(ctx, l, o...)
-	}}, running(3))
+	cluster, _ := fakeCluster(t, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+			defer func() {
+				if gets.Add(1) == n {
+					close(all)
+				}
+			}()
+			return c.Get(ctx, key, o)
+		},
+		// The first list takes until every node was looked for by its own name.
+		List: func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) error {
+			lists.Add(1)
+			<-all
+			return c.List(ctx, l, o...)
+		},
+	}, running(3))
 	e := newExecutor(t, cluster)
-	var wg, asked sync.WaitGroup
-	asked.Add(n)
+	var wg sync.WaitGroup
 	for node := range contract.NodeID(n) {
 		wg.Go(func() {
-			asked.Done()
 			accepted, err := e.Cancel(t.Context(), contract.TaskMetadata{DispatchID: dispatch, NodeID: node}, nil)
 			if err != nil || accepted != (node == 3) {
 				t.Errorf("node %d: %t, %v", node, accepted, err)
 			}
 		})
 	}
-	asked.Wait()
-	close(all)
 	wg.Wait()
 	if got := lists.Load(); got == 0 || got > n/4 {
 		t.Errorf("%d lists for %d nodes", got, n)
