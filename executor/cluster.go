@@ -30,10 +30,10 @@ type Cluster struct {
 	// nodes of a dispatch at once, and one list answers them all.
 	lookups singleflight.Group
 
-	begin  sync.Once
-	cancel context.CancelFunc
-	ctx    context.Context //nolint:containedctx // the watch outlives the call that begins it
-	done   sync.WaitGroup
+	begin, end sync.Once
+	// stop is closed to end the watch.
+	stop chan struct{}
+	done sync.WaitGroup
 }
 
 // ClusterConfig is what a Cluster is made of.
@@ -69,22 +69,29 @@ func NewCluster(config ClusterConfig) *Cluster {
 	if config.Log.GetSink() == nil {
 		config.Log = logr.Discard()
 	}
-	c := &Cluster{Namespace: config.Namespace, client: config.Client}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.watch = newGroupWatch(config)
-	return c
+	return &Cluster{Namespace: config.Namespace, client: config.Client, watch: newGroupWatch(config), stop: make(chan struct{})}
 }
 
 // Close ends the watch, and with ErrUnavailable the polls that wait for it.
 func (c *Cluster) Close() {
-	c.cancel()
+	// No watch begins after this.
+	c.begin.Do(func() {})
+	c.end.Do(func() { close(c.stop) })
 	c.done.Wait()
 	c.watch.fail(errorf(ErrUnavailable, "the executor stops"))
 }
 
 // StartWatch begins the watch where no poll has yet.
 func (c *Cluster) StartWatch() {
-	c.begin.Do(func() { c.done.Go(func() { c.watch.run(c.ctx) }) })
+	c.begin.Do(func() {
+		// Not the caller's context: the watch outlives the poll that begins it.
+		ctx, cancel := context.WithCancel(context.Background())
+		c.done.Go(func() { c.watch.run(ctx) })
+		c.done.Go(func() {
+			<-c.stop
+			cancel()
+		})
+	})
 }
 
 // groupsOf lists the groups of a dispatch.

@@ -23,8 +23,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// bridgeEnv makes this program a bridge: a process of its own that can be killed.
-const bridgeEnv = "TASKGROUP_TEST_BRIDGE"
+// bridgeEnv makes this program a bridge: a process of its own that can be killed. The
+// others are a host to call back, and the namespace to watch for it.
+const (
+	bridgeEnv          = "TASKGROUP_TEST_BRIDGE"
+	bridgeHostsEnv     = "TASKGROUP_TEST_BRIDGE_HOSTS"
+	bridgeNamespaceEnv = "TASKGROUP_TEST_BRIDGE_NAMESPACE"
+)
 
 func init() {
 	listen, ok := os.LookupEnv(bridgeEnv)
@@ -33,7 +38,12 @@ func init() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := bridge.Run(ctx, bridge.Options{Listen: listen}); err != nil {
+	options := bridge.Options{Listen: listen}
+	if host, ok := os.LookupEnv(bridgeHostsEnv); ok {
+		options.CallbackHosts = []string{host}
+		options.CallbackClusters = []executor.ClusterSettings{{Kubeconfig: os.Getenv("KUBECONFIG"), Namespace: os.Getenv(bridgeNamespaceEnv)}}
+	}
+	if err := bridge.Run(ctx, options); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -48,7 +58,7 @@ type bridgeProcess struct {
 	client *http.Client
 }
 
-func startBridge(t *testing.T, socket string) *bridgeProcess {
+func startBridge(t *testing.T, socket string, env ...string) *bridgeProcess {
 	t.Helper()
 	program, err := os.Executable()
 	if err != nil {
@@ -60,7 +70,7 @@ func startBridge(t *testing.T, socket string) *bridgeProcess {
 	}
 	defer log.Close()
 	b := &bridgeProcess{t: t, socket: socket, cmd: exec.Command(program)}
-	b.cmd.Env = append(os.Environ(), bridgeEnv+"=unix://"+socket)
+	b.cmd.Env = append(append(os.Environ(), bridgeEnv+"=unix://"+socket), env...)
 	b.cmd.Stdout, b.cmd.Stderr = log, log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	b.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
