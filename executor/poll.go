@@ -49,17 +49,18 @@ func (e *Executor) PollAny(ctx context.Context, handles []Handle) ([]Result, err
 			return nil, errorf(ErrInvalid, "a handle of TaskGroup %q in namespace %q: this executor polls namespace %s", handle.Name, handle.Namespace, e.cluster.Namespace)
 		}
 	}
+	woken := make(chan struct{}, 1)
+	e.cluster.watch.subscribe(handles, woken)
+	defer e.cluster.watch.unsubscribe(handles, woken)
+	// Only now: of a group that ended, the watch keeps the details if it is wanted.
 	e.cluster.StartWatch()
-	return e.cluster.watch.await(ctx, handles)
+	return e.cluster.watch.await(ctx, handles, woken)
 }
 
 // Forget lets go of what is kept of a group for Receive.
 func (e *Executor) Forget(handle Handle) { e.cluster.watch.forget(handle.Name) }
 
-func (w *groupWatch) await(ctx context.Context, handles []Handle) ([]Result, error) {
-	woken := make(chan struct{}, 1)
-	w.subscribe(handles, woken)
-	defer w.unsubscribe(handles, woken)
+func (w *groupWatch) await(ctx context.Context, handles []Handle, woken <-chan struct{}) ([]Result, error) {
 	for {
 		results, err := w.ended(handles)
 		if err != nil || len(results) > 0 {

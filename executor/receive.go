@@ -34,6 +34,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	}
 	tg, err := e.load(ctx, handle)
 	if isCancelled(err) {
+		e.Forget(handle)
 		return allCancelled(group), nil
 	}
 	if err != nil {
