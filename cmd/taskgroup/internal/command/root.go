@@ -43,7 +43,7 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
 			root.AddCommand(command)
 		}
 	}
-	root.AddCommand(a.versionCommand())
+	root.AddCommand(a.versionCommand(), a.executorCommand())
 	for flag, complete := range map[string]cobra.CompletionFunc{"namespace": a.completeNamespaces, "context": a.completeContexts} {
 		_ = root.RegisterFlagCompletionFunc(flag, complete)
 	}
