@@ -1,0 +1,8 @@
+"""Covalent's executor for the TaskGroup operator: a thin client of `taskgroup executor`.
+
+Everything that knows Kubernetes is in that program (docs/executor-openapi.yaml has
+its routes); here is only what has to be Python. `taskgroup` is the module that
+Covalent loads.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,130 @@
+"""The attributes of the executor, and executor.Options made of them (executor/options.go).
+
+Everything is JSON and TOML and nothing is None: Covalent writes the defaults to
+covalent.conf, and the attributes with every node to its database and API. They name
+kubeconfigs, contexts and Secrets; no credential belongs here.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# What is passed on under its own name where it is not its default, which stands for "not said".
+_SAME_NAME = (
+    "kubeconfig",
+    "context",
+    "namespace",
+    "assets",
+    "outputs",
+    "local_paths",
+    "python_images",
+    "execution",
+    "parallelism",
+    "infrastructure_retries",
+    "oom_memory_factor",
+    "queued_seconds",
+    "starting_seconds",
+    "task_seconds",
+    "callback",
+)
+
+DEFAULTS: dict[str, Any] = {
+    # Those of Covalent's base class, covalent/executor/base.py.
+    "log_stdout": "",
+    "log_stderr": "",
+    "cache_dir": "",
+    "time_limit": -1,
+    "retries": 0,
+    # The pod.
+    "image": "",
+    "cpu": "",
+    "memory": "",
+    "gpu": 0,
+    "env": {},
+    "pod": {},
+    # The cluster.
+    "kubeconfig": "",
+    "context": "",
+    "namespace": "",
+    # Where objects are.
+    "assets": "",
+    "outputs": "",
+    "local_paths": {},
+    "python_images": {},
+    # The group.
+    "execution": "",
+    "parallelism": 0,
+    "infrastructure_retries": -1,
+    "oom_memory_factor": "",
+    "queued_seconds": 0,
+    "starting_seconds": 0,
+    "task_seconds": 0,
+    "ttl_seconds_after_finished": 86400,
+    "callback": "",
+}
+
+# SIGNATURE is the constructor's, for help() and completion.
+SIGNATURE = inspect.Signature(
+    [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in DEFAULTS.items()]
+)
+
+
+def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a deep copy of attributes that is JSON and nothing else.
+
+    Raises:
+        TypeError: an attribute is not JSON, or not of its default's type.
+    """
+    for name, value in attributes.items():
+        expected = type(DEFAULTS[name])
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is int):
+            raise TypeError(f"{name} is {value!r}: it must be {_KINDS[expected]}")
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as err:
+            raise TypeError(f"{name} must be JSON, since Covalent stores it with every task: {err}") from None
+    return copy.deepcopy(dict(attributes))
+
+
+_KINDS = {str: "a string", int: "a whole number", dict: "a dictionary"}
+
+
+def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the executor.Options of attributes, as JSON for every request's "executor"."""
+    options = {name: attributes[name] for name in ("log_stdout", "log_stderr", "cache_dir", "time_limit", "retries")}
+    options["ttl_seconds_after_finished"] = attributes["ttl_seconds_after_finished"]
+    for name in _SAME_NAME:
+        if attributes[name] != DEFAULTS[name]:
+            options[name] = attributes[name]
+    pod = _pod(attributes)
+    if pod:
+        options["pod"] = pod
+    return options
+
+
+def _pod(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return spec.pod: the short attributes laid over the attribute pod, which has the same names as spec.pod."""
+    pod = copy.deepcopy(attributes["pod"])
+    if attributes["image"]:
+        pod["image"] = attributes["image"]
+    if attributes["env"]:
+        others = [e for e in pod.get("env", []) if e.get("name") not in attributes["env"]]
+        pod["env"] = others + [{"name": name, "value": str(value)} for name, value in attributes["env"].items()]
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+    if attributes["cpu"]:
+        # A request alone: more is used where the node has it, and nothing is throttled.
+        requests["cpu"] = attributes["cpu"]
+    if attributes["memory"]:
+        requests["memory"] = limits["memory"] = attributes["memory"]
+    if attributes["gpu"]:
+        limits["nvidia.com/gpu"] = str(attributes["gpu"])
+    for kind, quantities in (("requests", requests), ("limits", limits)):
+        if quantities:
+            resources = pod.setdefault("resources", {})
+            resources[kind] = {**resources.get(kind, {}), **quantities}
+    return pod
