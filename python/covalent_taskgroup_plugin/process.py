@@ -108,10 +108,10 @@ class Process:
             if hosts:
                 command += ["--callback-hosts", hosts]
             with self.log.open("ab") as log:
-                self._child = subprocess.Popen(
-                    command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-                )
-            self._await(self._child, path, binary)
+                child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)
+            self._await(child, path, binary)
+            # Not before it serves: who does not wait for the lock takes it for one that does.
+            self._child = child
             return path
 
     def _await(self, child: subprocess.Popen[bytes], path: str, binary: str) -> None:
@@ -122,7 +122,7 @@ class Process:
                     return
             time.sleep(0.01)
         status = child.poll()
-        self._end()
+        _end(child)
         how = "does not serve" if status is None else f"ended with status {status}"
         raise BridgeError(f"the bridge {binary} {how}: {self._last_words()}")
 
@@ -135,22 +135,22 @@ class Process:
         with self._lock:
             if self._owner != os.getpid():
                 return
-            self._end()
+            if self._child is not None:
+                _end(self._child)
+            self._child = None
             shutil.rmtree(self._folder, ignore_errors=True)
             self._owner = 0
             atexit.unregister(self.stop)
 
-    def _end(self) -> None:
-        child, self._child = self._child, None
-        if child is None:
-            return
-        if child.stdin is not None:
-            child.stdin.close()
-        try:
-            child.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 PROCESS = Process()

@@ -27,8 +27,8 @@ from covalent_taskgroup_plugin.poller import poller_of
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = copy.deepcopy(DEFAULTS)
 
-# How often send and receive are tried, over seven seconds, where the bridge says that it may help.
-TRIES = 6
+# How often receive is tried where the bridge says that it may help; the dispatcher itself tries once.
+TRIES = 3
 JSON = dict[str, Any]
 _STATES = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
 
@@ -102,7 +102,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
         await self._refuse_cancelled()
-        handle = (await bridge.persist("/v1/send", request, TRIES))["handle"]
+        handle = (await bridge.call("/v1/send", request))["handle"]
         await self._cancel_if_requested(task_group_metadata, handle)
         return handle
 

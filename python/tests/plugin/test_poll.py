@@ -1,0 +1,150 @@
+"""poll, receive and cancel as covalent_dispatcher/_core/runner_ng.py and runner_modules/cancel.py call them."""
+
+import asyncio
+
+import pytest
+from covalent._shared_files.exceptions import TaskCancelledError
+from covalent._shared_files.util_classes import RESULT_STATUS
+from covalent_taskgroup_plugin.errors import BridgeError
+from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
+from fake import GROUP, OUTCOME, SENT, error
+
+UPDATE = {
+    "dispatch_id": "d",
+    "node_id": 3,
+    "status": {"STATUS": "FAILED"},
+    "assets": {"error": {"remote_uri": "file:///e", "size": 4}, "stdout": {"remote_uri": "s3://b/o", "size": 0, "digest_alg": "sha256", "digest": "x"}},
+}
+
+
+def test_poll_waits_and_answers_what_receive_takes(play):
+    async def story(fake):
+        fake.answers["/v1/poll"] = [{"results": []}, {"results": []}, {"results": [OUTCOME]}]
+        executor = TaskGroupExecutor(context="prod", namespace="other")
+        assert await executor.poll(GROUP, SENT) == OUTCOME
+        assert len(fake.requests) == 3
+        # The handle says where the group is.
+        assert fake.bodies("/v1/poll")[0]["executor"] == {"kubeconfig": "", "context": "prod", "namespace": "team"}
+
+    play(story)
+
+
+def test_groups_are_waited_for_together_and_the_loop_stays_free(play):
+    async def story(fake):
+        handles = [{"namespace": "team", "name": f"tg-{n}", "uid": str(n)} for n in range(500)]
+        end = asyncio.Event()
+
+        async def answer(request):
+            await end.wait()
+            return {"results": [{"handle": h, "reason": "Completed"} for h in request["handles"]]}
+
+        fake.answers["/v1/poll"] = answer
+        polls = [asyncio.create_task(TaskGroupExecutor().poll(GROUP, h)) for h in handles]
+        while not fake.requests:
+            await asyncio.sleep(0)
+        end.set()
+        assert [o["handle"] for o in await asyncio.gather(*polls)] == handles
+        assert len(fake.requests) == 1
+
+    play(story)
+
+
+def test_a_new_group_joins_a_poll_that_goes_on(play):
+    async def story(fake):
+        asked = asyncio.Queue()
+
+        async def answer(request):
+            await asked.put(len(request["handles"]))
+            if len(request["handles"]) == 1:
+                await asyncio.Event().wait()
+            return {"results": [{"handle": h} for h in request["handles"]]}
+
+        fake.answers["/v1/poll"] = answer
+        first = asyncio.create_task(TaskGroupExecutor().poll(GROUP, SENT))
+        assert await asked.get() == 1
+        second = asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": "tg-2"}))
+        assert await asked.get() == 2
+        await asyncio.gather(first, second)
+
+    play(story)
+
+
+def test_poll_of_a_cancelled_group_and_of_one_that_cannot_be_waited_for(play):
+    async def story(fake):
+        other = {**SENT, "name": "tg-2"}
+        cancelled = {"handle": SENT, "error": error("Cancelled")[1]["error"]}
+        invalid = {"handle": other, "error": error("Invalid", "no such thing")[1]["error"]}
+        fake.answers["/v1/poll"] = {"results": [cancelled, invalid]}
+        one, two = await asyncio.gather(
+            TaskGroupExecutor().poll(GROUP, SENT), TaskGroupExecutor().poll(GROUP, other), return_exceptions=True
+        )
+        assert isinstance(one, TaskCancelledError)
+        assert isinstance(two, BridgeError)
+        assert str(two) == "no such thing"
+
+    play(story)
+
+
+def test_poll_outlasts_an_api_server_and_a_bridge_that_are_away(play):
+    async def story(fake):
+        away = [error("Unavailable", retry=True)] * 12 + [ConnectionError()] * 2
+        fake.answers["/v1/poll"] = [*away, {"results": [OUTCOME]}]
+        assert await TaskGroupExecutor().poll(GROUP, SENT) == OUTCOME
+
+    play(story)
+
+
+def test_an_answer_that_is_nonsense_leaves_nobody_waiting(play):
+    async def story(fake):
+        fake.answers["/v1/poll"] = {"surprise": 1}
+        with pytest.raises(KeyError):
+            await TaskGroupExecutor().poll(GROUP, SENT)
+
+    play(story)
+
+
+def test_push_mode_is_not_polled(play):
+    async def story(fake):
+        with pytest.raises(NotImplementedError):
+            await TaskGroupExecutor(callback="http://127.0.0.1:48008").poll(GROUP, SENT)
+        assert fake.requests == []
+
+    play(story)
+
+
+def test_receive_gives_covalents_own_shapes(play):
+    async def story(fake):
+        fake.answers["/v1/receive"] = [error("ManifestUnavailable", retry=True), {"task_updates": [UPDATE]}]
+        # A new instance without a proxy: nothing may be asked of the dispatcher.
+        (update,) = await TaskGroupExecutor().receive(GROUP, OUTCOME)
+        assert update.status is not RESULT_STATUS.FAILED
+        assert update.status == RESULT_STATUS.FAILED
+        assert RESULT_STATUS.is_terminal(update.status)
+        assert (update.dispatch_id, update.node_id) == ("d", 3)
+        assert update.assets["error"].remote_uri == "file:///e"
+        assert update.assets["stdout"].digest_alg == "sha256"
+        assert fake.bodies("/v1/receive")[1] == {"executor": fake.bodies("/v1/receive")[0]["executor"], "task_group_metadata": GROUP, "data": OUTCOME}
+
+    play(story)
+
+
+def test_receive_after_a_cancellation_asks_nobody(play):
+    async def story(fake):
+        updates = await TaskGroupExecutor(kubeconfig="/none").receive({**GROUP, "node_ids": [3, 4]}, None)
+        assert [(u.node_id, str(u.status), u.assets) for u in updates] == [(3, "CANCELLED", {}), (4, "CANCELLED", {})]
+        assert fake.requests == []
+
+    play(story)
+
+
+@pytest.mark.parametrize(("answer", "accepted"), [({"cancelled": True}, True), ({"cancelled": False}, False), (error("Forbidden"), False)])
+def test_cancel_is_true_only_when_the_cluster_has_taken_it(play, answer, accepted):
+    async def story(fake):
+        fake.answers["/v1/cancel"] = answer
+        task = {"dispatch_id": "d", "node_id": 9}
+        # N identical calls at once, and None for those that never started.
+        told = await asyncio.gather(*(TaskGroupExecutor()._cancel(task, h) for h in (SENT, SENT, None)))
+        assert told == [accepted] * 3
+        assert [b["job_handle"] for b in fake.bodies("/v1/cancel")].count(None) == 1
+
+    play(story)
