@@ -95,9 +95,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             BridgeError: it was not created; the text says why.
         """
         await self._refuse_cancelled()
-        identity = {"executor": self._options(), "task_group_metadata": task_group_metadata}
-        handle = (await bridge.call("/v1/handle", identity))["handle"]
-        await self.set_job_handle(handle)
+        identity = await self._keep_handle(task_group_metadata)
         request = calls.send_request(identity, task_specs, resources)
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
@@ -151,8 +149,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
     async def setup(self, task_metadata: JSON) -> None:
         """Have a bridge that runs, so that its absence is told before anything is pickled."""
-        if bridge.PROCESS.running() is None:
-            await asyncio.to_thread(bridge.PROCESS.start)
+        await asyncio.to_thread(bridge.PROCESS.start)
 
     async def teardown(self, task_metadata: JSON) -> None:
         """Do nothing: the bridge removes what a run put below assets, and the TaskGroup has its TTL."""
@@ -168,9 +165,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         request: JSON = {"executor": self._options(), "task_metadata": calls.task_metadata(task_metadata)}
         if self._has_dispatcher():
             await self._refuse_cancelled()
-            group = calls.run_group(task_metadata)
-            handle = await bridge.call("/v1/handle", {"executor": self._options(), "task_group_metadata": group})
-            await self.set_job_handle(handle["handle"])
+            await self._keep_handle(calls.run_group(task_metadata))
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info() if self._has_dispatcher() else calls.own_version()
         request["call"] = await asyncio.to_thread(calls.call_of, function, args, kwargs)
@@ -187,6 +182,11 @@ class TaskGroupExecutor(AsyncBaseExecutor):
     def _has_dispatcher(self) -> bool:
         # covalent/executor/base.py, _init_runtime; who calls run by hand has none.
         return "_send_queue" in self.__dict__
+
+    async def _keep_handle(self, group: JSON) -> JSON:
+        identity = {"executor": self._options(), "task_group_metadata": group}
+        await self.set_job_handle((await bridge.call("/v1/handle", identity))["handle"])
+        return identity
 
     async def _refuse_cancelled(self) -> None:
         if await self.get_cancel_requested():

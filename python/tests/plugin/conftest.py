@@ -6,7 +6,14 @@ import tempfile
 
 _HOME = tempfile.TemporaryDirectory(prefix="covalent-home-")
 os.environ["HOME"] = _HOME.name
-for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "COVALENT_CONFIG_DIR", "KUBECONFIG"):
+for name in (
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
+    "COVALENT_CONFIG_DIR",
+    "KUBECONFIG",
+):
     os.environ.pop(name, None)
 
 import asyncio  # noqa: E402

@@ -66,7 +66,10 @@ class FakeBridge:
             return web.Response()
         status, body = answer if isinstance(answer, tuple) else (200, answer)
         return web.Response(
-            status=status, text=json.dumps(body), headers={"Taskgroup-Protocol": self.protocol}, content_type="application/json"
+            status=status,
+            text=json.dumps(body),
+            headers={"Taskgroup-Protocol": self.protocol},
+            content_type="application/json",
         )
 
 

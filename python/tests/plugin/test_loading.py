@@ -17,7 +17,9 @@ from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
 
 def test_the_entry_point_names_the_module():
-    (entry,) = [e for e in importlib.metadata.entry_points(group="covalent.executor.executor_plugins") if e.name == "taskgroup"]
+    (entry,) = [
+        e for e in importlib.metadata.entry_points(group="covalent.executor.executor_plugins") if e.name == "taskgroup"
+    ]
     assert entry.load() is module
 
 
@@ -48,7 +50,13 @@ def test_it_is_of_the_managed_kind():
 def test_the_attributes_of_the_base_class():
     executor = TaskGroupExecutor(log_stdout="o", log_stderr="e", cache_dir="/c", time_limit=60, retries=2)
     options = executor_options(executor.__dict__)
-    assert [options[n] for n in ("log_stdout", "log_stderr", "cache_dir", "time_limit", "retries")] == ["o", "e", "/c", 60, 2]
+    assert [options[n] for n in ("log_stdout", "log_stderr", "cache_dir", "time_limit", "retries")] == [
+        "o",
+        "e",
+        "/c",
+        60,
+        2,
+    ]
 
 
 def test_the_identity_that_workflows_store():
@@ -107,7 +115,12 @@ def test_arguments_that_are_refused(arguments, words):
 
 def test_the_pod():
     executor = TaskGroupExecutor(
-        image="i", cpu="500m", memory="1Gi", gpu=2, env={"A": "1"}, pod={"image": "other", "env": [{"name": "A", "value": "0"}, {"name": "B"}]}
+        image="i",
+        cpu="500m",
+        memory="1Gi",
+        gpu=2,
+        env={"A": "1"},
+        pod={"image": "other", "env": [{"name": "A", "value": "0"}, {"name": "B"}]},
     )
     assert executor_options(executor.__dict__)["pod"] == {
         "image": "i",

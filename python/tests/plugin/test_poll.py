@@ -13,7 +13,10 @@ UPDATE = {
     "dispatch_id": "d",
     "node_id": 3,
     "status": {"STATUS": "FAILED"},
-    "assets": {"error": {"remote_uri": "file:///e", "size": 4}, "stdout": {"remote_uri": "s3://b/o", "size": 0, "digest_alg": "sha256", "digest": "x"}},
+    "assets": {
+        "error": {"remote_uri": "file:///e", "size": 4},
+        "stdout": {"remote_uri": "s3://b/o", "size": 0, "digest_alg": "sha256", "digest": "x"},
+    },
 }
 
 
@@ -123,7 +126,11 @@ def test_receive_gives_covalents_own_shapes(play):
         assert (update.dispatch_id, update.node_id) == ("d", 3)
         assert update.assets["error"].remote_uri == "file:///e"
         assert update.assets["stdout"].digest_alg == "sha256"
-        assert fake.bodies("/v1/receive")[1] == {"executor": fake.bodies("/v1/receive")[0]["executor"], "task_group_metadata": GROUP, "data": OUTCOME}
+        assert fake.bodies("/v1/receive")[1] == {
+            "executor": fake.bodies("/v1/receive")[0]["executor"],
+            "task_group_metadata": GROUP,
+            "data": OUTCOME,
+        }
 
     play(story)
 
@@ -137,7 +144,9 @@ def test_receive_after_a_cancellation_asks_nobody(play):
     play(story)
 
 
-@pytest.mark.parametrize(("answer", "accepted"), [({"cancelled": True}, True), ({"cancelled": False}, False), (error("Forbidden"), False)])
+@pytest.mark.parametrize(
+    ("answer", "accepted"), [({"cancelled": True}, True), ({"cancelled": False}, False), (error("Forbidden"), False)]
+)
 def test_cancel_is_true_only_when_the_cluster_has_taken_it(play, answer, accepted):
     async def story(fake):
         fake.answers["/v1/cancel"] = answer

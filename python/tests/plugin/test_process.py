@@ -2,13 +2,13 @@
 
 import asyncio
 import os
+import select
 import signal
 import stat
 import subprocess
 import sys
 
 import pytest
-from covalent._shared_files.exceptions import TaskCancelledError  # noqa: F401 - the isolated Covalent first
 from covalent_taskgroup_plugin import bridge, process
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
@@ -70,12 +70,12 @@ def test_it_ends_with_a_dispatcher_that_is_killed(real):
         "import os, signal, sys; from covalent_taskgroup_plugin.process import PROCESS; PROCESS.start();"
         "print(PROCESS.pid, PROCESS.log.parent, flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         pid, folder = parent.stdout.readline().split()
         watched = os.pidfd_open(int(pid))
         parent.kill()
-    import select
-
     assert select.select([watched], [], [], 20)[0], "the bridge outlived its dispatcher"
     os.close(watched)
     assert not os.path.exists(os.path.join(folder, "bridge.sock"))
@@ -87,7 +87,10 @@ def test_a_kubeconfig_that_is_not_there(real, verb):
     requests = {
         "handle": handle_of(executor),
         "receive": executor.receive(GROUP, {"handle": HANDLE}),
-        "cancel": bridge.call("/v1/cancel", {"executor": executor._options(), "task_metadata": {"dispatch_id": "d", "node_id": 3}, "job_handle": None}),
+        "cancel": bridge.call(
+            "/v1/cancel",
+            {"executor": executor._options(), "task_metadata": {"dispatch_id": "d", "node_id": 3}, "job_handle": None},
+        ),
     }
     chosen = requests.pop(verb)
     for other in requests.values():
@@ -97,11 +100,13 @@ def test_a_kubeconfig_that_is_not_there(real, verb):
     assert raised.value.code == "Configuration"
 
 
-def test_a_cluster_that_does_not_answer(real, nobody, caplog):
+def test_a_cluster_that_does_not_answer(real, nobody):
     async def story():
         handle = (await handle_of(nobody))["handle"]
-        with pytest.raises(BridgeError, match="127.0.0.1:1: connect: connection refused") as raised:
-            await bridge.call("/v1/receive", {"executor": nobody._options(), "task_group_metadata": GROUP, "data": {"handle": handle}})
+        with pytest.raises(BridgeError, match=r"127\.0\.0\.1:1: connect: connection refused") as raised:
+            await bridge.call(
+                "/v1/receive", {"executor": nobody._options(), "task_group_metadata": GROUP, "data": {"handle": handle}}
+            )
         assert (raised.value.code, raised.value.retry) == ("Unavailable", True)
 
     asyncio.run(story())

@@ -1,10 +1,9 @@
 """run: one function in memory, with and without a dispatcher."""
 
-import asyncio
 import base64
 
 import pytest
-from covalent._shared_files.exceptions import TaskCancelledError, TaskRuntimeError
+from covalent._shared_files.exceptions import TaskRuntimeError
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent._workflow.transportable_object import TransportableObject
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
@@ -41,7 +40,9 @@ def test_run_returns_what_the_function_does(play):
 def test_run_of_the_dispatchers_legacy_path_keeps_its_wrappers(play):
     async def story(fake):
         fake.answers["/v1/run"] = pod
-        result = await TaskGroupExecutor().run(lambda a: TransportableObject(a.get_deserialized() + 1), [TransportableObject(1)], {}, TASK)
+        result = await TaskGroupExecutor().run(
+            lambda a: TransportableObject(a.get_deserialized() + 1), [TransportableObject(1)], {}, TASK
+        )
         assert result.get_deserialized() == 2
 
     play(story)
@@ -75,11 +76,7 @@ def test_execute_of_a_cancelled_task(play, before):
 
 def test_run_goes_on_when_the_bridge_dies(play):
     async def story(fake):
-        answers = [ConnectionError(), ConnectionError()]
-        fake.answers["/v1/run"] = [*answers, pod]
+        fake.answers["/v1/run"] = [ConnectionError(), ConnectionError(), pod]
         assert await TaskGroupExecutor().run(lambda: 1, [], {}, TASK) == 1
-        with pytest.raises(TaskCancelledError):
-            fake.answers["/v1/run"] = error("Cancelled")
-            await asyncio.wait_for(TaskGroupExecutor().run(lambda: 1, [], {}, TASK), 10)
 
     play(story)

@@ -42,7 +42,11 @@ def test_the_shapes(play):
         await sending(TaskGroupExecutor(image="i", namespace="team"))
         (sent,) = fake.bodies("/v1/send")
         assert sent["task_specs"] == [{"electron_id": 3, "args": [0, 1], "kwargs": {"k": 2}}]
-        assert sent["resources"] == {"functions": {"3": "f"}, "inputs": {"0": "a", "1": "b", "2": "c"}, "hooks": {"3": "h"}}
+        assert sent["resources"] == {
+            "functions": {"3": "f"},
+            "inputs": {"0": "a", "1": "b", "2": "c"},
+            "hooks": {"3": "h"},
+        }
         assert sent["task_group_metadata"] == GROUP
         assert sent["executor"]["namespace"] == "team"
         assert sent["executor"]["pod"] == {"image": "i"}
@@ -149,7 +153,9 @@ def test_a_code_of_a_newer_bridge_is_an_error_like_others(play):
 def test_a_bridge_of_another_protocol(play):
     async def story(fake):
         fake.protocol = "2"
-        with pytest.raises(BridgeError, match="speaks protocol 2, this plugin 1: install releases that belong together"):
+        with pytest.raises(
+            BridgeError, match="speaks protocol 2, this plugin 1: install releases that belong together"
+        ):
             await sending(TaskGroupExecutor())
 
     play(story)
