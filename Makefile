@@ -40,6 +40,13 @@ integration: ## A real API server and controller-manager, a real S3 server; no n
 e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
+.PHONY: plugin-test plugin-e2e
+plugin-test: $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
+	@$(VENV)-covalent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e python
+	@cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
+plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
+	@python/tests/e2e/run.sh
+
 .PHONY: bench
 bench: $(BIN)/manager $(BIN)/cluster ## Measure the operator against raw Jobs; see docs/benchmarks.md.
 	@$(BIN)/cluster build --control-plane-only

@@ -62,6 +62,7 @@ unit() {
     part "unit: exchange with real Covalent" covalent_tests
     TASKGROUP_TEST_COVALENT_PYTHON=$cache/venv-covalent/bin/python part "unit: functions that use real Covalent" \
       gotests -run 'Covalent|Sublattice' ./cmd/runner
+    part "unit: Covalent's plugin" make --no-print-directory plugin-test
   else
     skip "unit: exchange with real Covalent" "pip could not install it"
   fi
@@ -105,6 +106,7 @@ e2e() {
   fi
   part "e2e: two clusters side by side" side_by_side
   part e2e gotests -tags e2e ./test/e2e/...
+  part "e2e: Covalent's server and plugin" make --no-print-directory plugin-e2e
 }
 
 [ $# -gt 0 ] || set -- unit integration e2e

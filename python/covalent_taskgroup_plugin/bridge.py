@@ -43,7 +43,8 @@ async def call(path: str, request: dict[str, Any], seconds: float | None = ANSWE
     """
     delay = FIRST_DELAY
     for left in reversed(range(CONNECTIONS)):
-        socket = PROCESS.running() or await asyncio.to_thread(PROCESS.start)
+        running = PROCESS.running()
+        socket = running if running is not None else await asyncio.to_thread(PROCESS.start)
         try:
             return await _exchange(socket, path, request, seconds)
         except asyncio.TimeoutError as err:

@@ -58,11 +58,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         attributes = {name: copy.deepcopy(self.__dict__[name]) for name in DEFAULTS}
         return {"type": str(self.__class__), "short_name": self.short_name(), "attributes": attributes}
 
-    def from_dict(self, object_dict: JSON) -> TaskGroupExecutor:
-        """Take over the attributes that to_dict returned, maybe another release's.
-
-        What an older one did not write has its default; what only a newer one knows is left out.
-        """
+    def from_dict(self, object_dict: JSON) -> Any:
+        """Take over what to_dict of any release returned: what it lacks has its default, what is unknown goes."""
         if object_dict:
             stored = {name: value for name, value in object_dict["attributes"].items() if name in DEFAULTS}
             self.__dict__ = copy.deepcopy({**DEFAULTS, **stored})
@@ -198,6 +195,6 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             requested = await self.get_cancel_requested()
         except Exception as err:  # The group is there: an exception would leave it to nobody.
             logger.app_log.warning("Asking whether to cancel %s: %s", handle, err)
-            return
+            requested = False
         if requested:
             await self.cancel({"dispatch_id": group["dispatch_id"], "node_id": group["node_ids"][0]}, handle)
