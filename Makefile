@@ -90,6 +90,13 @@ install-cli: $(BIN)/taskgroup ## taskgroup and kubectl taskgroup into PREFIX/bin
 	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl-taskgroup
 	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl_complete-taskgroup
 
+.PHONY: plugin-wheel
+plugin-wheel: $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin with the program that it starts, for this platform.
+	@install -D -m 0755 $< python/covalent_taskgroup_plugin/bin/taskgroup
+	@$(VENV)-covalent/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w $(BIN)/wheels ./python \
+	  "--config-settings=--build-option=--plat-name=$$(python3 -c 'import sysconfig; print(sysconfig.get_platform())')"
+	@rm -rf python/covalent_taskgroup_plugin/bin python/build
+
 .PHONY: images
 images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.
 
