@@ -4,8 +4,10 @@
 # `make images build venv-covalent bin/cluster`.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
-readonly name=plugin root=$PWD port=${COVALENT_TEST_PORT:-48917}
+readonly name=plugin-$$ root=$PWD
 readonly python=$root/.cache/venv-covalent/bin/python
+port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+readonly port
 
 home=$(mktemp -d)
 covalent() { (cd "$home" && "$python" -c 'import sys; from covalent_dispatcher._cli.cli import cli; sys.exit(cli())' "$@"); }
