@@ -123,9 +123,12 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         Raises:
             BridgeError: a node has not ended, or the record of what it left cannot be read.
         """
-        dispatch = task_group_metadata["dispatch_id"]
         if data is None:
-            cancelled = {"dispatch_id": dispatch, "status": RESULT_STATUS.CANCELLED, "assets": {}}
+            cancelled = {
+                "dispatch_id": task_group_metadata["dispatch_id"],
+                "status": RESULT_STATUS.CANCELLED,
+                "assets": {},
+            }
             return [TaskUpdate(node_id=node, **cancelled) for node in task_group_metadata["node_ids"]]
         request = {"executor": self._options(), "task_group_metadata": task_group_metadata, "data": data}
         answer = await bridge.persist("/v1/receive", request, TRIES)

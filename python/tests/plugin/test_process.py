@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import signal
 import stat
 import subprocess
@@ -79,6 +80,7 @@ def test_it_ends_with_a_dispatcher_that_is_killed(real):
     assert select.select([watched], [], [], 20)[0], "the bridge outlived its dispatcher"
     os.close(watched)
     assert not os.path.exists(os.path.join(folder, "bridge.sock"))
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("verb", ["handle", "cancel", "receive"])
