@@ -1,4 +1,4 @@
-"""The bodies of requests that take more than copying: executor/bridge/shapes.go."""
+"""What requests and answers hold that takes more than copying: executor/bridge/shapes.go."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import covalent
+from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent._workflow.transportable_object import TransportableObject
-from covalent.executor.schemas import ResourceMap, TaskSpec
+from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 
 def send_request(identity: dict[str, Any], task_specs: list[TaskSpec], resources: ResourceMap) -> dict[str, Any]:
@@ -19,6 +20,14 @@ def send_request(identity: dict[str, Any], task_specs: list[TaskSpec], resources
         "task_specs": [spec.model_dump() for spec in task_specs],
         "resources": resources.model_dump(mode="json"),
     }
+
+
+def all_cancelled(group: dict[str, Any]) -> list[TaskUpdate]:
+    """Return that every node of group["node_ids"] was cancelled and left nothing."""
+    return [
+        TaskUpdate(dispatch_id=group["dispatch_id"], node_id=node, status=RESULT_STATUS.CANCELLED, assets={})
+        for node in group["node_ids"]
+    ]
 
 
 def task_metadata(task: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from covalent._shared_files import logger
 from covalent._shared_files.exceptions import TaskCancelledError, TaskRuntimeError
-from covalent._shared_files.util_classes import RESULT_STATUS, Status
+from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
@@ -124,12 +124,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             BridgeError: a node has not ended, or the record of what it left cannot be read.
         """
         if data is None:
-            cancelled = {
-                "dispatch_id": task_group_metadata["dispatch_id"],
-                "status": RESULT_STATUS.CANCELLED,
-                "assets": {},
-            }
-            return [TaskUpdate(node_id=node, **cancelled) for node in task_group_metadata["node_ids"]]
+            return calls.all_cancelled(task_group_metadata)
         request = {"executor": self._options(), "task_group_metadata": task_group_metadata, "data": data}
         answer = await bridge.persist("/v1/receive", request, TRIES)
         return [TaskUpdate(**update) for update in answer["task_updates"]]
