@@ -21,8 +21,7 @@ end() {
 }
 trap end EXIT
 
-# Covalent's own Python, with the plugin; newer releases of FastAPI refuse what Covalent 0.240 sends (docs/covalent.md).
-"$python" -m pip install --quiet --disable-pip-version-check 'fastapi<0.130'
+# Covalent's own Python, with the plugin.
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps -e python
 
 bin/cluster up --name $name --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
