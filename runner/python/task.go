@@ -27,9 +27,11 @@ type Task struct {
 
 // Run has the harness fork a task that writes to the given streams, and returns
 // once the task's own process runs. Tasks run one at a time. The end of ctx
-// ends a harness that has not said by then that the task runs.
+// ends a harness that does not say soon that the task runs.
 func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.File) (*Task, error) {
-	stop := context.AfterFunc(ctx, func() { s.process.Signal(syscall.SIGKILL) })
+	told := make(chan struct{})
+	defer close(told)
+	stop := context.AfterFunc(ctx, func() { s.killUnless(told) })
 	defer stop()
 	err := s.channel.send(request, stdout, stderr)
 	var e *event
@@ -49,6 +51,19 @@ func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.F
 	}
 	go t.wait()
 	return t, nil
+}
+
+// startGrace is how long a harness gets to say that a task runs which may run
+// already, and then is stopped as any other.
+const startGrace = 500 * time.Millisecond
+
+// killUnless ends the harness unless it is heard of.
+func (s *Session) killUnless(told <-chan struct{}) {
+	select {
+	case <-told:
+	case <-time.After(startGrace):
+		s.process.Signal(syscall.SIGKILL)
+	}
 }
 
 func (t *Task) wait() {
