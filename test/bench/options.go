@@ -36,7 +36,7 @@ func (a arm) flags() []string {
 // Options are what the command line says.
 type Options struct {
 	Arm       arm
-	Groups    int
+	Groups    []int
 	Rounds    int
 	Rates     []int
 	Steady    time.Duration
@@ -63,7 +63,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		o.Arm = arm(s)
 		return nil
 	})
-	flags.IntVar(&o.Groups, "groups", 200, "groups, and raw Jobs, of a burst")
+	flags.Func("groups", "groups, and raw Jobs, of a burst, separated by commas; packed has a tenth of the groups (default 200,1000; stock: 200)", integers(&o.Groups))
 	flags.IntVar(&o.Rounds, "rounds", 3, "rounds of each scenario but memory; medians are of these")
 	flags.Func("rates", "groups per second of steady, separated by commas (default 8,20; stock: 2)", integers(&o.Rates))
 	flags.DurationVar(&o.Steady, "steady", 15*time.Second, "how long steady sends in a round")
@@ -83,6 +83,12 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("reading the flags: %w", err)
 	}
+	if len(o.Groups) == 0 {
+		o.Groups = []int{200, 1000}
+		if o.Arm == stock {
+			o.Groups = []int{200}
+		}
+	}
 	if len(o.Rates) == 0 {
 		o.Rates = []int{8, 20}
 		if o.Arm == stock {
@@ -98,7 +104,7 @@ func (o *Options) validate(names []string) error {
 	if o.Arm != stock && o.Arm != unthrottled {
 		errs = append(errs, fmt.Errorf("--arm is stock or unthrottled, not %q", o.Arm))
 	}
-	if slices.Min(slices.Concat([]int{o.Groups, o.Rounds, o.Live}, o.Rates, o.Memory)) < 1 {
+	if slices.Min(slices.Concat([]int{o.Rounds, o.Live}, o.Groups, o.Rates, o.Memory)) < 1 {
 		errs = append(errs, errors.New("--groups, --rounds, --live, --rates and --memory are at least 1"))
 	}
 	if o.Steady < time.Second || !slices.IsSorted(o.Memory) {

@@ -54,12 +54,22 @@ func each(pairs []pair, measure func(pair) float64) []float64 {
 }
 
 func measureBurst(ctx context.Context, b *bench) error {
-	l := load{units: b.Groups, tasks: 1}
-	pairs, err := b.rounds(ctx, "burst", l, l)
+	for _, units := range b.Groups {
+		if err := b.measureBurstOf(ctx, units); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) measureBurstOf(ctx context.Context, units int) error {
+	l := load{units: units, tasks: 1}
+	name := fmt.Sprintf("burst %d", units)
+	pairs, err := b.rounds(ctx, name, l, l)
 	if err != nil {
 		return err
 	}
-	s := section{b.report, "burst"}
+	s := section{b.report, name}
 	b.requestRows(s, pairs, atMost(15))
 	s.row("etcd: bytes put per group", "kB", atMost(45), each(pairs, func(p pair) float64 { return p.groups.etcdKB() })...)
 	s.row("etcd: bytes put per raw Job", "kB", noBudget, each(pairs, func(p pair) float64 { return p.jobs.etcdKB() })...)
@@ -103,13 +113,22 @@ func measureSteady(ctx context.Context, b *bench) error {
 }
 
 func measurePacked(ctx context.Context, b *bench) error {
-	many := max(b.Groups/10, 1)
-	pairs, err := b.rounds(ctx, "packed", load{units: many, tasks: packedTasks}, load{units: many * packedTasks})
+	for _, units := range b.Groups {
+		if err := b.measurePackedOf(ctx, max(units/10, 1)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) measurePackedOf(ctx context.Context, many int) error {
+	name := fmt.Sprintf("packed %dx%d", many, packedTasks)
+	pairs, err := b.rounds(ctx, name, load{units: many, tasks: packedTasks}, load{units: many * packedTasks})
 	if err != nil {
 		return err
 	}
 	tasks := float64(many * packedTasks)
-	s := section{b.report, fmt.Sprintf("packed %dx%d", many, packedTasks)}
+	s := section{b.report, name}
 	s.row("reconciles per group", "", noBudget, each(pairs, func(p pair) float64 { return p.groups.used.reconciles / float64(p.groups.load.units) })...)
 	perSecond := func(t *trial) float64 { return tasks / makespan(t.lives()) }
 	s.row("tasks/s of the groups", "", noBudget, each(pairs, func(p pair) float64 { return perSecond(p.groups) })...)
