@@ -1,0 +1,146 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/events"
+	clocktesting "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+)
+
+// rig is a reconciler on a client in memory.
+type rig struct {
+	*TaskGroupReconciler
+	t        *testing.T
+	events   *events.FakeRecorder
+	writes   int
+	group    types.NamespacedName
+	failWith map[string]error
+	deletes  []*client.DeleteOptions
+	clock    *clocktesting.FakeClock
+}
+
+func newRig(t *testing.T, objects ...client.Object) *rig {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{
+		t: t, events: events.NewFakeRecorder(10), failWith: map[string]error{},
+		clock: clocktesting.NewFakeClock(testkit.Created.Add(time.Minute)),
+	}
+	count := func(verb string) error {
+		r.writes++
+		return r.failWith[verb]
+	}
+	c := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.TaskGroup{}).
+		WithIndex(&corev1.Pod{}, podGroupIndex, func(obj client.Object) []string { return []string{obj.GetLabels()[v1alpha1.UIDLabel]} }).
+		WithIndex(&v1alpha1.TaskGroup{}, "metadata.name", func(obj client.Object) []string { return []string{obj.GetName()} }).
+		WithIndex(&corev1.Event{}, "involvedObject.uid", func(obj client.Object) []string { return []string{string(obj.(*corev1.Event).InvolvedObject.UID)} }).
+		WithIndex(&corev1.Event{}, "involvedObject.kind", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Kind} }).
+		WithIndex(&corev1.Event{}, "involvedObject.name", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Name} }).
+		WithIndex(&corev1.Event{}, "reason", func(obj client.Object) []string { return []string{obj.(*corev1.Event).Reason} }).
+		WithInterceptorFuncs(interceptor.Funcs{
+			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
+				if err := count("create"); err != nil {
+					return err
+				}
+				if obj.GetUID() == "" {
+					obj.SetUID("uid-of-" + types.UID(obj.GetName()))
+				}
+				return c.Create(ctx, obj, opts...)
+			},
+			Delete: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.DeleteOption) error {
+				r.deletes = append(r.deletes, (&client.DeleteOptions{}).ApplyOptions(opts))
+				if err := count("delete"); err != nil {
+					return err
+				}
+				return c.Delete(ctx, obj, opts...)
+			},
+			SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+				if err := count("patch"); err != nil {
+					return err
+				}
+				return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
+			},
+		}).Build()
+	reconciler, err := NewTaskGroupReconciler(Config{
+		Client: c, APIReader: c, Recorder: r.events,
+		Jobs:  jobspec.Config{DefaultImage: "python:default", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume},
+		Clock: r.clock, Stopwatch: r.clock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.TaskGroupReconciler = reconciler
+	r.group = client.ObjectKeyFromObject(objects[0])
+	return r
+}
+
+func (r *rig) reconcile() error {
+	r.t.Helper()
+	_, err := r.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: r.group})
+	return err
+}
+
+func (r *rig) mustReconcile() {
+	r.t.Helper()
+	if err := r.reconcile(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// settle lets the time pass for which all has to be quiet before a group is Cancelled.
+func (r *rig) settle() {
+	r.t.Helper()
+	r.clock.Step(cacheLag)
+	r.mustReconcile()
+	r.clock.Step(settleTime)
+	r.mustReconcile()
+}
+
+func (r *rig) taskGroup() *v1alpha1.TaskGroup {
+	r.t.Helper()
+	var tg v1alpha1.TaskGroup
+	if err := r.Client.Get(r.t.Context(), r.group, &tg); err != nil {
+		r.t.Fatal(err)
+	}
+	return &tg
+}
+
+func (r *rig) wantReason(want v1alpha1.Reason) {
+	r.t.Helper()
+	if got := plan.ReasonOf(&r.taskGroup().Status); got != want {
+		r.t.Errorf("the group is %s, want %s", got, want)
+	}
+}
+
+func (r *rig) job() *batchv1.Job {
+	r.t.Helper()
+	var jobs batchv1.JobList
+	if err := r.Client.List(r.t.Context(), &jobs); err != nil {
+		r.t.Fatal(err)
+	}
+	if len(jobs.Items) != 1 {
+		r.t.Fatalf("there are %d Jobs, want 1", len(jobs.Items))
+	}
+	return &jobs.Items[0]
+}
