@@ -20,29 +20,30 @@ import (
 // (k8s.io/kubernetes/pkg/apis/core/validation, NoteLengthLimit).
 const maxEventNote = 1024
 
-// progressInterval is how often the progress of a group that keeps running is
-// written: 256 pods that end one after another are not 256 writes.
-const progressInterval = time.Second
-
-// progressWait is how long a status that only tells of progress has to wait; 0
-// for one that is to be written now.
-func (r *TaskGroupReconciler) progressWait(o *plan.Observed, status *v1alpha1.TaskGroupStatus, now time.Time) time.Duration {
-	if status == nil || o.TaskGroup.Spec.Execution != v1alpha1.Parallel ||
-		plan.ReasonOf(status) != v1alpha1.ReasonRunning || plan.ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRunning {
-		return 0
-	}
-	return r.memory.progress(o.TaskGroup, now, progressInterval)
-}
-
-// report writes the status, if it changed, and then tells of the end of a
-// group. Nothing is told that was not written first.
+// report writes the status, if it changed, and then tells of the end of a group.
+// Nothing is told that was not written first. It returns how long a status that
+// may wait has to; 0 for nothing that waits.
 //
 // The optimistic lock makes the terminal state sticky: a decision that rests on
 // an older status than the one stored is refused.
-func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, status *v1alpha1.TaskGroupStatus) error {
-	if status == nil || equality.Semantic.DeepEqual(&o.TaskGroup.Status, status) {
-		return nil
+func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, p *plan.Plan, now time.Time) (time.Duration, error) {
+	if p.Status == nil || equality.Semantic.DeepEqual(&o.TaskGroup.Status, p.Status) {
+		return 0, nil
 	}
+	if !p.Progress {
+		return 0, r.write(ctx, o, p.Status)
+	}
+	if wait := r.progressWait(o, p.Status, now); wait > 0 {
+		return wait, nil
+	}
+	if !r.progress.enter() {
+		return progressInterval, nil
+	}
+	defer r.progress.leave()
+	return 0, r.write(ctx, o, p.Status)
+}
+
+func (r *TaskGroupReconciler) write(ctx context.Context, o *plan.Observed, status *v1alpha1.TaskGroupStatus) error {
 	tg := o.TaskGroup.DeepCopy()
 	tg.Status = *status
 	patch := client.MergeFromWithOptions(o.TaskGroup, client.MergeFromWithOptimisticLock{})

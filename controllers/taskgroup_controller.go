@@ -48,8 +48,9 @@ const defaultConcurrency = 8
 // TaskGroupReconciler runs TaskGroups.
 type TaskGroupReconciler struct {
 	Config
-	memory memory
-	doubt  doubt
+	memory   memory
+	doubt    doubt
+	progress progressRoom
 }
 
 // NewTaskGroupReconciler checks the config and fills in its defaults.
@@ -69,7 +70,7 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 	if cfg.Concurrency == 0 {
 		cfg.Concurrency = defaultConcurrency
 	}
-	return &TaskGroupReconciler{Config: cfg}, nil
+	return &TaskGroupReconciler{Config: cfg, progress: newProgressRoom(cfg.Concurrency)}, nil
 }
 
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch;delete
@@ -104,13 +105,19 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 		decided = instead
 	}
 
-	if wait := r.progressWait(observed, decided.Status, now); wait > 0 {
-		return ctrl.Result{RequeueAfter: wait}, nil
-	}
-	if err := r.report(ctx, observed, decided.Status); err != nil {
+	wait, err := r.report(ctx, observed, &decided, now)
+	if err != nil {
 		return ctrl.Result{}, quietConflict(err)
 	}
-	return ctrl.Result{RequeueAfter: decided.RequeueAfter}, nil
+	return ctrl.Result{RequeueAfter: sooner(wait, decided.RequeueAfter)}, nil
+}
+
+// sooner is the shorter of two waits, where 0 is for ever.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
 }
 
 // insteadOf is the plan where the API server will not have the one decided on.

@@ -260,7 +260,7 @@ func running(o *Observed, now time.Time) *Plan {
 			return &Plan{RequeueAfter: runningGrace - age}
 		}
 	}
-	return &Plan{Status: runningStatus(o, pod, now)}
+	return &Plan{Status: runningStatus(o, pod, now), Progress: true}
 }
 
 func starting(o *Observed, now time.Time) *Plan {
@@ -277,7 +277,7 @@ func starting(o *Observed, now time.Time) *Plan {
 		}
 		return &Plan{RequeueAfter: wait}
 	}
-	p := &Plan{Status: startingStatus(o, pod, now), RequeueAfter: next}
+	p := &Plan{Status: startingStatus(o, pod, now), Progress: true, RequeueAfter: next}
 	if pod == nil {
 		// Nothing tells when a quota has room; the Job's events are read again.
 		p.RequeueAfter = refusalInterval

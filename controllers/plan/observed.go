@@ -49,6 +49,9 @@ type Plan struct {
 	DeleteGroup bool
 	// Status is the whole status that should be; nil leaves it as it is.
 	Status *v1alpha1.TaskGroupStatus
+	// Progress is set where Status tells of nothing but progress, which the Job and
+	// its pods tell as well: it may be written later, or never.
+	Progress bool
 	// RequeueAfter is when to look again though nothing changed; 0 for never.
 	RequeueAfter time.Duration
 }

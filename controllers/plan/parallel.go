@@ -225,7 +225,7 @@ func parallelProgress(o *Observed, tasks []v1alpha1.TaskStatus, now time.Time) *
 	began(status, pod, nowTime(now))
 	status.Tasks = tasks
 	underWay(status, v1alpha1.ReasonRunning, fmt.Sprintf("%d pods of Job %s run", runs, o.JobName), now)
-	return &Plan{Status: status}
+	return &Plan{Status: status, Progress: true}
 }
 
 // keepCompleted takes over what an attempt completed, and notes which one it was:
