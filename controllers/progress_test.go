@@ -1,17 +1,33 @@
 package controllers
 
 import (
+	"slices"
 	"testing"
 	"time"
 
-	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
 )
 
-// TestProgressMakesWay: with no room for it, progress is tried again and the end
-// is written at once.
+func named(name string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: "n", Name: name}}
+}
+
+// fill takes all the room.
+func (r *rig) fill() {
+	r.t.Helper()
+	for range defaultConcurrency / progressShare {
+		if !r.progress.enter(named("other")) {
+			r.t.Fatal("there is less room than was asked for")
+		}
+	}
+}
+
+// TestProgressMakesWay: progress that finds no room is written when there is some
+// again, and an end is written at once.
 func TestProgressMakesWay(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.mustReconcile()
@@ -19,30 +35,57 @@ func TestProgressMakesWay(t *testing.T) {
 	if err := r.Client.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	for range cap(r.progress) {
-		if !r.progress.enter() {
-			t.Fatal("there is less room than was asked for")
-		}
-	}
+	r.fill()
 	r.clock.Step(time.Minute)
 	before := r.writes
-	result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
-	if err != nil || r.writes != before || result.RequeueAfter != progressInterval {
-		t.Errorf("without room: %d writes, again after %v, error %v; want none, again after %v", r.writes-before, result.RequeueAfter, err, progressInterval)
+	r.mustReconcile()
+	r.mustReconcile()
+	if r.writes != before || len(r.enqueued) != 0 {
+		t.Errorf("without room: %d writes, and %v are to be reconciled", r.writes-before, r.enqueued)
 	}
 
 	r.progress.leave()
+	r.admitNext()
+	r.admitNext()
+	if !slices.Equal(r.enqueued, []reconcile.Request{{NamespacedName: r.group}}) {
+		t.Errorf("with room again %v are reconciled, want the group, once", r.enqueued)
+	}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonRunning)
-	if !r.progress.enter() {
+
+	if !r.progress.enter(named("other")) {
 		t.Error("a write that is over leaves no room")
 	}
-
-	ended := testkit.Pod(r.job()).Ended(0, "Completed", `{"v":1,"states":"C"}`).Obj()
-	pod.Status = ended.Status
+	pod.Status = testkit.Pod(r.job()).Ended(0, "Completed", `{"v":1,"states":"C"}`).Obj().Status
 	if err := r.Client.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonCompleted)
+}
+
+// TestProgressLine: who came first is next, a turn that is not used is passed on, and
+// nobody is called while there is no room.
+func TestProgressLine(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
+	r.fill()
+	for _, name := range []string{"a", "b", "a", "gone", "c"} {
+		if r.progress.enter(named(name)) {
+			t.Fatal("there is more room than was asked for")
+		}
+	}
+	r.admitNext()
+	if len(r.enqueued) != 0 {
+		t.Errorf("%v are called without room", r.enqueued)
+	}
+	r.progress.leave()
+	// Each pass of a group that has nothing to tell, as that of one that is gone.
+	for range 6 {
+		if _, err := r.Reconcile(t.Context(), named("gone")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []reconcile.Request{named("a"), named("b"), named("gone"), named("c")}; !slices.Equal(r.enqueued, want) {
+		t.Errorf("called %v, want %v", r.enqueued, want)
+	}
 }

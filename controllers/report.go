@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
@@ -21,8 +22,8 @@ import (
 const maxEventNote = 1024
 
 // report writes the status, if it changed, and then tells of the end of a group.
-// Nothing is told that was not written first. It returns how long a status that
-// may wait has to; 0 for nothing that waits.
+// Nothing is told that was not written first. It returns how long progress has to
+// wait that comes too soon after the last.
 //
 // The optimistic lock makes the terminal state sticky: a decision that rests on
 // an older status than the one stored is refused.
@@ -36,8 +37,8 @@ func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, p *p
 	if wait := r.progressWait(o, p.Status, now); wait > 0 {
 		return wait, nil
 	}
-	if !r.progress.enter() {
-		return progressInterval, nil
+	if !r.progress.enter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)}) {
+		return 0, nil
 	}
 	defer r.progress.leave()
 	return 0, r.write(ctx, o, p.Status)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -34,6 +35,8 @@ type rig struct {
 	failWith map[string]error
 	deletes  []*client.DeleteOptions
 	clock    *clocktesting.FakeClock
+	// enqueued are the groups that the reconciler itself wants reconciled.
+	enqueued []reconcile.Request
 }
 
 func newRig(t *testing.T, objects ...client.Object) *rig {
@@ -91,6 +94,7 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 		t.Fatal(err)
 	}
 	r.TaskGroupReconciler = reconciler
+	r.enqueue = func(group reconcile.Request) { r.enqueued = append(r.enqueued, group) }
 	r.group = client.ObjectKeyFromObject(objects[0])
 	return r
 }

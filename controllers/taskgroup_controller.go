@@ -9,6 +9,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -16,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -50,7 +53,9 @@ type TaskGroupReconciler struct {
 	Config
 	memory   memory
 	doubt    doubt
-	progress progressRoom
+	progress *progressRoom
+	// enqueue has a group reconciled.
+	enqueue func(reconcile.Request)
 }
 
 // NewTaskGroupReconciler checks the config and fills in its defaults.
@@ -79,10 +84,11 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 // Reconcile takes one TaskGroup a step on its way.
 func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	defer r.admitNext()
 	looked := r.Stopwatch.Now()
 	observed, err := r.load(ctx, req.NamespacedName)
 	if errors.Is(err, errCacheBehind) {
@@ -147,6 +153,10 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.TaskGroup{}, builder.WithPredicates(r.newcomers())).
 		Owns(&batchv1.Job{}).
 		Watches(&corev1.Pod{}, r.podHandler()).
+		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			r.enqueue = func(group reconcile.Request) { queue.Add(group) }
+			return nil
+		})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
 		Complete(r)
 	if err != nil {

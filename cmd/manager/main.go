@@ -11,12 +11,14 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -74,7 +76,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	serverClock := controllers.NewServerClock(clock.RealClock{})
 	config.Wrap(serverClock.Wrap)
 	scheme := runtime.NewScheme()
-	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	cacheOptions, err := controllers.CacheOptions(options.Namespaces)
@@ -102,26 +104,42 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
-	jobs, err := options.jobs(config)
-	if err != nil {
-		return nil, err
-	}
-	reconciler, err := controllers.NewTaskGroupReconciler(controllers.Config{
-		Client:      mgr.GetClient(),
-		APIReader:   mgr.GetAPIReader(),
-		Recorder:    mgr.GetEventRecorder("taskgroup-operator"),
-		Jobs:        jobs,
-		Clock:       serverClock,
-		Concurrency: options.Concurrency,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := reconciler.SetupWithManager(mgr); err != nil {
+	if err := addReconciler(mgr, config, options, serverClock); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return nil, fmt.Errorf("adding the probes: %w", err)
 	}
 	return mgr, nil
+}
+
+// addReconciler adds the reconciler and what runs beside it.
+func addReconciler(mgr ctrl.Manager, config *rest.Config, options *Options, now clock.PassiveClock) error {
+	jobs, err := options.jobs(config)
+	if err != nil {
+		return err
+	}
+	instance, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("asking for this machine's name: %w", err)
+	}
+	recorder := controllers.NewRecorder(mgr.GetClient(), instance)
+	reconciler, err := controllers.NewTaskGroupReconciler(controllers.Config{
+		Client:      mgr.GetClient(),
+		APIReader:   mgr.GetAPIReader(),
+		Recorder:    recorder,
+		Jobs:        jobs,
+		Clock:       now,
+		Concurrency: options.Concurrency,
+	})
+	if err != nil {
+		return err
+	}
+	if err := reconciler.SetupWithManager(mgr); err != nil {
+		return err
+	}
+	if err := errors.Join(mgr.Add(recorder), mgr.Add(manager.RunnableFunc(giveBackAtRest))); err != nil {
+		return fmt.Errorf("adding what runs beside the reconciler: %w", err)
+	}
+	return nil
 }
