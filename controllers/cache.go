@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"unique"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -62,8 +63,19 @@ func stripTaskGroup(obj any) (any, error) {
 	}
 	tg.ObjectMeta = identity(&tg.ObjectMeta)
 	tg.Spec = v1alpha1.TaskGroupSpec{TTLSecondsAfterFinished: tg.Spec.TTLSecondsAfterFinished}
-	tg.Status = v1alpha1.TaskGroupStatus{Conditions: tg.Status.Conditions, CompletionTime: tg.Status.CompletionTime}
+	tg.Status = v1alpha1.TaskGroupStatus{Conditions: endConditions(tg.Status.Conditions), CompletionTime: tg.Status.CompletionTime}
 	return tg, nil
+}
+
+// endConditions tell that a group has ended, and how in one word.
+func endConditions(all []metav1.Condition) []metav1.Condition {
+	end := make([]metav1.Condition, 0, 2)
+	for i := range all {
+		if c := &all[i]; c.Type == v1alpha1.ConditionSucceeded || c.Type == v1alpha1.ConditionFinished {
+			end = append(end, metav1.Condition{Type: shared(c.Type), Status: shared(c.Status), Reason: shared(c.Reason)})
+		}
+	}
+	return end
 }
 
 // stripJob drops the pod template: it is as large as the plan, and what the
@@ -75,8 +87,23 @@ func stripJob(obj any) (any, error) {
 	}
 	job.ObjectMeta = identity(&job.ObjectMeta)
 	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend}
-	job.Status = batchv1.JobStatus{Conditions: job.Status.Conditions, StartTime: job.Status.StartTime}
+	job.Status = batchv1.JobStatus{Conditions: jobEnd(job.Status.Conditions), StartTime: job.Status.StartTime}
 	return job, nil
+}
+
+// jobEnd are the conditions that tell how a Job ended; none while it has not.
+func jobEnd(all []batchv1.JobCondition) []batchv1.JobCondition {
+	var end []batchv1.JobCondition
+	for i := range all {
+		switch c := &all[i]; {
+		case c.Status != corev1.ConditionTrue:
+		case c.Type == batchv1.JobComplete:
+			end = append(end, batchv1.JobCondition{Type: batchv1.JobComplete, Status: corev1.ConditionTrue, LastTransitionTime: c.LastTransitionTime})
+		case c.Type == batchv1.JobFailed:
+			end = append(end, *c)
+		}
+	}
+	return end
 }
 
 // stripPod keeps who the pod belongs to, where it is, how its container is, and
@@ -92,7 +119,7 @@ func stripPod(obj any) (any, error) {
 	maps.DeleteFunc(meta.Annotations, func(key, _ string) bool {
 		return key != v1alpha1.NameAnnotation && key != v1alpha1.NodesAnnotation && key != batchv1.JobCompletionIndexAnnotation
 	})
-	spec := corev1.PodSpec{NodeName: pod.Spec.NodeName}
+	spec := corev1.PodSpec{NodeName: shared(pod.Spec.NodeName)}
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
 		if memory, ok := c.Resources.Limits[corev1.ResourceMemory]; ok && c.Name == jobspec.TaskContainer {
@@ -102,7 +129,7 @@ func stripPod(obj any) (any, error) {
 	}
 	pod.ObjectMeta, pod.Spec = meta, spec
 	pod.Status = corev1.PodStatus{
-		Phase:                 pod.Status.Phase,
+		Phase:                 shared(pod.Status.Phase),
 		Reason:                pod.Status.Reason,
 		Message:               pod.Status.Message,
 		Conditions:            readConditions(pod.Status.Conditions),
@@ -114,9 +141,13 @@ func stripPod(obj any) (any, error) {
 
 // identity is who an object is, who owns it, and whether it is being deleted.
 func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
+	for i := range meta.OwnerReferences {
+		owner := &meta.OwnerReferences[i]
+		owner.APIVersion, owner.Kind = shared(owner.APIVersion), shared(owner.Kind)
+	}
 	return metav1.ObjectMeta{
 		Name:              meta.Name,
-		Namespace:         meta.Namespace,
+		Namespace:         shared(meta.Namespace),
 		UID:               meta.UID,
 		ResourceVersion:   meta.ResourceVersion,
 		CreationTimestamp: meta.CreationTimestamp,
@@ -125,12 +156,15 @@ func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	}
 }
 
-// readConditions are those of a pod that tell why it does not run, or not any more.
+// readConditions are those of a pod that tell since when it has a node, why it has
+// none, and why it does not run any more.
 func readConditions(all []corev1.PodCondition) []corev1.PodCondition {
 	var read []corev1.PodCondition
 	for i := range all {
-		if all[i].Type == corev1.PodScheduled || all[i].Type == corev1.DisruptionTarget {
-			read = append(read, all[i])
+		c := all[i]
+		if c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
+			c.Type, c.Status, c.Reason = shared(c.Type), shared(c.Status), shared(c.Reason)
+			read = append(read, c)
 		}
 	}
 	return read
@@ -140,10 +174,17 @@ func readConditions(all []corev1.PodCondition) []corev1.PodCondition {
 func states(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var stripped []corev1.ContainerStatus
 	for i := range all {
-		stripped = append(stripped, corev1.ContainerStatus{Name: all[i].Name, State: all[i].State})
+		c := corev1.ContainerStatus{Name: shared(all[i].Name), State: all[i].State}
+		if t := c.State.Terminated; t != nil {
+			t.ContainerID, t.Reason = "", shared(t.Reason)
+		}
+		stripped = append(stripped, c)
 	}
 	return stripped
 }
+
+// shared is the one copy of a string that many objects have.
+func shared[T ~string](s T) T { return unique.Make(s).Value() }
 
 func indexPodsByGroup(mgr ctrl.Manager) error {
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Pod{}, podGroupIndex, func(obj client.Object) []string {

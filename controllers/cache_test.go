@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
@@ -21,6 +22,7 @@ func TestStrippedObjectsDecideTheSame(t *testing.T) {
 	cases := map[string]*testkit.PodBuilder{
 		"waits":             testkit.Pod(job).Waiting("ErrImagePull", "no such host"),
 		"is not placed":     testkit.Pod(job).Unplaced("Unschedulable", "0/1 nodes"),
+		"is prepared":       testkit.Pod(job).Placed(testkit.Created.Add(59 * time.Minute)),
 		"runs":              testkit.Pod(job).Running(),
 		"completed":         testkit.Pod(job).Ended(0, "Completed", ""),
 		"ran out of memory": testkit.Pod(job).MemoryLimit("64Mi").Ended(137, "OOMKilled", ""),
@@ -44,6 +46,7 @@ func TestStrippedObjectsDecideTheSame(t *testing.T) {
 func observed(t *testing.T, job *batchv1.Job, pod *corev1.Pod, stripped bool) *plan.Observed {
 	t.Helper()
 	tg := testkit.TaskGroup("a").Commands(2).Outputs("file:///out").Obj()
+	tg.Spec.Timeouts = &v1alpha1.Timeouts{StartingSeconds: new(int64(90))}
 	job = job.DeepCopy()
 	if stripped {
 		for _, strip := range []func() (any, error){

@@ -83,6 +83,14 @@ func (b *PodBuilder) Unplaced(reason, message string) *PodBuilder {
 	return b
 }
 
+// Placed sets when the pod was given its node.
+func (b *PodBuilder) Placed(at time.Time) *PodBuilder {
+	b.pod.Status.Conditions = append(b.pod.Status.Conditions, corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(at),
+	})
+	return b
+}
+
 // Ended sets the phase that the exit code implies, and what the container left.
 func (b *PodBuilder) Ended(exitCode int32, reason, message string) *PodBuilder {
 	b.pod.Status.Phase = corev1.PodSucceeded
