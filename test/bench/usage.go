@@ -79,13 +79,13 @@ func processorTime(pid int) (time.Duration, error) {
 	return sum, nil
 }
 
-// residentKiB is how much of a process is in memory.
-func residentKiB(pid int) (float64, error) {
+// memoryKiB is one line of a process's memory, such as VmRSS, from /proc.
+func memoryKiB(pid int, line string) (float64, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("reading memory: %w", err)
 	}
-	_, rest, _ := strings.Cut(string(status), "VmRSS:")
+	_, rest, _ := strings.Cut(string(status), line+":")
 	var kib float64
 	if _, err := fmt.Sscan(rest, &kib); err != nil {
 		return 0, fmt.Errorf("reading memory: %w", err)
