@@ -8,6 +8,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,7 +26,8 @@ const objects = 100
 var objectTasks = []int{1, 20, 256}
 
 // measureObject writes groups as their users and the operator do, one after
-// another and with nobody watching: what the object itself costs the API server.
+// another, with no operator: what the object itself costs the API server, and what
+// the requests of a short life cost all processes, whatever operator makes them.
 func measureObject(ctx context.Context, b *bench) (err error) {
 	cluster, err := rig.Start(ctx, "bench", "--control-plane-only", "--no-scheduler")
 	if err != nil {
@@ -39,32 +41,78 @@ func measureObject(ctx context.Context, b *bench) (err error) {
 	if a.processes, err = a.Pids(ctx); err != nil {
 		return err
 	}
-	if err := a.writeObjects(ctx, "warm-up", 20, 1); err != nil {
+	if err := a.writeObjects(ctx, "warm-up", 20, 1, runs, completes(1)); err != nil {
 		return err
 	}
 	for _, tasks := range objectTasks {
 		b.say("object: %d groups of %d tasks", objects, tasks)
-		before, err := a.usage(ctx)
+		used, err := a.using(ctx, func() error {
+			return a.writeObjects(ctx, fmt.Sprintf("of-%d", tasks), objects, tasks, runs, completes(tasks))
+		})
 		if err != nil {
 			return err
 		}
-		if err := a.writeObjects(ctx, fmt.Sprintf("of-%d", tasks), objects, tasks); err != nil {
-			return err
-		}
-		after, err := a.usage(ctx)
-		if err != nil {
-			return err
-		}
-		used := after.since(before)
 		s := section{b.report, fmt.Sprintf("object of %d", tasks)}
 		s.row("processor time of the API server, create and 2 statuses", "ms", noBudget, used.processor["kube-apiserver"].Seconds()*1000/objects)
 		s.row("etcd: bytes put", "kB", noBudget, used.etcdBytes/1000/objects)
 	}
+	return a.measureLife(ctx, b)
+}
+
+// measureLife writes what even an operator that costs nothing has to have written:
+// the group, its end, and an event.
+func (a *arena) measureLife(ctx context.Context, b *bench) error {
+	b.say("object: %d short lives", objects)
+	used, err := a.using(ctx, func() error {
+		if err := a.writeObjects(ctx, "life", objects, 1, completes(1)); err != nil {
+			return err
+		}
+		return a.writeEvents(ctx, "life", objects)
+	})
+	if err != nil {
+		return err
+	}
+	s := section{b.report, "object of 1"}
+	s.row("processor time of all processes, create, end and event", "ms", noBudget, used.all().Seconds()*1000/objects)
 	return nil
 }
 
-// writeObjects writes what the API server stores of n groups that complete.
-func (a *arena) writeObjects(ctx context.Context, name string, n, tasks int) error {
+// using returns what a piece of work used of the control plane.
+func (a *arena) using(ctx context.Context, work func() error) (usage, error) {
+	before, err := a.usage(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	if err := work(); err != nil {
+		return usage{}, err
+	}
+	after, err := a.usage(ctx)
+	if err != nil {
+		return usage{}, err
+	}
+	return after.since(before), nil
+}
+
+func (a *arena) writeEvents(ctx context.Context, name string, n int) error {
+	for i := range n {
+		about := fmt.Sprintf("%s-%05d", name, i)
+		event := &eventsv1.Event{
+			ObjectMeta:          metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: about + ".1"},
+			EventTime:           metav1.NowMicro(),
+			ReportingController: "bench", ReportingInstance: "bench",
+			Action: "Finish", Reason: "Completed", Note: "1 task completed", Type: corev1.EventTypeNormal,
+			Regarding: corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TaskGroup", Namespace: metav1.NamespaceDefault, Name: about},
+		}
+		if err := a.Client.Create(ctx, event); err != nil {
+			return fmt.Errorf("creating an event: %w", err)
+		}
+	}
+	return nil
+}
+
+// writeObjects writes what the API server stores of n groups that complete: the
+// group, and the status after each step of its pod.
+func (a *arena) writeObjects(ctx context.Context, name string, n, tasks int, steps ...func(*corev1.Pod) error) error {
 	for i := range n {
 		tg := group(tasks)
 		tg.Namespace, tg.Name = metav1.NamespaceDefault, fmt.Sprintf("%s-%05d", name, i)
@@ -72,7 +120,7 @@ func (a *arena) writeObjects(ctx context.Context, name string, n, tasks int) err
 			return fmt.Errorf("creating a group: %w", err)
 		}
 		job, pod := attemptOf(tg)
-		for _, step := range []func(*corev1.Pod) error{runs, completes(tasks)} {
+		for _, step := range steps {
 			if err := step(pod); err != nil {
 				return err
 			}
