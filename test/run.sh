@@ -29,7 +29,7 @@ skip() {
   summary+=("$(printf '%-34s skipped: %s' "$1" "$2")")
 }
 
-gotests() { "$PWD/bin/gotestsum" --format "${GOTESTSUM_FORMAT:-pkgname-and-test-fails}" --format-hide-empty-pkg -- -count=1 "$@"; }
+gotests() { "$PWD/bin/gotestsum" --format "${GOTESTSUM_FORMAT:-pkgname-and-test-fails}" --format-hide-empty-pkg -- -count=1 -timeout 30m "$@"; }
 hack_tests() { (cd hack && "$OLDPWD/bin/gotestsum" --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 "$@"); }
 side_by_side() { TASKGROUP_CLUSTER_SELFCHECK=1 hack_tests -run TestTwoClustersSideBySide ./cluster; }
 python_tests() { (cd python && "$cache/venv/bin/python" -m pytest -q -rs "$@"); }
