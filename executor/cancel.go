@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -16,7 +17,15 @@ import (
 // Cancel asks for the end of the group that the handle names
 // (covalent/executor/base.py, cancel). It is true once spec.cancel is durable, and
 // false where there is nothing left to cancel: a group that was never created, was
-// deleted, or has ended.
+// deleted, or has ended. An API server that does not answer for ten seconds is
+// false with ErrUnavailable, and an end of ctx before that false with its error: the
+// intent may have arrived or not, and asking again is safe.
+//
+// A group that is not there yet leaves nothing that could be marked: Cancel is
+// false, and who sends the group at that moment has to look for the request by
+// itself. Send does so with its Dispatcher, before and right after the create, so
+// that a dispatcher that notes the request before it calls Cancel, as Covalent does
+// (covalent_dispatcher/_core/dispatcher.py, cancel_dispatch), never misses it.
 //
 // A dispatcher calls it once for each node, all at once, also for nodes that ended
 // and with no handle for those that never started. The handle is believed, not the
@@ -24,7 +33,7 @@ import (
 // alone has, then among the dispatch's groups.
 func (e *Executor) Cancel(ctx context.Context, task contract.TaskMetadata, handle *Handle) (bool, error) {
 	if handle != nil && handle.Name != "" {
-		return e.cancelGroup(ctx, *handle)
+		return e.cancelGroup(ctx, *handle, callPatience)
 	}
 	if task.DispatchID == "" {
 		return false, errorf(ErrInvalid, "cancelling needs a handle or a dispatch_id")
@@ -33,10 +42,10 @@ func (e *Executor) Cancel(ctx context.Context, task contract.TaskMetadata, handl
 	if err != nil || found == nil {
 		return false, err
 	}
-	return e.cancelGroup(ctx, *found)
+	return e.cancelGroup(ctx, *found, callPatience)
 }
 
-func (e *Executor) cancelGroup(ctx context.Context, handle Handle) (bool, error) {
+func (e *Executor) cancelGroup(ctx context.Context, handle Handle, patience time.Duration) (bool, error) {
 	key := e.keyOf(handle)
 	patch := cancelPatch{}
 	patch.Metadata.UID = handle.UID
@@ -47,7 +56,7 @@ func (e *Executor) cancelGroup(ctx context.Context, handle Handle) (bool, error)
 	}
 	tg := &v1alpha1.TaskGroup{}
 	tg.Namespace, tg.Name = key.Namespace, key.Name
-	err = persist(ctx, func(ctx context.Context) error {
+	err = persist(ctx, patience, func(ctx context.Context) error {
 		return e.cluster.client.Patch(ctx, tg, client.RawPatch(types.MergePatchType, raw))
 	})
 	if apierrors.IsNotFound(err) || (handle.UID != "" && apierrors.IsConflict(err)) {
@@ -76,7 +85,7 @@ func (e *Executor) groupOfNode(ctx context.Context, task contract.TaskMetadata) 
 	// Covalent's groups have the number of their first node, and most have one node.
 	handle := e.Handle(contract.TaskGroupMetadata{DispatchID: task.DispatchID, TaskGroupID: int64(task.NodeID)})
 	tg := &v1alpha1.TaskGroup{}
-	err := persist(ctx, func(ctx context.Context) error { return e.cluster.client.Get(ctx, e.keyOf(handle), tg) })
+	err := persist(ctx, callPatience, func(ctx context.Context) error { return e.cluster.client.Get(ctx, e.keyOf(handle), tg) })
 	if err == nil && hasNode(tg, task.NodeID) {
 		return &handle, nil
 	}

@@ -5,7 +5,11 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -84,4 +88,86 @@ func TestCancelADispatch(t *testing.T) {
 	if got := lists.Load(); got == 0 || got > n/4 {
 		t.Errorf("%d lists for %d nodes", got, n)
 	}
+}
+
+// TestCancelWhileItIsSent has a cancel come at each moment of a send. A dispatcher
+// notes the request first, and then nothing runs on, whatever Cancel could do; and
+// without one, a Cancel that was true is found in the group.
+func TestCancelWhileItIsSent(t *testing.T) {
+	for name, tc := range map[string]struct {
+		// before and after are whether the cancel comes before or after the create.
+		before, after  bool
+		asks, accepted bool
+		want           error
+	}{
+		"before the create":                      {before: true, asks: true, want: executor.ErrCancelled},
+		"after the create":                       {after: true, asks: true, accepted: true, want: executor.ErrCancelled},
+		"before the create, to nobody's account": {before: true},
+		"after the create, to nobody's account":  {after: true, accepted: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var requested atomic.Bool
+			var e *executor.Executor
+			accepted := false
+			cancel := func(ctx context.Context) {
+				requested.Store(true)
+				var err error
+				handle := e.Handle(groupOf(3))
+				if accepted, err = e.Cancel(ctx, contract.TaskMetadata{DispatchID: dispatch, NodeID: 3}, &handle); err != nil {
+					t.Error(err)
+				}
+			}
+			cluster, c := fakeCluster(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+				if tc.before {
+					cancel(ctx)
+				}
+				err := c.Create(ctx, o, options...)
+				if tc.after {
+					cancel(ctx)
+				}
+				return err
+			}})
+			e = newExecutor(t, cluster, func(c *executor.Config) {
+				if tc.asks {
+					c.Dispatcher = &dispatcher{cancel: func(int) bool { return requested.Load() }}
+				}
+			})
+			tasks, resources := functions(3)
+			_, err := e.Send(t.Context(), tasks, resources, groupOf(3))
+			if !cmp.Equal(err, tc.want, cmpopts.EquateErrors()) || accepted != tc.accepted {
+				t.Errorf("sent: %v, cancelled: %t", err, accepted)
+			}
+			var tg v1alpha1.TaskGroup
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(running(3)), &tg); err != nil {
+				t.Fatal(err)
+			}
+			if (accepted || tc.asks) && !tg.Spec.Cancel {
+				t.Error("the group runs on")
+			}
+		})
+	}
+}
+
+// TestSendThatCannotCancelDoesNotSayCancelled: the group is there, and the API server
+// is not any more.
+func TestSendThatCannotCancelDoesNotSayCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		away := &outage{}
+		funcs := away.funcs()
+		funcs.Create = nil
+		cluster, c := fakeCluster(t, funcs)
+		e := newExecutor(t, cluster, func(c *executor.Config) {
+			c.Dispatcher = &dispatcher{cancel: func(asked int) bool { return asked > 1 }}
+		})
+		tasks, resources := functions(3)
+		_, err := e.Send(t.Context(), tasks, resources, groupOf(3))
+		if !cmp.Equal(err, executor.ErrUnavailable, cmpopts.EquateErrors()) || cmp.Equal(err, executor.ErrCancelled, cmpopts.EquateErrors()) {
+			t.Errorf("got %v", err)
+		}
+		away.until = time.Now().Add(-time.Second)
+		var list v1alpha1.TaskGroupList
+		if err := c.List(t.Context(), &list); err != nil || len(list.Items) != 1 || list.Items[0].Spec.Cancel {
+			t.Errorf("left %+v, %v", list.Items, err)
+		}
+	})
 }

@@ -15,9 +15,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// lookupPatience bounds a list that many cancels wait for.
-const lookupPatience = time.Minute
-
 // Cluster is a namespace of a cluster: the client for it, and the one watch that
 // all polls in it share. The watch begins with the first poll.
 type Cluster struct {
@@ -98,10 +95,8 @@ func (c *Cluster) StartWatch() {
 func (c *Cluster) groupsOf(ctx context.Context, dispatchID string) ([]v1alpha1.TaskGroup, error) {
 	answer := c.lookups.DoChan(dispatchID, func() (any, error) {
 		// Not the caller's context: others wait for the same answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupPatience)
-		defer cancel()
 		var list v1alpha1.TaskGroupList
-		err := persist(ctx, func(ctx context.Context) error {
+		err := persist(context.WithoutCancel(ctx), callPatience, func(ctx context.Context) error {
 			return c.client.List(ctx, &list, client.InNamespace(c.Namespace), client.MatchingFields{"spec.dispatchID": dispatchID})
 		})
 		return list.Items, err

@@ -199,7 +199,7 @@ func isTransient(err error) bool {
 	}
 	var dial net.Error
 	var call *url.Error
-	return errors.As(err, &dial) || errors.As(err, &call)
+	return errors.As(err, &dial) || errors.As(err, &call) || isSilent(err)
 }
 
 // reasonOf is an error without what only repeats the question.

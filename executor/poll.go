@@ -222,7 +222,7 @@ func (e *Executor) load(ctx context.Context, handle Handle) (*v1alpha1.TaskGroup
 		return tg, nil
 	}
 	tg := &v1alpha1.TaskGroup{}
-	err := persist(ctx, func(ctx context.Context) error { return e.cluster.client.Get(ctx, e.keyOf(handle), tg) })
+	err := persist(ctx, callPatience, func(ctx context.Context) error { return e.cluster.client.Get(ctx, e.keyOf(handle), tg) })
 	if apierrors.IsNotFound(err) || (err == nil && handle.UID != "" && handle.UID != tg.UID) {
 		return nil, errorf(ErrCancelled, "TaskGroup %s was deleted", handle.Name)
 	}

@@ -20,6 +20,7 @@ import (
 // against the digest in the status. A pod that died without a word left no record:
 // why it died then becomes an error in words, a file below CacheDir.
 //
+// An API server that does not answer for ten seconds is ErrUnavailable.
 // ErrNotFinished is a node that has not ended. ErrManifestUnavailable is a
 // completed group whose manifest cannot be read now, ErrManifestInvalid one whose
 // manifest or output is not as it was recorded.

@@ -2,24 +2,17 @@ package executor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
-
-// persistence is how long an API server may not answer until a call is given up:
-// nine tries in about a minute.
-var persistence = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 9, Cap: 20 * time.Second}
 
 // Send creates the TaskGroup of a group and returns its handle
 // (covalent/executor/base.py, send).
@@ -27,8 +20,9 @@ var persistence = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitt
 // Sending the same group again returns the same handle; another spec under the
 // same name is ErrConflict. The handle is recorded before anything is created, and
 // a cancellation that was requested before or meanwhile is honoured with
-// ErrCancelled. An API server that does not answer is asked again for a minute,
-// then it is ErrUnavailable.
+// ErrCancelled; where the group is there already and cannot be cancelled now, the
+// error is not ErrCancelled. An API server that does not answer is asked again for
+// a minute, then it is ErrUnavailable.
 //
 // It makes one request. The create is itself the check of the spec: the API server
 // answers with every field that is wrong (ErrInvalid), which a dry run would do no
@@ -52,8 +46,9 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 	handle.UID = created.UID
 	if err := e.checkCancelRequested(ctx); err != nil {
 		// A cancel that came between the check and the create found nothing.
-		if _, cancelErr := e.Cancel(ctx, contract.TaskMetadata{DispatchID: group.DispatchID}, &handle); cancelErr != nil {
-			return handle, errors.Join(err, cancelErr)
+		if _, cancelErr := e.cancelGroup(ctx, handle, sendPatience); cancelErr != nil {
+			// Whoever reads "cancelled" would forget a group that runs.
+			return handle, explain(fmt.Sprintf("the TaskGroup was created, is not wanted any more (%v) and may run on", err), cancelErr)
 		}
 		return handle, err
 	}
@@ -76,7 +71,7 @@ func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup)
 	key := client.ObjectKeyFromObject(desired)
 	doing := fmt.Sprintf("creating TaskGroup %s", key)
 	var created *v1alpha1.TaskGroup
-	err := persist(ctx, func(ctx context.Context) error {
+	err := persist(ctx, sendPatience, func(ctx context.Context) error {
 		created = desired.DeepCopy()
 		return e.cluster.client.Create(ctx, created)
 	})
@@ -84,7 +79,7 @@ func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup)
 		return created, explain(doing, err)
 	}
 	existing := &v1alpha1.TaskGroup{}
-	if err := persist(ctx, func(ctx context.Context) error { return e.cluster.client.Get(ctx, key, existing) }); err != nil {
+	if err := persist(ctx, callPatience, func(ctx context.Context) error { return e.cluster.client.Get(ctx, key, existing) }); err != nil {
 		return nil, explain(doing, err)
 	}
 	if !isSameGroup(&desired.Spec, &existing.Spec) {
@@ -110,22 +105,6 @@ func fixedPart(spec *v1alpha1.TaskGroupSpec) *v1alpha1.TaskGroupSpec {
 		fixed.Retries.InfrastructureLimit = new(int32(3))
 	}
 	return fixed
-}
-
-// persist tries again while the API server does not answer.
-func persist(ctx context.Context, call func(context.Context) error) error {
-	var last error
-	err := wait.ExponentialBackoffWithContext(ctx, persistence, func(ctx context.Context) (bool, error) {
-		last = call(ctx)
-		if last != nil && ctx.Err() == nil && isTransient(last) {
-			return false, nil
-		}
-		return true, last
-	})
-	if wait.Interrupted(err) && last != nil {
-		return last
-	}
-	return err
 }
 
 // desiredGroup is the TaskGroup of a group.
