@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
@@ -78,18 +79,18 @@ func DispatchOf(ctx context.Context) (DispatchInfo, bool) {
 	return info, ok
 }
 
-// assetsOf are URIs by node, as the API has them; an empty URI is an object that
-// was not uploaded.
-func assetsOf[T ~string](uris map[contract.NodeID]string) map[string]T {
-	var assets map[string]T
+// assetsOf are URIs by node, as the API and pods have them; an empty URI is an
+// object that was not uploaded.
+func (e *Executor) assetsOf(uris map[contract.NodeID]string) v1alpha1.AssetURIs {
+	var assets v1alpha1.AssetURIs
 	for node, uri := range uris {
 		if uri == "" {
 			continue
 		}
 		if assets == nil {
-			assets = make(map[string]T, len(uris))
+			assets = make(v1alpha1.AssetURIs, len(uris))
 		}
-		assets[nodeKey(node)] = T(uri)
+		assets[nodeKey(node)] = v1alpha1.AssetURI(e.podURI(uri))
 	}
 	return assets
 }

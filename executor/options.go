@@ -55,7 +55,8 @@ type Options struct {
 	// Outputs is where results go; Assets with "/results" if empty.
 	Outputs string `json:"outputs,omitempty"`
 	// LocalPaths maps folders of file:// URIs, as pods see them, to folders of the
-	// dispatcher's machine, where the two differ.
+	// dispatcher's machine, where the two differ. Assets and Outputs are as pods see
+	// them.
 	LocalPaths map[string]string `json:"local_paths,omitempty"`
 	// PythonImages are images by minor version of Python, such as "3.11". They are
 	// used where Pod names none.
@@ -158,10 +159,30 @@ func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, e
 
 // UploadURI is where the dispatcher puts an object before Send
 // (covalent/executor/base.py, get_upload_uri): below Assets, under the group's
-// name. It is empty, "do not upload", without Assets.
+// name, as this machine finds it (LocalPaths). Send turns it into what pods call
+// it. It is empty, "do not upload", without Assets.
 func (e *Executor) UploadURI(group contract.TaskGroupMetadata, key string) string {
 	if e.options.Assets == "" {
 		return ""
 	}
-	return strings.TrimRight(e.options.Assets, "/") + "/" + Name(group.DispatchID, group.TaskGroupID) + "/" + key
+	return strings.TrimRight(e.files().LocalURI(e.options.Assets), "/") + "/" + Name(group.DispatchID, group.TaskGroupID) + "/" + key
+}
+
+// podURI is what pods call an object that the dispatcher uploaded: one that is below
+// this machine's folder of Assets. Another URI stays, since it may be a pod's already.
+func (e *Executor) podURI(uri string) string {
+	pods, err := filePath(e.options.Assets)
+	if err != nil {
+		return uri
+	}
+	local := e.files().local(pods)
+	path, err := filePath(uri)
+	if err != nil || local == pods {
+		return uri
+	}
+	relative, err := filepath.Rel(local, path)
+	if err != nil || !filepath.IsLocal(relative) {
+		return uri
+	}
+	return fileURI(filepath.Join(pods, relative))
 }

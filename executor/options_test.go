@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -69,6 +70,52 @@ func TestUploadURI(t *testing.T) {
 	}
 }
 
+// TestUploadsGoWhereThePodsRead: the dispatcher puts objects where its machine has the
+// volume, and the group names them as pods do.
+func TestUploadsGoWhereThePodsRead(t *testing.T) {
+	name := executor.Name(dispatch, 3)
+	for title, tc := range map[string]struct {
+		paths        map[string]string
+		assets       string
+		upload, pods string
+	}{
+		"the same folder":                 {nil, "file:///data/a", "file:///data/a/" + name, "file:///data/a/" + name},
+		"another folder":                  {map[string]string{"/data": "/srv/n f s"}, "file:///data/a/", "file:///srv/n%20f%20s/a/" + name, "file:///data/a/" + name},
+		"a folder within the pods' own":   {map[string]string{"/data": "/data/nfs"}, "file:///data", "file:///data/nfs/" + name, "file:///data/" + name},
+		"two folders, each the other's":   {map[string]string{"/a": "/b", "/b": "/a"}, "file:///a/x", "file:///b/x/" + name, "file:///a/x/" + name},
+		"a folder that is not the assets": {map[string]string{"/elsewhere": "/srv"}, "file:///data", "file:///data/" + name, "file:///data/" + name},
+		"no folder":                       {map[string]string{"/data": "/srv"}, "s3://bucket/a", "s3://bucket/a/" + name, "s3://bucket/a/" + name},
+	} {
+		t.Run(title, func(t *testing.T) {
+			cluster, c := fakeCluster(t, interceptor.Funcs{})
+			e := newExecutor(t, cluster, func(c *executor.Config) { c.Options.Assets, c.Options.LocalPaths = tc.assets, tc.paths })
+			tasks, resources := functions(3)
+			resources.Functions[3] = e.UploadURI(groupOf(3), "function-3")
+			resources.Hooks = map[contract.NodeID]string{3: e.UploadURI(groupOf(3), "hooks-3")}
+			// What no upload made: an object that the pods have by themselves.
+			resources.Inputs = map[contract.NodeID]string{0: e.UploadURI(groupOf(3), "node_0"), 1: "file:///image/weights", 2: ""}
+			if want := tc.upload + "/function-3"; resources.Functions[3] != want {
+				t.Errorf("it goes to %s, want %s", resources.Functions[3], want)
+			}
+			if _, err := e.Send(t.Context(), tasks, resources, groupOf(3)); err != nil {
+				t.Fatal(err)
+			}
+			var tg v1alpha1.TaskGroup
+			if err := c.Get(t.Context(), client.ObjectKeyFromObject(running(3)), &tg); err != nil {
+				t.Fatal(err)
+			}
+			uri := func(key string) v1alpha1.AssetURI { return v1alpha1.AssetURI(tc.pods + "/" + key) }
+			want := &v1alpha1.Assets{
+				Functions: v1alpha1.AssetURIs{"3": uri("function-3")}, Hooks: v1alpha1.AssetURIs{"3": uri("hooks-3")},
+				Inputs: v1alpha1.AssetURIs{"0": uri("node_0"), "1": "file:///image/weights"}, Outputs: "file:///out",
+			}
+			if diff := cmp.Diff(want, tg.Spec.Assets); diff != "" {
+				t.Errorf("assets (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestJobStatus(t *testing.T) {
 	cluster, _ := fakeCluster(t, interceptor.Funcs{})
 	d := &dispatcher{}
@@ -100,14 +147,22 @@ func TestWriteStreamsToFile(t *testing.T) {
 	}
 }
 
+// TestLocalPaths reads what a client of another language goes by, to upload objects.
 func TestLocalPaths(t *testing.T) {
-	local := executor.Files{LocalPaths: map[string]string{"/data": "/srv/nfs", "/data/deep": "/mnt/x y"}}
-	for uri, want := range map[string]string{
-		"file:///data/a": "file:///srv/nfs/a", "file:///data/deep/b": "file:///mnt/x%20y/b", "file:///database": "file:///database",
-		"s3://bucket/a": "s3://bucket/a",
-	} {
-		if got := local.LocalURI(uri); got != want {
-			t.Errorf("%s is %s here, want %s", uri, got, want)
+	raw, err := os.ReadFile("contract/testdata/local_paths.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		LocalPaths map[string]string `json:"local_paths"`
+		URI, Here  string
+	}
+	if err := json.Unmarshal(raw, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(len(cases), err)
+	}
+	for _, tc := range cases {
+		if got := (executor.Files{LocalPaths: tc.LocalPaths}).LocalURI(tc.URI); got != tc.Here {
+			t.Errorf("%v: %s is %s here, want %s", tc.LocalPaths, tc.URI, got, tc.Here)
 		}
 	}
 }

@@ -26,18 +26,31 @@ func TestRun(t *testing.T) {
 	for name, tc := range map[string]struct {
 		node  contract.NodeID
 		state v1alpha1.TaskState
+		pods  string // what pods call the folder; as this machine if empty
 		want  error
 		says  string
 	}{
-		"completes": {1, v1alpha1.TaskCompleted, nil, "f(a, b, k=c)"},
-		"fails":     {0, v1alpha1.TaskFailed, executor.ErrTaskFailed, "what the operator says"},
+		"completes":                  {1, v1alpha1.TaskCompleted, "", nil, "f(a, b, k=c)"},
+		"completes, in their folder": {1, v1alpha1.TaskCompleted, "/the/pods", nil, "f(a, b, k=c)"},
+		"fails":                      {0, v1alpha1.TaskFailed, "", executor.ErrTaskFailed, "what the operator says"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			assets := t.TempDir()
 			cluster, _ := fakeCluster(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, _ ...client.CreateOption) error {
-				return complete(ctx, t, c, o.(*v1alpha1.TaskGroup), tc.state)
+				return complete(ctx, t, c, o.(*v1alpha1.TaskGroup), tc.state, func(uri string) string {
+					if tc.pods != "" && !strings.HasPrefix(uri, "file://"+tc.pods+"/") {
+						t.Errorf("the pod is told of %s", uri)
+					}
+					return strings.Replace(uri, tc.pods, assets, min(len(tc.pods), 1))
+				})
 			}})
 			e := newExecutor(t, cluster, func(c *executor.Config) { c.Options.Assets, c.Options.Outputs = "file://"+assets, "" })
+			if tc.pods != "" {
+				e = newExecutor(t, cluster, func(c *executor.Config) {
+					c.Options.Assets, c.Options.Outputs = "file://"+tc.pods, "file://"+assets+"/results"
+					c.Options.LocalPaths = map[string]string{tc.pods: assets}
+				})
+			}
 			result, err := e.Execute(t.Context(), call, contract.TaskMetadata{DispatchID: dispatch, NodeID: tc.node})
 			if !cmp.Equal(err, tc.want, cmpopts.EquateErrors()) {
 				t.Fatalf("got %v", err)
@@ -53,9 +66,9 @@ func TestRun(t *testing.T) {
 }
 
 // complete creates a group as it is when it has ended.
-func complete(ctx context.Context, t *testing.T, c client.WithWatch, tg *v1alpha1.TaskGroup, state v1alpha1.TaskState) error {
+func complete(ctx context.Context, t *testing.T, c client.WithWatch, tg *v1alpha1.TaskGroup, state v1alpha1.TaskState, local func(uri string) string) error {
 	read := func(uri v1alpha1.AssetURI) string {
-		raw, err := os.ReadFile(pathOf(t, string(uri)))
+		raw, err := os.ReadFile(pathOf(t, local(string(uri))))
 		if err != nil {
 			t.Error(err)
 		}
