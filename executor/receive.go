@@ -26,7 +26,7 @@ import (
 // manifest or output is not as it was recorded.
 func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata, outcome *Outcome) ([]contract.TaskUpdate, error) {
 	if outcome == nil {
-		return allCancelled(group), nil
+		return CancelledUpdates(group), nil
 	}
 	handle := outcome.Handle
 	if expected := e.Handle(group); handle.Name == "" || group.DispatchID != "" && handle.Name != expected.Name {
@@ -36,7 +36,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	tg, err := e.load(ctx, handle)
 	if isCancelled(err) {
 		e.Forget(handle)
-		return allCancelled(group), nil
+		return CancelledUpdates(group), nil
 	}
 	if err != nil {
 		return nil, err
@@ -125,7 +125,9 @@ func (e *Executor) localise(tg *v1alpha1.TaskGroup, updates []contract.TaskUpdat
 	}
 }
 
-func allCancelled(group contract.TaskGroupMetadata) []contract.TaskUpdate {
+// CancelledUpdates are what Receive returns without an outcome. They take no
+// executor: the cluster, or the kubeconfig, may be gone.
+func CancelledUpdates(group contract.TaskGroupMetadata) []contract.TaskUpdate {
 	updates := make([]contract.TaskUpdate, 0, len(group.NodeIDs))
 	for _, node := range group.NodeIDs {
 		updates = append(updates, contract.TaskUpdate{

@@ -110,6 +110,7 @@ func TestRequests(t *testing.T) {
 		"a handle":                    {"/v1/handle", "{" + e + "," + group + "}", 200, `{"handle":{"namespace":"team","name":"` + executor.Name("d1", 3) + `"}}`},
 		"a place":                     {"/v1/upload-uri", "{" + strings.TrimSuffix(e, "}") + `,"assets":"file:///a"},` + group + `,"object_key":"node_0"}`, 200, `{"uri":"file:///a/` + executor.Name("d1", 3) + `/node_0"}`},
 		"receive after a cancel":      {"/v1/receive", "{" + e + "," + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
+		"receive without a cluster":   {"/v1/receive", `{"executor":{"kubeconfig":"/no/such/file"},` + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
 		"a poll in its time":          {"/v1/poll", "{" + e + `,"handles":[{"namespace":"team","name":"tg-x"}],"wait_seconds":0.01}`, 200, `{"results":[]}`},
 		"a poll of nothing":           {"/v1/poll", "{" + e + `,"handles":[]}`, 400, `"code":"Invalid"`},
 		"no JSON":                     {"/v1/send", "what?", 400, `"code":"Invalid"`},

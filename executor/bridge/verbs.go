@@ -103,12 +103,12 @@ func stopWith(ctx context.Context, stopping <-chan struct{}) (context.Context, f
 
 func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveResponse, error) {
 	outcome := outcomeOf(r.Data)
-	var handle *executor.Handle
-	if outcome != nil {
-		// The executor's own words first: in push mode the others are anybody's.
-		handle = &outcome.Handle
-		handle.Context, handle.Namespace = r.Executor.Context, cmp.Or(r.Executor.Namespace, handle.Namespace)
+	if outcome == nil {
+		return &ReceiveResponse{TaskUpdates: executor.CancelledUpdates(r.TaskGroupMetadata)}, nil
 	}
+	// The executor's own words first: in push mode the others are anybody's.
+	handle := &outcome.Handle
+	handle.Context, handle.Namespace = r.Executor.Context, cmp.Or(r.Executor.Namespace, handle.Namespace)
 	e, err := s.executor(r.Executor, handle, nil)
 	if err != nil {
 		return nil, err
