@@ -26,6 +26,8 @@ type Cluster struct {
 	// lookups are lists of a dispatch's groups under way. A dispatcher cancels all
 	// nodes of a dispatch at once, and one list answers them all.
 	lookups singleflight.Group
+	// errorFiles are those that receives wrote.
+	errorFiles errorFiles
 
 	begin, end sync.Once
 	// stop is closed to end the watch.

@@ -28,6 +28,9 @@ func Kept(c *Cluster) (known, detailed int) {
 	return known, detailed
 }
 
+// PruneErrors prunes with a bound of the test's own.
+var PruneErrors = pruneErrors
+
 func await(t *testing.T, c *Cluster, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {

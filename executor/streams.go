@@ -94,21 +94,8 @@ func (e *Executor) appendObject(ctx context.Context, log io.Writer, tg *v1alpha1
 	return err
 }
 
-// writeError writes why a task failed to a file and returns it as an asset. The
-// folder is named by the TaskGroup: a dispatch ID is anybody's text.
-func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, unread error) (contract.AssetUpdate, error) {
-	dir, err := e.cacheDir()
-	if err != nil {
-		return contract.AssetUpdate{}, err
-	}
-	text := errorText(tg, status, unread)
-	dir = filepath.Join(dir, string(tg.UID))
-	path := filepath.Join(dir, fmt.Sprintf("error-%d.txt", status.NodeID))
-	if err := writeFile(path, []byte(text), 0o600); err != nil {
-		return contract.AssetUpdate{}, errorf(ErrConfiguration, "writing why node %d failed (%s): set cache_dir: %w", status.NodeID, status.Reason, err)
-	}
-	return contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
-}
+// newPrefix begins the name of a file that is not whole yet.
+const newPrefix = ".new-"
 
 // writeFile makes a file appear whole: what is written a second time may be read at
 // that moment.
@@ -117,7 +104,7 @@ func writeFile(path string, raw []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), mode|mode&0o444>>2); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	file, err := os.CreateTemp(filepath.Dir(path), newPrefix+"*")
 	if err != nil {
 		return err
 	}
