@@ -183,7 +183,9 @@ func (w *groupWatch) verifyDoubtful(ctx context.Context) {
 		err := w.config.Client.Get(ctx, client.ObjectKey{Namespace: w.config.Namespace, Name: name}, tg)
 		switch {
 		case err == nil:
-			_ = w.Update(compact(tg))
+			w.mu.Lock()
+			w.take(compact(tg), false)
+			w.mu.Unlock()
 		case apierrors.IsNotFound(err):
 			w.mu.Lock()
 			w.lose(name)

@@ -153,12 +153,16 @@ func TestPollFailsWhereNobodyMayWatch(t *testing.T) {
 }
 
 // TestPollOutlastsABrokenWatch: the group is deleted while nobody watches, and the
-// list after the break does not have it.
+// list after the break does not have it, which is enough to know.
 func TestPollOutlastsABrokenWatch(t *testing.T) {
 	gone, stays := running(3), running(4)
 	broken := make(chan struct{})
-	var watches atomic.Int32
+	var watches, gets atomic.Int32
 	cluster, c := fakeCluster(t, interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+			gets.Add(1)
+			return c.Get(ctx, key, o)
+		},
 		Watch: func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) (watch.Interface, error) {
 			events, err := c.Watch(ctx, l, o...)
 			if err == nil && watches.Add(1) == 1 {
@@ -189,8 +193,8 @@ func TestPollOutlastsABrokenWatch(t *testing.T) {
 	}
 	close(broken)
 	results := <-polled
-	if len(results) != 1 || results[0].Handle.Name != gone.Name || !cmp.Equal(results[0].Err, executor.ErrCancelled, cmpopts.EquateErrors()) {
-		t.Errorf("got %+v", results)
+	if len(results) != 1 || results[0].Handle.Name != gone.Name || !cmp.Equal(results[0].Err, executor.ErrCancelled, cmpopts.EquateErrors()) || gets.Load() != 0 {
+		t.Errorf("got %+v after %d reads", results, gets.Load())
 	}
 }
 

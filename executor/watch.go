@@ -52,7 +52,9 @@ type groupWatch struct {
 // record is what is kept of a group.
 type record struct {
 	// uid is empty until the API server has told of the group.
-	uid    types.UID
+	uid types.UID
+	// told is whether the watch itself has last told of it.
+	told   bool
 	ended  bool
 	reason v1alpha1.Reason
 	// group is kept of a group that ended while somebody wants it.
@@ -154,7 +156,7 @@ func (w *groupWatch) Update(obj any) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.take(tg)
+	w.take(tg, true)
 	return nil
 }
 
@@ -171,8 +173,9 @@ func (w *groupWatch) Delete(obj any) error {
 }
 
 // Replace is all groups that there are: after the start, and after a break that
-// was too long to go on from. A group that is polled and not among them is asked
-// for before it is taken for deleted.
+// was too long to go on from. A group that the watch has told of before and that is
+// not among them was deleted: a list is never older than what was told. One that it
+// has not told of is asked for first, since it may have been created meanwhile.
 func (w *groupWatch) Replace(list []any, _ string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,15 +186,19 @@ func (w *groupWatch) Replace(list []any, _ string) error {
 			return fmt.Errorf("watching TaskGroups: got a %T", obj)
 		}
 		there[tg.Name] = struct{}{}
-		w.take(tg)
+		w.take(tg, true)
 	}
 	for name, r := range w.records {
 		if _, ok := there[name]; ok {
 			continue
 		}
-		if !r.wanted {
+		switch {
+		case !r.wanted:
 			delete(w.records, name)
-		} else if r.gone.IsZero() && !r.ended {
+		case !r.gone.IsZero() || r.ended:
+		case r.told:
+			w.lose(name)
+		default:
 			w.doubtful[name] = time.Now()
 		}
 	}
@@ -202,8 +209,8 @@ func (w *groupWatch) Replace(list []any, _ string) error {
 // Resync has nothing to do: polls are told of every change.
 func (w *groupWatch) Resync() error { return nil }
 
-// take keeps what the API server says of a group.
-func (w *groupWatch) take(tg *v1alpha1.TaskGroup) {
+// take keeps what the API server says of a group, by the watch or asked for it.
+func (w *groupWatch) take(tg *v1alpha1.TaskGroup, told bool) {
 	r := w.records[tg.Name]
 	if r == nil {
 		r = &record{}
@@ -212,6 +219,7 @@ func (w *groupWatch) take(tg *v1alpha1.TaskGroup) {
 	delete(w.doubtful, tg.Name)
 	reason, ended := endOf(&tg.Status)
 	reborn := r.uid != "" && r.uid != tg.UID
+	r.told = told
 	r.uid, r.gone, r.ended, r.reason, r.group = tg.UID, time.Time{}, ended, reason, nil
 	if ended && w.config.Observe != nil {
 		w.config.Observe(tg)

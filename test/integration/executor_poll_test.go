@@ -30,6 +30,12 @@ func TestExecutorAtScale(t *testing.T) {
 	awaitWatches(t, own, manyPollsAgent)
 	t.Run("a watch that is cut", func(t *testing.T) { cutWatch(t, own) })
 	t.Run("a bridge that is killed", func(t *testing.T) { killedBridge(t, own) })
+	server := apiServer(t, own)
+	t.Run("an API server that is killed", func(t *testing.T) { killedServer(t, own, server) })
+	// A server that is killed does not log the watch that it served: this is the second.
+	wantLists(t, own, restartAgent, 1)
+	t.Run("an API server that has forgotten", func(t *testing.T) { compactedServer(t, own, server) })
+	wantLists(t, own, compactionAgent, 2)
 }
 
 // manyPollsAgent is what manyPolls calls itself.
