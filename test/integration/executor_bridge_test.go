@@ -132,7 +132,7 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	b := startBridge(t, filepath.Join(dir, "s"))
 	options := executor.DefaultOptions()
-	options.Kubeconfig, options.Namespace, options.CacheDir, options.Outputs = own.Kubeconfig, "default", t.TempDir(), "file:///out"
+	options.Kubeconfig, options.Namespace, options.CacheDir, options.Outputs = dispatcherKubeconfig(t, own.Config, "default"), "default", t.TempDir(), "file:///out"
 	handles := make([]executor.Handle, n)
 	each(t, n, func(_ context.Context, i int) error {
 		tasks, resources, metadata := group("killed", contract.NodeID(i))

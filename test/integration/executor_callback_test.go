@@ -43,12 +43,13 @@ func TestExecutorCallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	kubeconfig := dispatcherKubeconfig(t, cluster.Config, ns)
 	callback := []string{
-		bridgeHostsEnv + "=" + strings.TrimPrefix(dispatcher.URL, "http://"), bridgeNamespaceEnv + "=" + ns, "KUBECONFIG=" + cluster.Kubeconfig,
+		bridgeHostsEnv + "=" + strings.TrimPrefix(dispatcher.URL, "http://"), bridgeNamespaceEnv + "=" + ns, "KUBECONFIG=" + kubeconfig,
 	}
 	b := startBridge(t, filepath.Join(dir, "s"), callback...)
 	options := executor.DefaultOptions()
-	options.Kubeconfig, options.Namespace, options.Outputs, options.Callback = cluster.Kubeconfig, ns, "file:///out", dispatcher.URL
+	options.Kubeconfig, options.Namespace, options.Outputs, options.Callback = kubeconfig, ns, "file:///out", dispatcher.URL
 	options.InfrastructureRetries = new(int32(0))
 	options.Pod = &v1alpha1.PodOptions{
 		Volumes:      []v1alpha1.Volume{{Name: "out", EmptyDir: &corev1.EmptyDirVolumeSource{}}},

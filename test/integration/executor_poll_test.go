@@ -36,10 +36,11 @@ func TestExecutorAtScale(t *testing.T) {
 	wantLists(t, own, restartAgent, 1)
 	t.Run("an API server that has forgotten", func(t *testing.T) { compactedServer(t, own, server) })
 	wantLists(t, own, compactionAgent, 2)
+	usedByDispatchers(t, own)
 }
 
 // manyPollsAgent is what manyPolls calls itself.
-const manyPollsAgent = "many-polls"
+const manyPollsAgent = "executor-many-polls"
 
 // awaitWatches waits until the audit log has a client's one watch.
 func awaitWatches(t *testing.T, own *rig.Cluster, agent string) {
@@ -94,7 +95,7 @@ func manyPolls(t *testing.T, own *rig.Cluster) {
 }
 
 // receiveOne receives a group that ended by endAll.
-func receiveOne(ctx context.Context, e *executor.Executor, outcome executor.Outcome, handles []executor.Handle) error {
+func receiveOne(ctx context.Context, e watchedExecutor, outcome executor.Outcome, handles []executor.Handle) error {
 	for node := range handles {
 		if handles[node].Name != outcome.Handle.Name {
 			continue
@@ -123,7 +124,7 @@ func heap() uint64 {
 // one is deleted, one ends afterwards.
 func cutWatch(t *testing.T, own *rig.Cluster) {
 	wire, config := cuttable(t, own)
-	e := executorOf(t, config, "default", "cut-watch")
+	e := executorOf(t, config, "default", "executor-cut-watch")
 	handles := sendAll(t, e, "cut", 4)
 	endAll(t, own.Client, handles[3:])
 	if _, err := e.Poll(t.Context(), handles[3]); err != nil {
@@ -201,9 +202,18 @@ func TestExecutorExplainsARefusal(t *testing.T) {
 	if !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
 		t.Errorf("got %v", err)
 	}
-	_, err = executorOf(t, cluster.Config, "no-such-namespace", "executor-refused").Send(t.Context(), tasks, resources, metadata)
-	if err == nil {
-		t.Error("a namespace that is not there took a group")
+	// The role is for one namespace.
+	c, err := executor.NewClient(asDispatcher(t, cluster.Config, namespace(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere, err := executor.New(executor.Config{Options: executor.DefaultOptions(), Cluster: executor.NewCluster(executor.ClusterConfig{Client: c, Namespace: "default"})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tasks, resources, metadata = group("elsewhere", 3)
+	if _, err := elsewhere.Send(t.Context(), tasks, resources, metadata); !cmp.Equal(err, executor.ErrForbidden, cmpopts.EquateErrors()) {
+		t.Errorf("in another namespace: %v", err)
 	}
 }
 

@@ -34,8 +34,8 @@ import (
 
 // What the executors of these tests call themselves.
 const (
-	restartAgent    = "restarted-server"
-	compactionAgent = "compacted-server"
+	restartAgent    = "executor-restarted-server"
+	compactionAgent = "executor-compacted-server"
 )
 
 // serverProcess is how an API server was started.
@@ -163,7 +163,7 @@ func (s *serverProcess) compact(t *testing.T) {
 }
 
 // pollAll polls each group in a goroutine of its own.
-func pollAll(t *testing.T, e *executor.Executor, handles []executor.Handle) []chan error {
+func pollAll(t *testing.T, e watchedExecutor, handles []executor.Handle) []chan error {
 	polled := make([]chan error, len(handles))
 	for i, handle := range handles {
 		polled[i] = make(chan error, 1)

@@ -58,11 +58,17 @@ func ownCluster(t *testing.T) *rig.Cluster {
 	return own
 }
 
-// executorOf is an executor of a namespace, whose requests have their own name in the
-// audit log.
-func executorOf(t *testing.T, config *restclient.Config, namespace, agent string) *executor.Executor {
+// watchedExecutor is an executor whose watch can be ended.
+type watchedExecutor struct {
+	*executor.Executor
+	*executor.Cluster
+}
+
+// executorOf is an executor of a namespace under the role of a dispatcher, whose
+// requests have their own name in the audit log.
+func executorOf(t *testing.T, admin *restclient.Config, namespace, agent string) watchedExecutor {
 	t.Helper()
-	config = restclient.CopyConfig(config)
+	config := asDispatcher(t, admin, namespace)
 	config.UserAgent = agent
 	c, err := executor.NewClient(config)
 	if err != nil {
@@ -81,7 +87,7 @@ func executorOf(t *testing.T, config *restclient.Config, namespace, agent string
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	return watchedExecutor{e, watched}
 }
 
 // group is one of a function in a dispatch of its own.
@@ -92,7 +98,7 @@ func group(dispatch string, node contract.NodeID) ([]contract.TaskSpec, contract
 }
 
 // sendAll sends a group for each of n nodes.
-func sendAll(t *testing.T, e *executor.Executor, dispatch string, n int) []executor.Handle {
+func sendAll(t *testing.T, e watchedExecutor, dispatch string, n int) []executor.Handle {
 	t.Helper()
 	handles := make([]executor.Handle, n)
 	each(t, n, func(ctx context.Context, i int) (err error) {
