@@ -50,8 +50,9 @@ func (e *Executor) SetJobHandle(ctx context.Context, handle Handle) error {
 	return e.dispatcher.Put(ctx, JobHandle, handle)
 }
 
-// dispatchLabel is the label value for a dispatch.
-func dispatchLabel(dispatchID string) string {
+// DispatchLabel is the value of the label kubernetes.covalent.xyz/dispatch for a
+// dispatch: its ID, or a hash of one that does not fit.
+func DispatchLabel(dispatchID string) string {
 	if len(validation.IsValidLabelValue(dispatchID)) == 0 {
 		return dispatchID
 	}

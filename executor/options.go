@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
@@ -62,6 +64,14 @@ type Options struct {
 	// used where Pod names none.
 	PythonImages map[string]string `json:"python_images,omitempty"`
 
+	// Dispatcher names who sends, as the label kubernetes.covalent.xyz/dispatcher of
+	// its TaskGroups; they have none if empty.
+	Dispatcher string `json:"dispatcher,omitempty"`
+	// CancelOnStop has a bridge that is told to stop cancel the groups that it sent
+	// or polls and that have not ended. It is not for push mode, where a dispatcher
+	// goes on after a restart.
+	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
+
 	// The rest is passed on to the spec as it is.
 	Execution               v1alpha1.Execution   `json:"execution,omitempty"`
 	Parallelism             *int32               `json:"parallelism,omitempty"`
@@ -88,6 +98,10 @@ func (o *Options) Validate() error {
 		return errorf(ErrInvalid, "retries is %d: it must not be negative", o.Retries)
 	case o.TimeLimit > 1<<31:
 		return errorf(ErrInvalid, "time_limit is %d s: that is no limit, use -1", o.TimeLimit)
+	case len(validation.IsValidLabelValue(o.Dispatcher)) > 0:
+		return errorf(ErrInvalid, "dispatcher is %q: %s", o.Dispatcher, validation.IsValidLabelValue(o.Dispatcher)[0])
+	case o.CancelOnStop && o.Callback != "":
+		return errorf(ErrInvalid, "cancel_on_stop and callback: with a callback the groups of a dispatcher that stops go on")
 	}
 	for pod, local := range o.LocalPaths {
 		if !filepath.IsAbs(pod) || !filepath.IsAbs(local) {

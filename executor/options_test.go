@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -42,6 +44,54 @@ func TestOptionsRoundTrip(t *testing.T) {
 	for _, name := range []string{"log_stdout", "log_stderr", "cache_dir", "time_limit", "retries"} {
 		if _, ok := stored.Attributes[name]; !ok {
 			t.Errorf("%s is no attribute", name)
+		}
+	}
+}
+
+// TestAttributes holds the list that clients of other languages go by against the
+// options: every attribute, under its name and of its type.
+func TestAttributes(t *testing.T) {
+	raw, err := os.ReadFile("contract/testdata/attributes.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attributes map[string]any
+	if err := json.Unmarshal(raw, &attributes); err != nil {
+		t.Fatal(err)
+	}
+	options, err := executor.FromDict(contract.ExecutorRecord{Attributes: attributes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := options.ToDict()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// An empty one, since it excludes another, is not said.
+	delete(attributes, "callback")
+	if diff := cmp.Diff(attributes, back.Attributes); diff != "" {
+		t.Errorf("attributes (-listed +known):\n%s", diff)
+	}
+	attributes["callback"] = ""
+	for field := range reflect.TypeFor[executor.Options]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if _, ok := attributes[name]; !ok {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for name, change := range map[string]func(*executor.Options){
+		"a name that is no label":             func(o *executor.Options) { o.Dispatcher = "no label" },
+		"to cancel what a callback waits for": func(o *executor.Options) { o.CancelOnStop, o.Callback = true, "http://d" },
+		"a relative folder":                   func(o *executor.Options) { o.LocalPaths = map[string]string{"/a": "b"} },
+		"less than no retries":                func(o *executor.Options) { o.Retries = -1 },
+	} {
+		options := executor.DefaultOptions()
+		change(&options)
+		if err := options.Validate(); !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -126,8 +126,11 @@ func (e *Executor) desiredGroup(ctx context.Context, tasks []contract.TaskSpec, 
 	tg := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{
 		Namespace: e.cluster.Namespace,
 		Name:      Name(group.DispatchID, group.TaskGroupID),
-		Labels:    map[string]string{v1alpha1.DispatchLabel: dispatchLabel(group.DispatchID)},
+		Labels:    map[string]string{v1alpha1.DispatchLabel: DispatchLabel(group.DispatchID)},
 	}}
+	if e.options.Dispatcher != "" {
+		tg.Labels[v1alpha1.DispatcherLabel] = e.options.Dispatcher
+	}
 	tg.Spec = v1alpha1.TaskGroupSpec{
 		DispatchID:  group.DispatchID,
 		TaskGroupID: new(group.TaskGroupID),

@@ -24,6 +24,7 @@ func TestSendMakesTheSpec(t *testing.T) {
 	e := newExecutor(t, cluster, func(config *executor.Config) {
 		config.Options.TimeLimit, config.Options.Retries = 60, 2
 		config.Options.Callback = "http://dispatcher:48008"
+		config.Options.Dispatcher = "lab"
 		config.Options.Pod = &v1alpha1.PodOptions{Image: "python:3.11"}
 	})
 	tasks := []contract.TaskSpec{
@@ -64,8 +65,8 @@ func TestSendMakesTheSpec(t *testing.T) {
 	if diff := cmp.Diff(want, tg.Spec); diff != "" {
 		t.Errorf("spec (-want +got):\n%s", diff)
 	}
-	if got := tg.Labels[v1alpha1.DispatchLabel]; got != dispatch {
-		t.Errorf("the dispatch's label is %q", got)
+	if diff := cmp.Diff(map[string]string{v1alpha1.DispatchLabel: dispatch, v1alpha1.DispatcherLabel: "lab"}, tg.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 }
 

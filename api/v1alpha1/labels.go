@@ -12,6 +12,9 @@ const (
 	// on every TaskGroup that the executor creates: there the ID's hash stands for
 	// one that does not fit.
 	DispatchLabel = GroupName + "/dispatch"
+	// DispatcherLabel is on every TaskGroup of an executor that has a name for its
+	// dispatcher.
+	DispatcherLabel = GroupName + "/dispatcher"
 
 	// QueueLabel is Kueue's. On a TaskGroup it is passed on to its Jobs.
 	QueueLabel = "kueue.x-k8s.io/queue-name"

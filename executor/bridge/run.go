@@ -21,7 +21,7 @@ import (
 var clientLog sync.Once
 
 // Run serves until ctx ends, then lets requests finish: polls answer at once that
-// their groups have not ended.
+// their groups have not ended. Groups with cancel_on_stop are cancelled.
 func Run(ctx context.Context, options Options) error {
 	if err := options.Validate(); err != nil {
 		return err
@@ -67,8 +67,17 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	s.log.Info("Stopping")
 	close(s.stopping)
 	// Not ctx, which has ended.
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.options.StopTimeout)
+	ctx = context.WithoutCancel(ctx)
+	end, cancel := context.WithTimeout(ctx, s.options.StopTimeout)
 	defer cancel()
+	// At once, since whoever stops the bridge may not wait for long; and again for
+	// what was sent meanwhile.
+	var cancels sync.WaitGroup
+	cancels.Go(func() { s.cancelOpen(ctx) })
+	defer func() {
+		cancels.Wait()
+		s.cancelOpen(ctx)
+	}()
 	if err := server.Shutdown(end); err != nil {
 		return errors.Join(fmt.Errorf("waiting for requests: %w", err), server.Close())
 	}

@@ -34,6 +34,7 @@ type server struct {
 	log      logr.Logger
 	clusters *clusters
 	outbox   *outbox
+	open     openGroups
 	// stopping is closed when polls are to answer.
 	stopping chan struct{}
 }
@@ -112,13 +113,9 @@ func (s *server) version(*http.Request) (any, error) {
 	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes()}, nil
 }
 
-// executor is one for a request's options. A handle says where its group is.
+// executor is one for a request's options.
 func (s *server) executor(options executor.Options, handle *executor.Handle, info *contract.VersionInfo) (*executor.Executor, error) {
-	settings := executor.ClusterSettings{Kubeconfig: options.Kubeconfig, Context: options.Context, Namespace: options.Namespace}
-	if handle != nil && handle.Namespace != "" {
-		settings.Context, settings.Namespace = handle.Context, handle.Namespace
-	}
-	cluster, err := s.clusters.get(settings)
+	cluster, err := s.clusters.get(settingsOf(&options, handle))
 	if err != nil {
 		return nil, err
 	}

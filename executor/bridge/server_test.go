@@ -34,6 +34,12 @@ type started struct {
 
 func start(t *testing.T) *started {
 	t.Helper()
+	return startOn(t, "http://127.0.0.1:1")
+}
+
+// startOn is start with an API server.
+func startOn(t *testing.T, server string) *started {
+	t.Helper()
 	// Not t.TempDir: with the test's name it is too long for a socket.
 	dir, err := os.MkdirTemp("", "bridge") //nolint:usetesting // as above
 	if err != nil {
@@ -42,7 +48,7 @@ func start(t *testing.T) *started {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	s := &started{kubeconfig: filepath.Join(dir, "kubeconfig"), log: &lockedBuffer{}, ended: make(chan error, 1)}
 	text := `{"apiVersion":"v1","kind":"Config","current-context":"x","contexts":[{"name":"x","context":{"cluster":"c","user":"u","namespace":"team"}}],
-	"clusters":[{"name":"c","cluster":{"server":"http://127.0.0.1:1"}}],"users":[{"name":"u","user":{"token":"` + secret + `"}}]}`
+	"clusters":[{"name":"c","cluster":{"server":"` + server + `"}}],"users":[{"name":"u","user":{"token":"` + secret + `"}}]}`
 	if err := os.WriteFile(s.kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {
@@ -35,10 +36,13 @@ func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, err
 	if err != nil {
 		return nil, err
 	}
+	failed := s.watchOver(&r.Executor, e.Handle(r.TaskGroupMetadata))
 	handle, err := e.Send(ctx, r.TaskSpecs, r.Resources, r.TaskGroupMetadata)
 	if err != nil {
+		failed(err)
 		return nil, err
 	}
+	s.watchOver(&r.Executor, handle)
 	return &HandleResponse{Handle: handle}, nil
 }
 
@@ -52,6 +56,7 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if err != nil {
 		return nil, err
 	}
+	s.watchOverAll(r)
 	wait := min(time.Duration(max(r.WaitSeconds, 0)*float64(time.Second)), maxWait)
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
 	defer cancel()
@@ -67,13 +72,17 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 			results, err = e.PollAny(ctx, r.Handles)
 		}
 	}
-	answer := &PollResponse{Results: []PollResult{}}
-	if errors.Is(err, errNotYet) {
-		return answer, nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, err
 	}
+	return s.told(r, e, results), nil
+}
+
+// told is the answer of a poll; none of its groups is open any more.
+func (s *server) told(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
+	answer := &PollResponse{Results: []PollResult{}}
 	for _, result := range results {
+		s.open.remove(settingsOf(&r.Executor, &result.Handle), result.Handle.Name)
 		told := PollResult{Outcome: result.Outcome}
 		if result.Err != nil {
 			body := errorBody(result.Err)
@@ -82,7 +91,7 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 		}
 		answer.Results = append(answer.Results, told)
 	}
-	return answer, nil
+	return answer
 }
 
 // errNotYet is the end of a poll's time.
@@ -150,7 +159,9 @@ func (s *server) run(ctx context.Context, r *RunRequest) (*RunResponse, error) {
 	if err != nil {
 		return nil, err
 	}
+	ended := s.watchOver(&r.Executor, e.Handle(contract.TaskGroupMetadata{DispatchID: r.TaskMetadata.DispatchID, TaskGroupID: int64(r.TaskMetadata.NodeID)}))
 	result, err := e.Execute(ctx, r.Call, r.TaskMetadata)
+	ended(err)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/sample"
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
 )
 
 func TestCancelSuspendResume(t *testing.T) {
@@ -60,6 +62,38 @@ func TestCancelBySelector(t *testing.T) {
 	}
 	b.want(exitUsage, "cancel")
 	b.want(exitFailed, "cancel", "nobody")
+}
+
+// TestCancelOfADispatcher is for those whose dispatcher is gone.
+func TestCancelOfADispatcher(t *testing.T) {
+	long := strings.Repeat("d", 70)
+	one, two, three := sample.Running("one"), sample.Running("two"), sample.Running("three")
+	one.Labels = map[string]string{v1alpha1.DispatcherLabel: "lab", v1alpha1.DispatchLabel: "d1"}
+	two.Labels = map[string]string{v1alpha1.DispatcherLabel: "lab", v1alpha1.DispatchLabel: executor.DispatchLabel(long), "team": "a"}
+	three.Labels = map[string]string{v1alpha1.DispatcherLabel: "other", v1alpha1.DispatchLabel: "d1"}
+	for want, args := range map[string][]string{
+		"one two":   {"--dispatcher", "lab"},
+		"one three": {"--dispatch", "d1"},
+		"two":       {"--dispatch", long},
+		"three":     {"--dispatcher", "other", "--dispatch", "d1"},
+		"":          {"-l", "team=a", "--dispatcher", "other"},
+	} {
+		b := newBench(t, one, two, three)
+		b.want(exitDone, append([]string{"cancel"}, args...)...)
+		var cancelled []string
+		for _, name := range []string{"one", "three", "two"} {
+			if b.get(name).Spec.Cancel {
+				cancelled = append(cancelled, name)
+			}
+		}
+		slices.Sort(cancelled)
+		wanted := strings.Fields(want)
+		slices.Sort(wanted)
+		if !slices.Equal(cancelled, wanted) {
+			t.Errorf("%v cancelled %v, want %v", args, cancelled, wanted)
+		}
+	}
+	newBench(t, one).want(exitUsage, "cancel", "--dispatcher", "no label")
 }
 
 func TestRetry(t *testing.T) {

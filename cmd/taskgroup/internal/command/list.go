@@ -8,12 +8,14 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/object"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/progress"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/table"
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
 )
 
 // listOptions are the flags of list.
@@ -138,21 +140,46 @@ func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool) {
 	out.Fprint(a.Out)
 }
 
-// selector is the flag -l.
-type selector struct{ labels labels.Selector }
+// selector is --selector, and what stands for labels that are long to write.
+type selector struct {
+	labels labels.Selector
+	given  labels.Requirements
+}
 
 func (s *selector) bind(cmd *cobra.Command) {
-	cmd.Flags().VarP(s, "selector", "l", "only groups with these labels, such as team=a,stage!=test")
+	flags := cmd.Flags()
+	flags.VarP(s, "selector", "l", "only groups with these labels, such as team=a,stage!=test")
+	flags.Func("dispatch", "only groups of this dispatch of Covalent's", func(id string) error {
+		return s.only(v1alpha1.DispatchLabel, executor.DispatchLabel(id))
+	})
+	flags.Func("dispatcher", "only groups of the dispatcher that calls itself so", func(name string) error {
+		return s.only(v1alpha1.DispatcherLabel, name)
+	})
 }
 
 // Set parses a selector.
 func (s *selector) Set(text string) error {
-	parsed, err := labels.Parse(text)
+	parsed, err := labels.ParseToRequirements(text)
 	if err != nil {
 		return fmt.Errorf("reading the selector: %w", err)
 	}
-	s.labels = parsed
+	s.add(parsed...)
 	return nil
+}
+
+func (s *selector) only(label, value string) error {
+	requirement, err := labels.NewRequirement(label, selection.Equals, []string{value})
+	if err != nil {
+		return fmt.Errorf("reading a label: %w", err)
+	}
+	s.add(*requirement)
+	return nil
+}
+
+// add makes the selector say one thing more.
+func (s *selector) add(more ...labels.Requirement) {
+	s.given = append(s.given, more...)
+	s.labels = labels.NewSelector().Add(s.given...)
 }
 
 // String is the selector as it was given.
