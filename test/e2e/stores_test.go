@@ -3,16 +3,11 @@
 package e2e
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,15 +15,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
-)
-
-// serverEnv names the program of an S3 server, versitygw.
-const serverEnv = "TASKGROUP_TEST_S3_SERVER"
-
-const (
-	accessKey = "AKIATEST"
-	secretKey = "hunter2CANARY"
+	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 
 // TestObjectStore keeps a group's inputs and results in an S3 server that the
@@ -36,7 +23,8 @@ const (
 // there is told without them (invariant I29).
 func TestObjectStore(t *testing.T) {
 	t.Parallel()
-	bucket, endpoint := serveS3(t)
+	server := s3server.Start(t, cluster.HostIP)
+	bucket, endpoint := server.Bucket, server.Endpoint
 	if err := os.MkdirAll(filepath.Join(bucket, "in"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +33,7 @@ func TestObjectStore(t *testing.T) {
 	}
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "s3"},
-		StringData: map[string]string{"AWS_ACCESS_KEY_ID": accessKey, "AWS_SECRET_ACCESS_KEY": secretKey},
+		StringData: map[string]string{"AWS_ACCESS_KEY_ID": s3server.AccessKey, "AWS_SECRET_ACCESS_KEY": s3server.SecretKey},
 	}
 	if err := cluster.Client.Create(t.Context(), secret); err != nil {
 		t.Fatal(err)
@@ -85,50 +73,7 @@ func TestObjectStore(t *testing.T) {
 		}
 	}
 	tg = awaitReason(t, wrong, v1alpha1.ReasonInputUnavailable)
-	if got := messageOf(tg); !strings.Contains(got, "s3://bucket/in/nowhere") || strings.Contains(got, secretKey) || strings.Contains(got, accessKey) {
+	if got := messageOf(tg); !strings.Contains(got, "s3://bucket/in/nowhere") || strings.Contains(got, s3server.SecretKey) || strings.Contains(got, s3server.AccessKey) {
 		t.Errorf("message is %q", got)
 	}
-}
-
-// serveS3 starts a server with a bucket where the pods reach it, and returns the bucket's folder and the server's address, or skips.
-func serveS3(t *testing.T) (bucket, endpoint string) {
-	t.Helper()
-	program := os.Getenv(serverEnv)
-	if program == "" {
-		t.Skip(serverEnv + " names no S3 server: bin/cluster build --s3-server makes one")
-	}
-	root := t.TempDir()
-	bucket = filepath.Join(root, "bucket")
-	if err := os.Mkdir(bucket, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(cluster.HostIP, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(program, "--quiet", "--port", address, "posix", root)
-	cmd.Env = []string{"ROOT_ACCESS_KEY=" + accessKey, "ROOT_SECRET_KEY=" + secretKey, "HOME=" + root}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	err = rig.Await(t.Context(), "the S3 server", func(ctx context.Context) (bool, string, error) {
-		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
-		if err == nil {
-			_ = connection.Close()
-		}
-		return err == nil, fmt.Sprint(err), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return bucket, "http://" + address
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 
 func TestKeysOfARealServer(t *testing.T) {
@@ -74,8 +75,8 @@ func TestRefusalsOfARealServer(t *testing.T) {
 	tests := map[string]struct {
 		uri, secret, want string
 	}{
-		"no such key":       {"s3://bucket/absent", secretKey, "404 Not Found: NoSuchKey: The specified key does not exist."},
-		"no such bucket":    {"s3://absent/k", secretKey, "404 Not Found: NoSuchBucket: The specified bucket does not exist"},
+		"no such key":       {"s3://bucket/absent", s3server.SecretKey, "404 Not Found: NoSuchKey: The specified key does not exist."},
+		"no such bucket":    {"s3://absent/k", s3server.SecretKey, "404 Not Found: NoSuchBucket: The specified bucket does not exist"},
 		"wrong credentials": {"s3://bucket/k", "wrong", "403 Forbidden: SignatureDoesNotMatch: "},
 	}
 	for name, test := range tests {
@@ -112,7 +113,7 @@ func TestLargeObjectOnARealServer(t *testing.T) {
 }
 
 func TestKeysThatAreRefused(t *testing.T) {
-	environment(t, "http://127.0.0.1:1")
+	s3server.SetEnv(t, "http://127.0.0.1:1")
 	tests := map[string]struct{ uri, want string }{
 		"dots":              {"s3://b/../k", "a key with . or .. as a part of its path"},
 		"dots within":       {"s3://b/a/../../k", "a key with . or .. as a part of its path"},
@@ -140,7 +141,7 @@ func TestKeysThatAreRefused(t *testing.T) {
 }
 
 func TestWithoutCredentials(t *testing.T) {
-	environment(t, "http://127.0.0.1:1")
+	s3server.SetEnv(t, "http://127.0.0.1:1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	_, err := stores().Fetch(t.Context(), "s3://b/k", filepath.Join(t.TempDir(), "a"))
 	if err == nil || !strings.HasPrefix(err.Error(), "s3://b/k: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file") {
@@ -155,7 +156,7 @@ func TestCredentialsOfAMountedFile(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 	}))
 	defer server.Close()
-	environment(t, server.URL)
+	s3server.SetEnv(t, server.URL)
 	file := filepath.Join(t.TempDir(), "credentials")
 	if err := os.WriteFile(file, []byte("[default]\naws_access_key_id = FROMFILE\naws_secret_access_key = s\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -199,7 +200,7 @@ func TestAnswersOfServers(t *testing.T) {
 				}
 			}))
 			defer server.Close()
-			environment(t, server.URL)
+			s3server.SetEnv(t, server.URL)
 			_, err := stores().Put(t.Context(), "s3://b/k", strings.NewReader("data"))
 			if test.want == "" && err != nil || test.want != "" && (err == nil || err.Error() != "s3://b/k: "+test.want) || tries != test.tries {
 				t.Errorf("%d tries, error %v", tries, err)

@@ -75,12 +75,19 @@ func TestFollowShowsEveryPodOnce(t *testing.T) {
 // stored is a group whose results are in a folder of this machine.
 func stored(t *testing.T) (*v1alpha1.TaskGroup, string) {
 	t.Helper()
-	tg, folder := sample.Completed("g"), t.TempDir()
-	tg.Spec.Assets.Outputs = "file:///assets/results"
+	folder := t.TempDir()
+	return storedIn(t, "file:///assets", folder), folder
+}
+
+// storedIn is a group whose results are below a place that is a folder of this machine.
+func storedIn(t *testing.T, place, folder string) *v1alpha1.TaskGroup {
+	t.Helper()
+	tg, outputs := sample.Completed("g"), place+"/results"
+	tg.Spec.Assets.Outputs = v1alpha1.AssetURI(outputs)
 	manifest := contract.Manifest{Version: contract.ManifestVersion, UID: string(tg.UID), Attempt: 1}
-	place := contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), 1)
+	attempt := contract.AttemptURI(outputs, string(tg.UID), 1)
 	put := func(uri, text string) string {
-		path := filepath.Join(folder, strings.TrimPrefix(uri, "file:///assets/"))
+		path := filepath.Join(folder, strings.TrimPrefix(uri, place+"/"))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +104,7 @@ func stored(t *testing.T) (*v1alpha1.TaskGroup, string) {
 			Assets: map[contract.AssetKey]contract.Asset{},
 		}
 		for key, text := range map[contract.AssetKey]string{contract.AssetOutput: "result", contract.AssetStdout: "out\n", contract.AssetStderr: ""} {
-			uri := contract.AssetURI(place, record.NodeID, key)
+			uri := contract.AssetURI(attempt, record.NodeID, key)
 			record.Assets[key] = contract.Asset{URI: uri, Size: int64(len(text)), SHA256: put(uri, text)}
 		}
 		manifest.Tasks = append(manifest.Tasks, record)
@@ -106,9 +113,9 @@ func stored(t *testing.T) (*v1alpha1.TaskGroup, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	uri := contract.ManifestURI(place)
+	uri := contract.ManifestURI(attempt)
 	tg.Status.Manifest = &v1alpha1.ManifestReference{URI: uri, SHA256: put(uri, string(raw))}
-	return tg, folder
+	return tg
 }
 
 func TestLogsWhenThePodIsGone(t *testing.T) {

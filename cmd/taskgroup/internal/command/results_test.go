@@ -1,0 +1,67 @@
+package command
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
+)
+
+// TestResultsFromAStore lists, downloads and shows what is in a real store.
+func TestResultsFromAStore(t *testing.T) {
+	for name, serve := range map[string]func(*testing.T) (place, folder string){
+		"s3": func(t *testing.T) (string, string) {
+			server := s3server.Start(t, "127.0.0.1")
+			s3server.SetEnv(t, server.Endpoint)
+			return "s3://bucket", server.Bucket
+		},
+		"http": func(t *testing.T) (string, string) {
+			folder := t.TempDir()
+			server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+			t.Cleanup(server.Close)
+			return server.URL, folder
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			place, folder := serve(t)
+			tg := storedIn(t, place, folder)
+			b := newBench(t, tg)
+			b.want(exitDone, "results", "g")
+			golden(t, "results.txt", b.out.String())
+			downloads := t.TempDir()
+			// Twice, since what is there already is not fetched again.
+			for range 2 {
+				b.want(exitDone, "results", "g", "--download", downloads)
+			}
+			for path, want := range map[string]string{"0/output": "result", "1/stdout": "out\n", "1/stderr": ""} {
+				if got, err := os.ReadFile(filepath.Join(downloads, path)); err != nil || string(got) != want {
+					t.Errorf("%s is %q, %v; want %q", path, got, err, want)
+				}
+			}
+			b.want(exitDone, "logs", "g", "--task", "1")
+			if got := b.out.String(); got != "==> task 1: stdout <==\nout\n" {
+				t.Errorf("the log is %q", got)
+			}
+			// Somebody changes an object, and somebody removes the manifest.
+			output := filepath.Join(folder, strings.TrimPrefix(tg.Status.Manifest.URI, place), "..", "1", "output")
+			if err := os.WriteFile(output, []byte("forged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b.want(exitFailed, "results", "g", "--download", t.TempDir())
+			if !strings.Contains(b.err.String(), "digest") {
+				t.Errorf("a forged object: %s", b.err.String())
+			}
+			if err := os.Remove(filepath.Join(folder, strings.TrimPrefix(tg.Status.Manifest.URI, place))); err != nil {
+				t.Fatal(err)
+			}
+			b.want(exitFailed, "results", "g")
+			if said := b.err.String(); !strings.Contains(said, "manifest") || strings.Contains(said, s3server.SecretKey) {
+				t.Errorf("a manifest that is gone: %s", said)
+			}
+		})
+	}
+}
