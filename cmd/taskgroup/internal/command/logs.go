@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -160,23 +159,13 @@ func (l *logging) show(ctx context.Context, pod *corev1.Pod, follow bool) error 
 
 func (l *logging) isParallel() bool { return l.tg.Spec.Execution == v1alpha1.Parallel }
 
-// position is that of a pod's task in the group; 0 where the pod has them all.
+// position is that of a pod's task in the group; 0 where the pod has them all, and
+// after the last for one that is none of the group's.
 func (l *logging) position(pod *corev1.Pod) int {
-	index, err := strconv.Atoi(pod.Annotations[batchv1.JobCompletionIndexAnnotation])
-	if err != nil || !l.isParallel() {
-		return 0
+	if position, ok := group.TaskOf(l.tg, pod); ok {
+		return position
 	}
-	nodes := pod.Annotations[v1alpha1.NodesAnnotation]
-	if nodes == "" {
-		return index
-	}
-	ids := strings.Split(nodes, ",")
-	if index < 0 || index >= len(ids) {
-		return len(l.tg.Spec.Tasks)
-	}
-	return slices.IndexFunc(l.tg.Spec.Tasks, func(t v1alpha1.TaskSpec) bool {
-		return strconv.FormatInt(int64(t.NodeID), 10) == ids[index]
-	})
+	return len(l.tg.Spec.Tasks)
 }
 
 // wants says whether a pod may have something that is to be shown.
@@ -185,7 +174,7 @@ func (l *logging) wants(pod *corev1.Pod) bool {
 		return true
 	}
 	i := l.position(pod)
-	return i >= 0 && i < len(l.tg.Spec.Tasks) && l.tg.Spec.Tasks[i].NodeID == *l.writer.Only
+	return i < len(l.tg.Spec.Tasks) && l.tg.Spec.Tasks[i].NodeID == *l.writer.Only
 }
 
 // fromStore shows streams that were uploaded, each under a title.

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -236,16 +235,17 @@ func (l *life) task(in *Input, index int, record *contract.TaskRecord) Row {
 		row.Note += ": " + status.Reason
 	}
 	own := *l
+	var former []Span
 	if tg.Spec.Execution == v1alpha1.Parallel {
-		own.takePod(in.Pods, index)
+		former = own.takePods(tg, in.Pods, index)
 	}
 	if record != nil && record.StartTime != nil && record.EndTime != nil {
 		start, end := l.possible(*record.StartTime), l.possible(*record.EndTime)
-		row.Spans = own.ran(stateKinds[status.State], start, end)
+		row.Spans = append(former, own.ran(stateKinds[status.State], start, end)...)
 		row.Note += " in " + group.Span(end.Sub(start))
 		return row
 	}
-	row.Spans = own.before(own.began)
+	row.Spans = append(former, own.before(own.began)...)
 	if kind, known := stateKinds[status.State]; known {
 		if record != nil {
 			// It never ran: what there is to see is that it waited.
@@ -266,21 +266,37 @@ func (l *life) ran(kind Kind, start, end time.Time) []Span {
 	return slices.Concat(l.before(began), spanOf(Turn, began, start), spanOf(kind, start, end))
 }
 
-// takePod makes a life that of the pod of one task of a Parallel group.
-func (l *life) takePod(pods []corev1.Pod, index int) {
+// takePods makes a life that of the last pod of one task of a Parallel group, and
+// returns what the task did in the pods before it, each of which failed.
+func (l *life) takePods(tg *v1alpha1.TaskGroup, pods []corev1.Pod, index int) (former []Span) {
+	var own []corev1.Pod
 	for i := range pods {
-		pod := &pods[i]
-		if pod.Annotations[batchv1.JobCompletionIndexAnnotation] != strconv.Itoa(index) || pod.Annotations[v1alpha1.NodesAnnotation] != "" {
-			continue
+		if position, ok := group.TaskOf(tg, &pods[i]); ok && position == index {
+			own = append(own, pods[i])
 		}
-		l.placed = l.possible(placedAt(pods[i:i+1], pod.Labels[v1alpha1.AttemptLabel]))
-		for _, container := range pod.Status.ContainerStatuses {
-			if state := container.State.Running; state != nil {
-				l.began = l.possible(state.StartedAt.Time)
-			}
-			if state := container.State.Terminated; state != nil {
-				l.began, l.ended = l.possible(state.StartedAt.Time), l.possible(state.FinishedAt.Time)
-			}
+	}
+	slices.SortStableFunc(own, func(a, b corev1.Pod) int { return group.AttemptOf(&a) - group.AttemptOf(&b) })
+	end := l.ended
+	for i := range own {
+		if i > 0 {
+			former = append(former, l.before(l.began)...)
+			former = append(former, spanOf(Failed, l.began, l.ended)...)
+			l.created, l.began, l.ended = l.ended, time.Time{}, end
+		}
+		l.takePod(own[i : i+1])
+	}
+	return former
+}
+
+// takePod makes a life that of a pod.
+func (l *life) takePod(pod []corev1.Pod) {
+	l.placed = l.possible(placedAt(pod, pod[0].Labels[v1alpha1.AttemptLabel]))
+	for _, container := range pod[0].Status.ContainerStatuses {
+		if state := container.State.Running; state != nil {
+			l.began = l.possible(state.StartedAt.Time)
+		}
+		if state := container.State.Terminated; state != nil {
+			l.began, l.ended = l.possible(state.StartedAt.Time), l.possible(state.FinishedAt.Time)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -78,6 +79,68 @@ func TestPictures(t *testing.T) {
 			t.Errorf("%s (-want +got), -update writes it anew:\n%s", name, diff)
 		}
 	}
+}
+
+// retried is a Parallel group in its third attempt: task 0 completed in the first,
+// task 1 in the second, and task 2 failed in both and is to be placed again.
+func retried() Input {
+	tg := sample.New("retried", 3)
+	tg.Spec.Execution = v1alpha1.Parallel
+	tg.Status.StartTime, tg.Status.Attempt, tg.Status.Summary = sample.After(2*time.Second), 3, "2/3"
+	sample.At(tg, v1alpha1.ReasonRunning, "")
+	for i, state := range []v1alpha1.TaskState{v1alpha1.TaskCompleted, v1alpha1.TaskCompleted, v1alpha1.TaskPending} {
+		tg.Status.Tasks = append(tg.Status.Tasks, v1alpha1.TaskStatus{NodeID: v1alpha1.NodeID(i), State: state})
+	}
+	// pod is one that was placed, ran and ended so many seconds after the creation; a
+	// zero is what has not come yet.
+	pod := func(attempt, index, nodes string, placed, began, ended int) corev1.Pod {
+		pod := corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Labels:      map[string]string{v1alpha1.AttemptLabel: attempt},
+			Annotations: map[string]string{batchv1.JobCompletionIndexAnnotation: index, v1alpha1.NodesAnnotation: nodes},
+		}}
+		at := func(seconds int) metav1.Time { return *sample.After(time.Duration(seconds) * time.Second) }
+		if placed > 0 {
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: at(placed)}}
+		}
+		if ended > 0 {
+			pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{StartedAt: at(began), FinishedAt: at(ended)}}}}
+		}
+		return pod
+	}
+	began, ended := sample.After(22*time.Second).Time, sample.After(30*time.Second).Time
+	return Input{
+		Group: tg,
+		// In no order, as the API server lists them.
+		Pods: []corev1.Pod{
+			pod("2", "1", "1,2", 20, 24, 36), pod("1", "2", "", 1, 2, 14), pod("3", "0", "2", 0, 0, 0), pod("1", "0", "", 1, 4, 12),
+			pod("2", "0", "1,2", 18, 22, 30), pod("1", "1", "", 1, 2, 10), pod("2", "7", "1,2", 5, 6, 7),
+		},
+		Manifests: []contract.Manifest{{Tasks: []contract.TaskRecord{{NodeID: 1, State: contract.TaskCompleted, StartTime: &began, EndTime: &ended}}}},
+	}
+}
+
+// TestEachTaskOfAParallelGroupHasItsOwnPods, in all attempts.
+func TestEachTaskOfAParallelGroupHasItsOwnPods(t *testing.T) {
+	chart := Build([]Input{retried()}, sample.Now)
+	span := func(kind Kind, from, to int) Span {
+		return Span{kind, sample.After(time.Duration(from) * time.Second).Time, sample.After(time.Duration(to) * time.Second).Time}
+	}
+	want := [][]Span{
+		{span(Queued, 0, 1), span(Starting, 1, 4), span(Completed, 4, 12)},
+		{span(Queued, 0, 1), span(Starting, 1, 2), span(Failed, 2, 10), span(Queued, 10, 18), span(Starting, 18, 22), span(Completed, 22, 30)},
+		{
+			span(Queued, 0, 1), span(Starting, 1, 2), span(Failed, 2, 14), span(Queued, 14, 20), span(Starting, 20, 24), span(Failed, 24, 36),
+			span(Queued, 36, 60),
+		},
+	}
+	var got [][]Span
+	for _, row := range chart.Rows[1:] {
+		got = append(got, row.Spans)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("spans (-want +got):\n%s", diff)
+	}
+	wellFormed(t, &chart)
 }
 
 func TestAPageNeedsNothingElse(t *testing.T) {
