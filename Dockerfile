@@ -3,8 +3,9 @@
 #   docker build --target manager -t my/manager:v1 .
 #   docker build --target runner  -t my/runner:v1  .
 #   docker build --target python  -t my/python:v1  .
+#   docker build --target cli     -t my/taskgroup:v1 --build-arg VERSION=v1 .
 #
-# hack/image makes the same ones without an engine; what differs is a bug.
+# hack/image makes the first three without an engine; what differs is a bug.
 
 FROM golang:1.26 AS build
 WORKDIR /src
@@ -16,8 +17,10 @@ COPY controllers controllers
 COPY executor executor
 COPY python python
 COPY runner runner
+ARG VERSION=unknown
 RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/manager ./cmd/manager && \
-    CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/runner ./cmd/runner
+    CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/runner ./cmd/runner && \
+    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/taskgroup ./cmd/taskgroup
 
 # The operator: one static program. It speaks to the API server alone, whose
 # certificate authority is mounted into its pod.
@@ -31,6 +34,16 @@ FROM scratch AS runner
 COPY --from=build /out/runner /runner
 USER 65532:65532
 ENTRYPOINT ["/runner"]
+
+# The command line, for steps of a pipeline, and the bridge beside a dispatcher in a
+# cluster: both use the pod's service account where there is no kubeconfig. A
+# dispatcher's own image copies /taskgroup from here, and an S3 or HTTPS store is
+# read with the certificates of the build image.
+FROM scratch AS cli
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/taskgroup /taskgroup
+USER 65532:65532
+ENTRYPOINT ["/taskgroup"]
 
 # A default image for tasks: Python with cloudpickle and a shell.
 FROM debian:bookworm-slim AS python

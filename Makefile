@@ -10,7 +10,9 @@ IMAGES := $(CACHE)/images
 REPOSITORY := localhost/taskgroup-operator
 TAG := dev
 VENV := $(CACHE)/venv
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w'
+# What `taskgroup version` tells: a tag, or a commit.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
 
 GO_SOURCES := go.mod go.sum $(shell find api controllers executor cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
 HACK_SOURCES := hack/go.mod hack/go.sum $(shell find hack/cluster hack/image -type f -not -name '*_test.go' 2>/dev/null)
@@ -70,6 +72,7 @@ $(BIN)/runner: $(GO_SOURCES)
 	@$(GO_BUILD) -o $@ ./cmd/runner
 # One program under three names: on its own, as kubectl's plugin, and as what
 # kubectl asks for completions.
+$(BIN)/taskgroup: LDFLAGS = -X main.version=$(VERSION)
 $(BIN)/taskgroup: $(GO_SOURCES)
 	@echo "==> building $@"
 	@$(GO_BUILD) -o $@ ./cmd/taskgroup

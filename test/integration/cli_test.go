@@ -21,10 +21,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
+// cliVersion is what the command line is told that it is, as make tells it.
+const cliVersion = "v1.2.3-test"
+
 // buildCLI builds bin/taskgroup once for all tests.
 var buildCLI = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(cluster.Dir, "taskgroup")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/taskgroup")
+	cmd := exec.Command("go", "build", "-ldflags", "-X main.version="+cliVersion, "-o", path, "./cmd/taskgroup")
 	cmd.Dir = cluster.Root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the command line: %w\n%s", err, out)
@@ -85,6 +88,13 @@ func TestCommandLineSubmitsAndWaits(t *testing.T) {
 	stdout, stderr = wantCLI(t, ns, 0, "results", "g")
 	if !strings.Contains(stdout, "COMPLETED") || !strings.Contains(stderr, "spec.assets.outputs") {
 		t.Errorf("results are %s%s", stdout, stderr)
+	}
+}
+
+func TestCommandLineTellsItsVersion(t *testing.T) {
+	stdout, _ := wantCLI(t, "default", 0, "version")
+	if !strings.HasPrefix(stdout, "taskgroup   "+cliVersion+" (go") || !strings.Contains(stdout, "Kubernetes  v1.") {
+		t.Errorf("it says %q", stdout)
 	}
 }
 
@@ -194,6 +204,9 @@ func TestCommandLineCompletesNames(t *testing.T) {
 	}
 	if stdout, _ := wantCLI(t, ns, 0, "__complete", "retry", "d"); !strings.HasPrefix(stdout, "done\tCompleted 1/1\n:4") {
 		t.Errorf("retry completes as %q", stdout)
+	}
+	if stdout, _ := wantCLI(t, ns, 0, "__complete", "logs", "done", "--task", ""); !strings.HasPrefix(stdout, "0\tCOMPLETED\n:") {
+		t.Errorf("--task completes as %q", stdout)
 	}
 	// A namespace with a pod that runs takes longer to go than the suite has.
 	behave(t, runs, rig.Behaviour{})

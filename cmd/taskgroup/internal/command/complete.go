@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,31 @@ func (a *app) completeNames(useful func(*v1alpha1.TaskGroup) bool) cobra.Complet
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeTasks offers the tasks of the group that the command line names.
+func (a *app) completeTasks(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)
+	defer cancel()
+	session, err := a.session()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	tg, err := session.Get(ctx, args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var nodes []cobra.Completion
+	for i := range tg.Spec.Tasks {
+		status := group.StatusOf(tg, tg.Spec.Tasks[i].NodeID)
+		if node := strconv.FormatInt(int64(status.NodeID), 10); strings.HasPrefix(node, prefix) {
+			nodes = append(nodes, cobra.CompletionWithDesc(node, string(status.State)))
+		}
+	}
+	return nodes, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 }
 
 // one completes only the first argument.

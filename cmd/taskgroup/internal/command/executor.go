@@ -12,7 +12,7 @@ import (
 )
 
 func (a *app) executorCommand() *cobra.Command {
-	options := bridge.Options{Version: ownVersion(), Log: a.Err, Objects: remoteObjects()}
+	options := bridge.Options{Version: a.version(), Log: a.Err, Objects: remoteObjects()}
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",

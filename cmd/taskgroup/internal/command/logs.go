@@ -65,6 +65,7 @@ go to, if this machine can read it.`,
 	flags.Int64Var(&options.task, "task", -1, "only the task with this nodeID")
 	flags.Int32Var(&options.attempt, "attempt", 0, "that attempt's; the newest by default")
 	flags.BoolVar(&options.stderr, "stderr", false, "only the standard error, from the store")
+	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTasks)
 	options.mounts.bind(cmd)
 	return cmd
 }

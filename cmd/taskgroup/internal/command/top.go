@@ -91,19 +91,7 @@ func (a *app) topLive(ctx context.Context, session *cluster.Session, query clust
 		_, _ = io.WriteString(a.Out, toTheTop)
 		progress.NewScreen(a.Out).Draw(progress.Overview(groups, a.Clock.Now(), terminal.SizeOf(a.Out), query.Namespace == "", a.palette))
 	}
-	var wg sync.WaitGroup
-	ticker := a.Clock.NewTicker(redrawEvery)
-	wg.Go(func() {
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C():
-				draw()
-			}
-		}
-	})
+	done := a.redraw(ctx, draw)
 	err := session.Follow(ctx, query, func(now []v1alpha1.TaskGroup) bool {
 		mu.Lock()
 		groups = now
@@ -112,7 +100,7 @@ func (a *app) topLive(ctx context.Context, session *cluster.Session, query clust
 		return false
 	})
 	stop()
-	wg.Wait()
+	done()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}

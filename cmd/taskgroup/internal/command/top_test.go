@@ -85,6 +85,17 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%v completes as %q, want %q", args, names, want)
 		}
 	}
+	for want, args := range map[string][]string{
+		"0\tCOMPLETED\n1\tFAILED\n2\tCANCELLED\n": {"logs", "too-much-memory", "--task", ""},
+		"1\tFAILED\n": {"logs", "too-much-memory", "--task", "1"},
+		"":            {"logs", "--task", ""},
+	} {
+		b.want(exitDone, append([]string{"__complete"}, args...)...)
+		if nodes, _, _ := strings.Cut(b.out.String(), ":"); nodes != want {
+			t.Errorf("%v completes as %q, want %q", args, nodes, want)
+		}
+	}
+	b.want(exitDone, "__complete", "logs", "nobody", "--task", "")
 	b.failure = clientcmd.ErrEmptyConfig
 	b.want(exitDone, "__complete", "describe", "")
 }

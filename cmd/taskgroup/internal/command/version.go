@@ -34,7 +34,7 @@ func (a *app) versionCommand() *cobra.Command {
 			if err := format.Check(object.Table, object.JSON, object.YAML); err != nil {
 				return misused("%w", err)
 			}
-			v := versions{Client: ownVersion(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, API: v1alpha1.GroupVersion.String()}
+			v := versions{Client: a.version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, API: v1alpha1.GroupVersion.String()}
 			var problem error
 			if !clientOnly {
 				v.Kubernetes, problem = a.kubernetesVersion(cmd)
@@ -66,8 +66,12 @@ func (a *app) kubernetesVersion(cmd *cobra.Command) (string, error) {
 	return version, nil
 }
 
-// ownVersion is that of the module, or the commit that was built.
-func ownVersion() string {
+// version is what was built: as whoever built it says, or that of the module, or the
+// commit. Only `go run` and a bare `go build` outside of a checkout leave "(devel)".
+func (a *app) version() string {
+	if a.Version != "" {
+		return a.Version
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,9 +17,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/progress"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/terminal"
 )
-
-// redrawEvery is how often the times on a terminal go on.
-const redrawEvery = 250 * time.Millisecond
 
 // errTimeout is the end of --timeout.
 var errTimeout = errors.New("the time of --timeout is over")
@@ -139,7 +135,10 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, names []string
 	defer stop()
 	reporter := progress.NewReporter(a.Err, a.Clock)
 	w := &waiting{names: names, until: options.until, last: map[string]v1alpha1.TaskGroup{}, gone: map[string]bool{}}
-	done := a.redraw(ctx, reporter)
+	done := func() {}
+	if reporter.Live() {
+		done = a.redraw(ctx, reporter.Redraw)
+	}
 	err := session.Follow(ctx, cluster.Query{Namespace: session.Namespace, Names: names, Selector: options.selector.labels},
 		func(groups []v1alpha1.TaskGroup) bool {
 			reporter.Show(groups)
@@ -156,27 +155,6 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, names []string
 		return untold(fmt.Errorf("there are no such groups in the namespace %s", session.Namespace))
 	}
 	return w.outcome(a)
-}
-
-// redraw lets the times on a terminal go on until ctx ends.
-func (a *app) redraw(ctx context.Context, reporter *progress.Reporter) (wait func()) {
-	if !reporter.Live() {
-		return func() {}
-	}
-	var wg sync.WaitGroup
-	ticker := a.Clock.NewTicker(redrawEvery)
-	wg.Go(func() {
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C():
-				reporter.Redraw()
-			}
-		}
-	})
-	return wg.Wait
 }
 
 // see notes how the groups are, and says whether none is left to wait for.
