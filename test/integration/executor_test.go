@@ -66,7 +66,7 @@ type watchedExecutor struct {
 
 // executorOf is an executor of a namespace under the role of a dispatcher, whose
 // requests have their own name in the audit log.
-func executorOf(t *testing.T, admin *restclient.Config, namespace, agent string) watchedExecutor {
+func executorOf(t *testing.T, admin *restclient.Config, namespace, agent string, change ...func(*executor.Config)) watchedExecutor {
 	t.Helper()
 	config := asDispatcher(t, admin, namespace)
 	config.UserAgent = agent
@@ -83,7 +83,11 @@ func executorOf(t *testing.T, admin *restclient.Config, namespace, agent string)
 		Volumes:      []v1alpha1.Volume{{Name: "out", EmptyDir: &corev1.EmptyDirVolumeSource{}}},
 		VolumeMounts: []v1alpha1.VolumeMount{{Name: "out", MountPath: "/out"}},
 	}
-	e, err := executor.New(executor.Config{Options: options, Cluster: watched})
+	made := executor.Config{Options: options, Cluster: watched}
+	for _, f := range change {
+		f(&made)
+	}
+	e, err := executor.New(made)
 	if err != nil {
 		t.Fatal(err)
 	}
