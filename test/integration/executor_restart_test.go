@@ -23,6 +23,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -214,12 +215,21 @@ func wantOutcomes(t *testing.T, polled []chan error) {
 	}
 }
 
+// namespaceOf makes a namespace, so that a list has the groups of one test alone.
+func namespaceOf(t *testing.T, own *rig.Cluster, name string) string {
+	t.Helper()
+	if err := own.Client.Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
 // killedServer kills the API server's process while 201 groups are polled. While it is
 // away, a cancel and a receive say so in their time. When it is back, every poll has
 // its end.
 func killedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 	const n = 201
-	e := executorOf(t, own.Config, "default", restartAgent)
+	e := executorOf(t, own.Config, namespaceOf(t, own, "restarted"), restartAgent)
 	handles := sendAll(t, e, "restarted", n+1)
 	// This one's end says that the watch runs.
 	endAll(t, own.Client, handles[n:])
@@ -258,7 +268,7 @@ func killedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 func compactedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 	const n = 30
 	wire, config := cuttable(t, own)
-	e := executorOf(t, config, "default", compactionAgent)
+	e := executorOf(t, config, namespaceOf(t, own, "compacted"), compactionAgent)
 	handles := sendAll(t, e, "compacted", n+1)
 	endAll(t, own.Client, handles[n:])
 	polled := pollAll(t, e, handles)
