@@ -45,11 +45,13 @@ COPY --from=build /out/taskgroup /taskgroup
 USER 65532:65532
 ENTRYPOINT ["/taskgroup"]
 
-# A default image for tasks: Python with cloudpickle and a shell.
+# A default image for tasks: Python with cloudpickle, numpy and a shell.
 FROM debian:bookworm-slim AS python
+COPY hack/image/recipe/python-packages.txt /tmp/
 RUN apt-get update && \
-    apt-get install --yes --no-install-recommends python3-minimal libpython3-stdlib python3-cloudpickle ca-certificates dash coreutils && \
-    rm -rf /var/lib/apt/lists/*
+    apt-get install --yes --no-install-recommends python3-minimal libpython3-stdlib python3-pip libstdc++6 ca-certificates dash coreutils && \
+    pip3 install --no-cache-dir --break-system-packages --no-deps --only-binary=:all: --require-hashes -r /tmp/python-packages.txt && \
+    rm -rf /var/lib/apt/lists/* /tmp/python-packages.txt
 ENV LANG=C.UTF-8
 USER 65532:65532
 CMD ["python3"]

@@ -52,7 +52,7 @@ func pythonCommand(report *progress.Reporter) *cobra.Command {
 	var reference, output string
 	cmd := &cobra.Command{
 		Use:   "python --output FILE.tar",
-		Short: "Make an image with Debian's Python and cloudpickle, unless the archive is current",
+		Short: "Make an image with Debian's Python, cloudpickle and numpy, unless the archive is current",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return recipe.WritePython(cmd.Context(), reference, output, report)

@@ -139,6 +139,19 @@ def uses_hooks():
         return (tiny_hook_package.VALUE, file.read(), tiny_hook_package.__file__.startswith("/taskgroup/"))
 
 
+def multiplies():
+    import numpy
+
+    return numpy.arange(4).reshape(2, 2) @ numpy.eye(2)
+
+
+def finds_bytecode(*modules):
+    import importlib
+    import os
+
+    return all(os.path.exists(importlib.import_module(name).__cached__) for name in modules)
+
+
 RIGHT = (
     add,
     scale,
@@ -154,6 +167,8 @@ RIGHT = (
     lingers,
     whoami,
     uses_hooks,
+    multiplies,
+    finds_bytecode,
 )
 
 
@@ -163,7 +178,14 @@ def write(directory: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     for function in RIGHT:
         (functions / function.__name__).write_bytes(serialize(function))
-    for name, value in {"three": 3, "four": 4, "numbers": [1, 2, 3], "dash": "–"}.items():
+    for name, value in {
+        "three": 3,
+        "four": 4,
+        "numbers": [1, 2, 3],
+        "dash": "–",
+        "module": "cloudpickle",
+        "other": "json",
+    }.items():
         (inputs / name).write_bytes(serialize(value))
 
     write_hooks(Path(directory, "hooks"))
