@@ -10,6 +10,8 @@ IMAGES := $(CACHE)/images
 REPOSITORY := localhost/taskgroup-operator
 TAG := dev
 VENV := $(CACHE)/venv
+# What a workflow of the real Covalent takes: it and the program that the plugin starts.
+COVALENT := $(VENV)-covalent/ready $(BIN)/taskgroup
 # What `taskgroup version` tells: a tag, or a commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
@@ -20,8 +22,8 @@ HACK_SOURCES := hack/go.mod hack/go.sum $(shell find hack/cluster hack/image -ty
 ##@ The two commands
 
 .PHONY: demo
-demo: ## Run TaskGroups on a real cluster and check what they leave. CLUSTER=current uses kubectl's.
-	@$(MAKE) images $(if $(CLUSTER),,$(BIN)/cluster)
+demo: ## Run TaskGroups and a Covalent workflow on a real cluster and check what they leave. CLUSTER=current uses kubectl's.
+	@$(MAKE) images $(if $(CLUSTER),$(if $(COVALENT_ASSETS),$(COVALENT)),$(BIN)/cluster $(COVALENT))
 	@hack/demo/demo.sh up
 
 .PHONY: demo-down
@@ -148,15 +150,11 @@ verify: generate lint ## Generated files current, modules tidy, lint clean, tree
 # The Python of tests and linters; the product needs none on the machine.
 $(VENV)/ready: python/requirements-test.txt
 	@echo "==> making the tests' Python environment"
-	@python3 -m venv $(VENV)
-	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+	@hack/venv.sh $(VENV) $<
 
 $(VENV)-covalent/ready: python/requirements-covalent.txt
 	@echo "==> making a Python environment with the real Covalent (a minute the first time)"
-	@python3 -m venv $(VENV)-covalent
-	@$(VENV)-covalent/bin/pip install --quiet --disable-pip-version-check -r $<
-	@touch $@
+	@hack/venv.sh $(VENV)-covalent $<
 
 # The Pythons of other Debian releases, by suite.
 $(CACHE)/pythons/%/python: hack/pythons.sh

@@ -8,8 +8,9 @@ usage() {
 Usage: hack/demo/demo.sh [up|down]
 
 up    (default) runs the samples of config/samples on a cluster and checks what
-      they leave. Without CLUSTER it starts a real one-node Kubernetes of its own;
-      with CLUSTER=current it uses the one that kubectl points at.
+      they leave, then a workflow of a real Covalent. Without CLUSTER it starts a
+      real one-node Kubernetes of its own; with CLUSTER=current it uses the one
+      that kubectl points at.
 down  ends what up started, and only that.
 
 Environment:
@@ -17,6 +18,9 @@ Environment:
   MANAGER_IMAGE    with CLUSTER=current: image references that the cluster can
   RUNNER_IMAGE     pull or has loaded; see the README for how to make them
   PYTHON_IMAGE
+  COVALENT_ASSETS  with CLUSTER=current: the URI of a place that this machine and
+                   pods both reach, such as s3://bucket/prefix, for the workflow
+  COVALENT_POD     what pods need to get there, as the JSON of a TaskGroup's spec.pod
 EOF
 }
 
@@ -125,7 +129,8 @@ workbench() { kc -n $namespace exec -i workbench -- python3 - "$@" < hack/demo/w
 run_samples() {
   say "Running TaskGroups: kubectl apply -f config/samples"
   kc -n $namespace delete taskgroups --all --wait --timeout=60s >/dev/null
-  kc -n $namespace get taskgroups --watch --output-watch-events=false &
+  # Not by kc: ending a shell function leaves its kubectl behind.
+  "$kubectl" -n $namespace get taskgroups --watch --output-watch-events=false &
   watcher=$!
   kc -n $namespace apply -f config/samples/
   kc -n $namespace wait taskgroup/cancelled --for='jsonpath={.status.conditions[?(@.type=="Succeeded")].reason}=Running' --timeout=120s >/dev/null
@@ -173,6 +178,33 @@ expect() {
   [ "$reason" = "$2" ] || die "TaskGroup $1 ended as $reason, not $2: see kubectl -n $namespace describe tg $1"
 }
 
+# run_workflow needs a place that pods and this machine both reach: the demo's own
+# cluster shares a folder, of another one only its user knows.
+run_workflow() {
+  say "A workflow of a real Covalent, through TaskGroupExecutor"
+  local folder=$PWD/$state/assets
+  if [ -z "${CLUSTER:-}" ]; then
+    COVALENT_ASSETS=file://$folder
+    COVALENT_POD='{"volumes": [{"name": "assets", "persistentVolumeClaim": {"claimName": "taskgroup-assets"}}],
+      "volumeMounts": [{"name": "assets", "mountPath": "'$folder'"}]}'
+  elif [ -z "${COVALENT_ASSETS:-}" ]; then
+    echo "    skipped: it needs a place that this machine and the cluster's pods both reach, for what it passes on;"
+    echo "    name one in COVALENT_ASSETS, such as s3://bucket/prefix (see hack/demo/demo.sh --help)"
+    return
+  fi
+  local here image
+  here=$(.cache/venv-covalent/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  image=$(kc -n $namespace exec workbench -- python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+  if [ "$here" != "$image" ]; then
+    echo "    skipped: what Python $here pickles, the image's Python $image does not read; this machine's python3 has to be $image"
+    return
+  fi
+  COVALENT_STATE=$state/covalent NAMESPACE=$namespace PYTHON_IMAGE=$python_image KUBECTL=$kubectl COVALENT_ASSETS=$COVALENT_ASSETS \
+    COVALENT_POD=${COVALENT_POD:-} hack/demo/covalent.sh run || die "the workflow failed"
+  kc -n $namespace get taskgroups -l kubernetes.covalent.xyz/dispatch -o wide
+  echo "    The workflow is hack/demo/covalent_workflow.py; what Covalent kept is in $state/covalent; docs/covalent.md tells the rest."
+}
+
 up() {
   mkdir -p "$state"
   case "${CLUSTER:-}" in
@@ -184,6 +216,7 @@ up() {
   prepare_assets
   run_samples
   check_results
+  run_workflow
   say "Every result is right. Look around with"
   if [ -z "${CLUSTER:-}" ]; then echo "    export KUBECONFIG=$KUBECONFIG"; fi
   echo "    $kubectl -n $namespace get tg -o wide"
@@ -191,6 +224,7 @@ up() {
 }
 
 down() {
+  COVALENT_STATE=$state/covalent hack/demo/covalent.sh down
   if [ "${CLUSTER:-}" = current ]; then
     kubectl=kubectl
     kc delete namespace $namespace --ignore-not-found
