@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 
 from .errors import BridgeError, error_of
-from .process import PROCESS
+from .process import PROCESS as PROCESS  # taskgroup has it from here, as do the tests
 
 # PROTOCOL is the version of the routes and shapes, executor/bridge/shapes.go.
 PROTOCOL = 1
@@ -73,7 +73,7 @@ async def _exchange(socket: str, path: str, request: dict[str, Any], seconds: fl
                 f"the bridge at {socket} speaks protocol {spoken}, this plugin {PROTOCOL}: "
                 "install releases that belong together"
             )
-        answer = await response.json()
+        answer: dict[str, Any] = await response.json()
         if response.status >= 400:
             raise error_of(answer.get("error") if isinstance(answer, dict) else answer)
         return answer

@@ -108,7 +108,7 @@ def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pod(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Return spec.pod: the short attributes laid over the attribute pod, which has the same names as spec.pod."""
-    pod = copy.deepcopy(attributes["pod"])
+    pod: dict[str, Any] = copy.deepcopy(attributes["pod"])
     if attributes["image"]:
         pod["image"] = attributes["image"]
     if attributes["env"]:

@@ -56,7 +56,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""
         attributes = {name: copy.deepcopy(self.__dict__[name]) for name in DEFAULTS}
-        return {"type": str(self.__class__), "short_name": self.short_name(), "attributes": attributes}
+        return {"type": str(self.__class__), "short_name": self.short_name(), "attributes": attributes}  # type: ignore[no-untyped-call]
 
     def from_dict(self, object_dict: JSON) -> Any:
         """Take over what to_dict of any release returned: what it lacks has its default, what is unknown goes."""
