@@ -45,7 +45,7 @@ e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
 .PHONY: plugin-test plugin-e2e
-plugin-test: $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
+plugin-test: plugin-wheel $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
 	@$(VENV)-covalent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e python
 	@cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
 plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
@@ -95,12 +95,11 @@ install-cli: $(BIN)/taskgroup ## taskgroup and kubectl taskgroup into PREFIX/bin
 	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl-taskgroup
 	@ln -sf taskgroup $(DESTDIR)$(PREFIX)/bin/kubectl_complete-taskgroup
 
-.PHONY: plugin-wheel
-plugin-wheel: $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin with the program that it starts, for this platform.
-	@install -D -m 0755 $< python/covalent_taskgroup_plugin/bin/taskgroup
-	@$(VENV)-covalent/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps -w $(BIN)/wheels ./python \
-	  "--config-settings=--build-option=--plat-name=$$(python3 -c 'import sysconfig; print(sysconfig.get_platform())')"
-	@rm -rf python/covalent_taskgroup_plugin/bin python/build
+.PHONY: plugin-wheel plugin-wheels
+plugin-wheel: $(VENV)/ready ## Covalent's plugin with the program that it starts, for this platform.
+	@$(VENV)/bin/python hack/wheels.py $(BIN)/wheels $$(go env GOOS)/$$(go env GOARCH)
+plugin-wheels: $(VENV)/ready ## The same for Linux and macOS, amd64 and arm64; minutes the first time.
+	@$(VENV)/bin/python hack/wheels.py $(BIN)/wheels
 
 .PHONY: images
 images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.
@@ -136,11 +135,12 @@ generate: $(BIN)/controller-gen ## Deepcopy functions, CRD and RBAC from the Go 
 manifests: generate
 
 .PHONY: lint
-lint: $(BIN)/golangci-lint $(VENV)/ready ## golangci-lint and ruff.
+lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint, ruff and mypy.
 	@$(BIN)/golangci-lint run ./...
 	@cd hack && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...
 	@$(VENV)/bin/ruff check --config python/pyproject.toml python hack test
 	@$(VENV)/bin/ruff format --check --config python/pyproject.toml python hack test
+	@cd python && ../$(VENV)/bin/mypy --python-executable ../$(VENV)-covalent/bin/python --cache-dir ../$(CACHE)/mypy
 
 .PHONY: verify
 verify: generate lint ## Generated files current, modules tidy, lint clean, tree clean.
