@@ -61,6 +61,10 @@ bench-runner: $(VENV)/ready ## Measure the runner against plain programs: time p
 	@TASKGROUP_TEST_PYTHON=$(CURDIR)/$(VENV)/bin/python3 go test ./cmd/runner -run '^$$' -bench 'Overhead|Memory' -benchtime 20x
 	@go test ./cmd/runner -run '^$$' -bench 'Staging|Upload' -benchtime 3x -timeout 30m
 
+.PHONY: bench-covalent
+bench-covalent: images $(BIN)/cluster $(COVALENT) ## Measure electrons on the cluster beside Covalent's local and dask executors. Needs root.
+	@python/bench/run.sh $(BENCH_FLAGS)
+
 ##@ Building
 
 .PHONY: build

@@ -1,0 +1,185 @@
+"""Measures how long an electron takes from its dispatch to its result, by executor, and where the time goes.
+
+Every round dispatches, for each executor in turn, a workflow of one electron and one of
+many that do not depend on each other; every electron returns its argument. run.sh has the
+server and the cluster. Usage: bench.py --assets FOLDER [--rounds N] [--width N] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import covalent as ct
+from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
+from watch import Object, Watch
+
+NAMESPACE = "bench"
+LABEL = "kubernetes.covalent.xyz/taskgroup"
+
+# The times of an electron's life in their order; each phase is from one to the next. Electrons of Covalent's own
+# executors have those of Covalent alone.
+PHASES = {
+    "prepare": "Covalent: dispatch, uploads, until the node starts",
+    "send": "plugin and bridge: until the TaskGroup is there",
+    "cluster": "operator and Job controller: until the pod is there",
+    "pod": "scheduler, kubelet, containerd: until the runner starts",
+    "python": "runner: inputs, Python, the function, results",
+    "told": "kubelet and operator: until the TaskGroup is Finished",
+    "receive": "bridge, plugin, Covalent's downloads: until the node ends",
+    "finish": "Covalent: until the dispatch ends",
+    "executor": "between the node's start and its end",
+    "total": "from the dispatch to the result",
+}
+
+
+def workflow(executor: Any, width: int) -> Any:
+    """Return a lattice of that many electrons on an executor."""
+
+    @ct.electron(executor=executor)
+    def same(n):
+        return n
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def electrons():
+        for n in range(width):
+            last = same(n)
+        return last
+
+    return electrons
+
+
+def seconds(when: datetime) -> float:
+    """Return Unix seconds of a time of Covalent's, which are UTC."""
+    return when.replace(tzinfo=when.tzinfo or timezone.utc).timestamp()
+
+
+def rfc3339(text: str) -> float:
+    """Return Unix seconds of the runner's times, which have nanoseconds."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(whole).replace(tzinfo=timezone.utc).timestamp() + float(f"0.{fraction or 0}")
+
+
+class Cluster:
+    """What the cluster tells of the groups of a dispatch."""
+
+    def __init__(self, results: Path) -> None:
+        kubectl = os.environ["KUBECTL"]
+        self._results = results
+        self._groups = Watch(kubectl, f"/apis/kubernetes.covalent.xyz/v1alpha1/namespaces/{NAMESPACE}/taskgroups")
+        self._pods = Watch(kubectl, f"/api/v1/namespaces/{NAMESPACE}/pods")
+
+    def times(self, dispatch: str, group: int) -> list[float]:
+        """Return when a group was created, its pod was, its runner began and ended, and the group was Finished."""
+
+        def is_group(tg: Object) -> bool:
+            return tg["spec"]["dispatchID"] == dispatch and tg["spec"]["taskGroupID"] == group
+
+        def is_finished(tg: Object) -> bool:
+            conditions = tg.get("status", {}).get("conditions", [])
+            return is_group(tg) and any(c["type"] == "Finished" and c["status"] == "True" for c in conditions)
+
+        def is_pod(pod: Object) -> bool:
+            return pod["metadata"]["labels"].get(LABEL) == name
+
+        created, tg = self._groups.first(is_group)
+        name, uid = tg["metadata"]["name"], tg["metadata"]["uid"]
+        pod, _ = self._pods.first(is_pod)
+        finished, _ = self._groups.first(is_finished)
+        manifest = json.loads((self._results / uid / "a1" / "manifest.json").read_text())
+        return [created, pod, rfc3339(manifest["startTime"]), rfc3339(manifest["endTime"]), finished]
+
+    def stop(self) -> None:
+        """End the watches."""
+        self._groups.stop()
+        self._pods.stop()
+
+
+def trial(executor: Any, width: int, cluster: Cluster | None) -> dict[str, float]:
+    """Run one workflow and return its phases in seconds: of many electrons, each phase's median."""
+    lattice = workflow(executor, width)
+    begin = time.time()
+    dispatch = ct.dispatch(lattice)()
+    result = ct.get_result(dispatch, wait=True)
+    if str(result.status) != "COMPLETED" or result.result != width - 1:
+        raise SystemExit(f"the workflow did not end as it should:\n{result}")
+    end = seconds(result.end_time)
+    electrons = []
+    for node in result.lattice.transport_graph.get_internal_graph_copy().nodes:
+        one = result.get_node_result(node)
+        if one["node_name"] != "same":
+            continue
+        start, stop = seconds(one["start_time"]), seconds(one["end_time"])
+        between = cluster.times(dispatch, node) if cluster else []
+        names = list(PHASES)[:8] if cluster else ["prepare", "executor", "finish"]
+        moments = [begin, start, *between, stop, end]
+        phases = {name: after - before for name, before, after in zip(names, moments, moments[1:])}
+        electrons.append({**phases, "executor": stop - start})
+    if len(electrons) != width:
+        raise SystemExit(f"{len(electrons)} electrons ran, not {width}")
+    return {**{name: median(e[name] for e in electrons) for name in electrons[0]}, "total": end - begin}
+
+
+def report(runs: dict[str, list[dict[str, float]]]) -> None:
+    """Print each phase's median over the rounds, and of the total its range."""
+    print(f"\n{'milliseconds, median of the rounds':70}" + "".join(f"{name:>16}" for name in runs))
+    for phase, meaning in PHASES.items():
+        cells = []
+        for rounds in runs.values():
+            known = [one[phase] for one in rounds if phase in one]
+            cells.append(f"{1000 * median(known):16.0f}" if known else f"{'':16}")
+        print(f"{phase:10}{meaning:60}" + "".join(cells).rstrip())
+    spans = (f"{1000 * min(o['total'] for o in r):.0f}-{1000 * max(o['total'] for o in r):.0f}" for r in runs.values())
+    print(f"{'':10}{'the total of every round, least and most':60}" + "".join(f"{span:>16}" for span in spans))
+
+
+def main() -> None:
+    """Measure, print and write what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--assets", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--width", type=int, default=50)
+    parser.add_argument("--json", help="file for every round's figures")
+    options = parser.parse_args()
+    on_cluster = TaskGroupExecutor(
+        kubeconfig=os.environ["KUBECONFIG"],
+        namespace=NAMESPACE,
+        assets=f"file://{options.assets}",
+        cpu="10m",
+        memory="64Mi",
+        pod={
+            "volumes": [{"name": "assets", "persistentVolumeClaim": {"claimName": "taskgroup-assets"}}],
+            "volumeMounts": [{"name": "assets", "mountPath": options.assets}],
+        },
+    )
+    executors = {"local": "local", "dask": "dask", "taskgroup": on_cluster}
+    cluster = Cluster(Path(options.assets, "results"))
+    measured: dict[int, dict[str, list[dict[str, float]]]] = {
+        width: {name: [] for name in executors} for width in (1, options.width)
+    }
+    # The first round warms up: processes start, images unpack.
+    for number in range(options.rounds + 1):
+        for width, runs in measured.items():
+            for name, executor in executors.items():
+                figures = trial(executor, width, cluster if name == "taskgroup" else None)
+                print(f"round {number}: {width:3} on {name:9} {figures['total']:7.2f} s", flush=True)
+                if number:
+                    runs[name].append(figures)
+    cluster.stop()
+    for width, runs in measured.items():
+        print(f"\n{width} electron{'s' if width > 1 else ''}, {options.rounds} rounds")
+        report(runs)
+    if options.json:
+        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "covalent": ct.__version__}
+        Path(options.json).write_text(json.dumps({**machine, "seconds": measured}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

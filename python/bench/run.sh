@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Brings up a cluster and a Covalent server with its Dask cluster, runs bench.py with the
+# arguments of this script, and ends what it started. Needs root, as the cluster does.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+readonly name=covalent-bench-$$ root=$PWD
+readonly python=$root/.cache/venv-covalent/bin/python
+port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+readonly port
+
+home=$(mktemp -d)
+covalent() { (cd "$home" && "$python" -c 'import sys; from covalent_dispatcher._cli.cli import cli; sys.exit(cli())' "$@"); }
+end() {
+  local status=$?
+  [ $status = 0 ] || tail -n 50 "$home"/run/taskgroup-*/bridge.log "$home/cache/covalent/covalent_ui.log" 2>/dev/null || true
+  covalent stop >/dev/null 2>&1 || true
+  bin/cluster down --name "$name" >/dev/null || true
+  rm -rf "$home"
+  exit $status
+}
+trap end EXIT
+
+"$python" -m pip install --quiet --disable-pip-version-check --no-deps -e python
+bin/cluster up --name "$name" --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
+KUBECONFIG=$(bin/cluster kubeconfig --name "$name")
+export KUBECONFIG
+KUBECTL=$(bin/cluster status --name "$name" -o json | sed -n 's/^ *"kubectl": *"\(.*\)",\{0,1\}$/\1/p')
+export KUBECTL
+assets=$(dirname "$KUBECONFIG")/assets
+install -d -o 65532 -g 65532 -m 0770 "$assets"
+
+"$KUBECTL" apply -k config/default >/dev/null
+"$KUBECTL" -n taskgroup-system rollout status --timeout=180s deployment/taskgroup-operator >/dev/null
+"$KUBECTL" create namespace bench >/dev/null
+"$KUBECTL" apply -f - >/dev/null <<YAML
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: bench-assets}
+spec:
+  capacity: {storage: 64Mi}
+  accessModes: [ReadWriteOnce]
+  storageClassName: ""
+  claimRef: {namespace: bench, name: taskgroup-assets}
+  hostPath: {path: "$assets", type: Directory}
+YAML
+"$KUBECTL" -n bench apply -f config/samples/volume.yaml >/dev/null
+
+# A Covalent of the measurement's own, with workers of Dask as many as the machine has cores.
+export HOME=$home XDG_CONFIG_HOME=$home/config XDG_CACHE_HOME=$home/cache XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home/run
+export TASKGROUP_BRIDGE=$root/bin/taskgroup PATH=$root/.cache/venv-covalent/bin:$PATH
+mkdir -m 0700 "$XDG_RUNTIME_DIR"
+covalent db migrate >"$home/migrate.log" 2>&1 || { cat "$home/migrate.log"; exit 1; }
+covalent start --no-triggers -n "$(nproc)" -p "$port" >"$home/start.log" 2>&1 || { cat "$home/start.log"; exit 1; }
+"$python" python/bench/bench.py --assets "$assets" "$@"
