@@ -47,7 +47,10 @@ def find_binary() -> str:
     own = Path(__file__).with_name("bin") / "taskgroup"
     found = shutil.which(str(own)) or shutil.which("taskgroup")
     if found is None:
-        raise BridgeError(f"the program taskgroup is not installed: put it on the dispatcher's PATH or set ${BINARY}")
+        raise BridgeError(
+            "the program taskgroup is not installed: put it on the dispatcher's PATH, name it in "
+            f"${BINARY}, or install this package's wheel for this platform, which has it"
+        )
     return found
 
 

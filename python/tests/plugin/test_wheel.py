@@ -158,4 +158,6 @@ def test_an_installation_from_source_says_what_it_lacks(tmp_path):
     # The tests' own environment has the package from the sources, which have no program.
     found = say(sys.executable, FIND, tmp_path)
     assert found.startswith("the program taskgroup is not installed: ")
-    assert "TASKGROUP_BRIDGE" in found
+    assert "wheel for this platform" in found
+    assert "PATH" in found
+    assert "$TASKGROUP_BRIDGE" in found
