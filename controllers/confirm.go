@@ -21,13 +21,15 @@ const (
 	confirmInterval = time.Second
 	// settleTime is how long all must have been quiet before a group is called
 	// Cancelled whose Job was not seen to have made its pod: a Job controller that
-	// is behind may still be creating one for a Job that is gone.
+	// is behind may still be creating one for a Job that is gone, and another operator
+	// the Job.
 	settleTime = time.Second
 )
 
 // confirm asks the API server before the two things that must not rest on a
 // cache that is behind: to create a Job, and to say that a group is Cancelled.
-// Each informer lags on its own. In a normal life it costs no read.
+// Each informer lags on its own. In a normal life, which nobody cancels, it costs
+// no read.
 func (r *TaskGroupReconciler) confirm(ctx context.Context, o *plan.Observed, p *plan.Plan) (bool, error) {
 	if p.CreateJob {
 		if ok, err := r.isUncreated(ctx, o); err != nil || !ok {
@@ -38,13 +40,37 @@ func (r *TaskGroupReconciler) confirm(ctx context.Context, o *plan.Observed, p *
 		}
 		return r.isQuiet(ctx, o)
 	}
-	if p.Status == nil || plan.ReasonOf(p.Status) != v1alpha1.ReasonCancelled || o.JobUID == "" {
+	if p.Status == nil || plan.ReasonOf(p.Status) != v1alpha1.ReasonCancelled {
 		return true, nil
+	}
+	if o.JobUID == "" {
+		return r.staysUncreated(ctx, o)
 	}
 	if quiet, err := r.isQuiet(ctx, o); err != nil || !quiet {
 		return false, err
 	}
 	return o.JobMadeItsPods() || r.memory.quietFor(o.TaskGroup, r.Stopwatch.Now()) >= settleTime, nil
+}
+
+// staysUncreated says whether an attempt that is cancelled before it had a Job will
+// have none: an operator that took itself for the leader a moment ago may be about to
+// create it (decisionLife), and this one need not have met it yet.
+func (r *TaskGroupReconciler) staysUncreated(ctx context.Context, o *plan.Observed) (bool, error) {
+	if r.memory.quietFor(o.TaskGroup, r.Stopwatch.Now()) < settleTime {
+		return false, nil
+	}
+	uid, err := r.formerJob(ctx, o)
+	if err != nil || uid == "" {
+		return err == nil, err
+	}
+	r.rememberFormer(ctx, o, uid)
+	return false, nil
+}
+
+// rememberFormer notes a Job that another process created.
+func (r *TaskGroupReconciler) rememberFormer(ctx context.Context, o *plan.Observed, uid types.UID) {
+	logf.FromContext(ctx).Info("found that the Job was created before", "job", o.JobName, "uid", uid)
+	r.memory.rememberJob(o.TaskGroup, o.Attempt, uid)
 }
 
 // isUncreated says whether an attempt can have had no Job yet (invariant I1). The
@@ -73,8 +99,7 @@ func (r *TaskGroupReconciler) isUncreated(ctx context.Context, o *plan.Observed)
 		return false, err
 	}
 	if uid != "" {
-		logf.FromContext(ctx).Info("found that the Job was created before", "job", o.JobName, "uid", uid)
-		r.memory.rememberJob(tg, o.Attempt, uid)
+		r.rememberFormer(ctx, o, uid)
 		return false, nil
 	}
 	r.memory.vouch(client.ObjectKeyFromObject(tg), tg.UID, epoch)

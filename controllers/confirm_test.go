@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -217,7 +218,7 @@ func TestAPodAfterTheEndIsTold(t *testing.T) {
 	if got := create(false); got != 0 {
 		t.Errorf("%v told of a group that has not ended, want 0", got)
 	}
-	r.mustReconcile()
+	r.settle()
 	r.wantReason(v1alpha1.ReasonCancelled)
 	if got := create(true); got != 0 {
 		t.Errorf("%v told of a pod that was there when the operator began, want 0", got)
@@ -228,6 +229,43 @@ func TestAPodAfterTheEndIsTold(t *testing.T) {
 	if got := len(r.events.Events); got != 2 {
 		t.Errorf("%d events, want the end's and the alert", got)
 	}
+}
+
+// TestCancelledBeforeItsJob: another operator, not met so far, may have been about
+// to create the Job when the group was cancelled.
+func TestCancelledBeforeItsJob(t *testing.T) {
+	r := newRig(t, testkit.TaskGroup("g").Commands(1).Cancelled().Obj())
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonPending)
+	job := testkit.Job(r.taskGroup()).Obj()
+	if err := r.Client.Create(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Step(settleTime)
+	hidden := r.Client
+	r.Client = blind{r.Client, job.Name}
+	r.mustReconcile()
+	r.wantReason(v1alpha1.ReasonPending)
+	r.Client = hidden
+	r.settle()
+	r.settle()
+	r.wantReason(v1alpha1.ReasonCancelled)
+	if len(r.deletes) != 1 {
+		t.Errorf("%d deletions of the Job, want 1", len(r.deletes))
+	}
+}
+
+// blind is a cache that does not show a Job yet.
+type blind struct {
+	client.Client
+	job string
+}
+
+func (b blind) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, isJob := obj.(*batchv1.Job); isJob && key.Name == b.job {
+		return apierrors.NewNotFound(schema.GroupResource{Group: "batch", Resource: "jobs"}, key.Name)
+	}
+	return b.Client.Get(ctx, key, obj, opts...)
 }
 
 // TestFence: a process that was stopped between its look and its write does not write.

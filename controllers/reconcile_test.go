@@ -349,7 +349,7 @@ func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()
 	r := newRig(t, tg)
 	r.failWith["patch"] = apierrors.NewConflict(schema.GroupResource{Resource: "taskgroups"}, "g", errors.New("stale"))
-	r.mustReconcile()
+	r.settle()
 	if got := len(r.events.Events); got != 0 {
 		t.Errorf("told of %d ends that were not written", got)
 	}
