@@ -1,0 +1,69 @@
+"""What electrons are called with, and nodes that Covalent makes of lists and dictionaries."""
+
+import covalent as ct
+import pytest
+from covalent._shared_files.config import _config_manager
+from world import groups_of, on_cluster, workflow
+
+cluster = on_cluster()
+
+
+@ct.electron(executor=cluster)
+def tell(a, b=2, *rest, c, d=4, **others):
+    return [a, b, list(rest), c, d, others]
+
+
+@ct.electron(executor=cluster)
+def double(n):
+    return 2 * n
+
+
+@ct.electron(executor=cluster)
+def pair(n):
+    return n, {"next": n + 1}
+
+
+@ct.electron(executor=cluster)
+def total(numbers, named, extra=0):
+    return sum(numbers) + sum(named.values()) + extra
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def all_kinds(n):
+    return tell(n, double(n), 7, 8, c=double(4), e=double(5), f="f"), tell(n, c=None)
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def collections():
+    first, second = pair(10)
+    return total([double(1), 3, double(2)], {"a": double(4), "b": first}, extra=second["next"])
+
+
+EXPECTED = 2 + 3 + 4 + 8 + 10 + 11
+
+
+@workflow(all_kinds, 1)
+def test_all_kinds_of_arguments(result):
+    first, second = result.completed()
+    assert first == [1, 2, [7, 8], 8, 4, {"e": 10, "f": "f"}]
+    assert second == [1, 2, [], None, 4, {}]
+
+
+@workflow(collections)
+def test_lists_and_dictionaries_of_electrons(result):
+    assert result.completed() == EXPECTED
+    assert {len(group["spec"]["tasks"]) for group in groups_of(result.dispatch)} == {1}
+
+
+@pytest.fixture
+def packing(monkeypatch):
+    # COVALENT_ENABLE_TASK_PACKING is read once, when covalent.conf is made; workflows are built as that file says.
+    monkeypatch.setitem(_config_manager.config_data["sdk"], "task_packing", "true")
+
+
+def test_packed_groups(server, packing):
+    result = server.ended(server.dispatch(collections))
+    assert result.completed() == EXPECTED
+    sizes = sorted(len(group["spec"]["tasks"]) for group in groups_of(result.dispatch))
+    # The pair with what is taken of it; total with its list and dictionary, and the lists of that one's keys and values.
+    assert sizes == [1, 1, 1, 4, 5]
