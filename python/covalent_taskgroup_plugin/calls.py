@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import os
 import platform
 from collections.abc import Callable
 from typing import Any
 
 import covalent
+from covalent._shared_files.config import get_config
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent._workflow.transportable_object import TransportableObject
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
@@ -20,6 +22,18 @@ def send_request(identity: dict[str, Any], task_specs: list[TaskSpec], resources
         "task_specs": [spec.model_dump() for spec in task_specs],
         "resources": resources.model_dump(mode="json"),
     }
+
+
+def receive_request(options: dict[str, Any], group: dict[str, Any], data: Any) -> dict[str, Any]:
+    """Return a ReceiveRequest; log files that are relative are below results_dir/dispatch_id.
+
+    The dispatcher tells results_dir to run only (covalent/executor/base.py, write_streams_to_file); here it is that of
+    covalent.conf, which the dispatcher takes itself.
+    """
+    folder = os.path.join(get_config("dispatcher.results_dir"), group["dispatch_id"])
+    logs = {name: options[name] for name in ("log_stdout", "log_stderr")}
+    logs = {name: os.path.join(folder, path) for name, path in logs.items() if path and not path.startswith("~")}
+    return {"executor": {**options, **logs}, "task_group_metadata": group, "data": data}
 
 
 def all_cancelled(group: dict[str, Any]) -> list[TaskUpdate]:

@@ -125,7 +125,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if data is None:
             return calls.all_cancelled(task_group_metadata)
-        request = {"executor": self._options(), "task_group_metadata": task_group_metadata, "data": data}
+        request = calls.receive_request(self._options(), task_group_metadata, data)
         answer = await bridge.persist("/v1/receive", request, TRIES)
         return [TaskUpdate(**update) for update in answer["task_updates"]]
 

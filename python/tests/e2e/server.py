@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +28,7 @@ class Server:
         self.results = self.home / ".local/share/covalent/data"
         self.port = _free_port()
         self.address = f"http://localhost:{self.port}"
-        self._environment = {
+        self.environment = {
             **os.environ,
             "HOME": str(self.home),
             "XDG_CACHE_HOME": str(self.home / "cache"),
@@ -47,7 +47,7 @@ class Server:
         with log.open("ab") as output:
             done = subprocess.run(
                 [sys.executable, "-c", program, *arguments],
-                env=self._environment,
+                env=self.environment,
                 cwd=self.home,
                 stdout=output,
                 stderr=output,
@@ -63,19 +63,22 @@ class Server:
         """Start the server, of which the database is made where there is none, and wait until it listens."""
         self.covalent("db", "migrate")
         self.covalent("start", "--no-cluster", "--no-triggers", "-p", str(self.port))
+        # It takes another where somebody has this one.
+        requests.get(self.address, timeout=20).raise_for_status()
         return self
 
     def stop(self) -> None:
         self.covalent("stop")
 
     def kill(self) -> None:
-        """End the server as nothing expects it, and nothing else."""
+        """End the server as nothing expects it, with its children: those of the local executor would keep the port."""
         pidfile = self.home / "cache/covalent/ui.pid"
         shell = psutil.Process(int(pidfile.read_text()))
-        dispatcher, *_ = shell.children() or [shell]
-        for process in {dispatcher, shell}:
-            process.send_signal(signal.SIGKILL)
-        psutil.wait_procs([dispatcher, shell], timeout=10)
+        processes = [*shell.children(recursive=True), shell]
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
         pidfile.unlink()
 
     def bridge(self) -> int:

@@ -28,7 +28,8 @@ def _sub(n):
     return add(double(n), double(n + 1))
 
 
-sub = ct.electron(ct.lattice(_sub, executor=plain, workflow_executor="local"))
+# An object: a mere "local" would be given the attributes of the parent's workflow_executor.
+sub = ct.electron(ct.lattice(_sub, executor=plain, workflow_executor=ct.executor.LocalExecutor()))
 
 
 # A sublattice is built by its parent's workflow_executor, whatever executor the electron names.

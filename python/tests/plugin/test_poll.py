@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from covalent._shared_files.config import _config_manager
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent_taskgroup_plugin.errors import BridgeError
@@ -131,6 +132,19 @@ def test_receive_gives_covalents_own_shapes(play):
             "task_group_metadata": GROUP,
             "data": OUTCOME,
         }
+
+    play(story)
+
+
+def test_receive_has_logs_below_results_dir(play, monkeypatch, tmp_path):
+    monkeypatch.setitem(_config_manager.config_data["dispatcher"], "results_dir", str(tmp_path))
+
+    async def story(fake):
+        fake.answers["/v1/receive"] = [{"task_updates": []}] * 2
+        await TaskGroupExecutor(log_stdout="logs/out", log_stderr="/var/err").receive(GROUP, OUTCOME)
+        await TaskGroupExecutor(log_stdout="~/out").receive(GROUP, OUTCOME)
+        logs = [[body["executor"][name] for name in ("log_stdout", "log_stderr")] for body in fake.bodies("/v1/receive")]
+        assert logs == [[f"{tmp_path}/{GROUP['dispatch_id']}/logs/out", "/var/err"], ["~/out", ""]]
 
     play(story)
 
