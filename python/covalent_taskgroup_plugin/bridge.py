@@ -7,6 +7,7 @@ loop; only starting the process takes a thread.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,8 @@ FIRST_DELAY = 0.25
 LONGEST_DELAY = 15.0
 # How long an answer takes at most, in seconds, where a caller does not say.
 ANSWER_SECONDS = 120.0
+# How long finish holds up an event loop that ends.
+LAST_SECONDS = 10.0
 
 
 async def call(path: str, request: dict[str, Any], seconds: float | None = ANSWER_SECONDS) -> dict[str, Any]:
@@ -55,6 +58,20 @@ async def call(path: str, request: dict[str, Any], seconds: float | None = ANSWE
         await asyncio.sleep(delay)
         delay *= 2
     raise AssertionError("unreachable")
+
+
+async def finish(path: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Do call, and once more where this task is cancelled meanwhile, before it is.
+
+    A dispatcher that is stopped cancels all its dispatches, and at once its event loop with all tasks
+    (covalent_dispatcher/_service/app.py, lifespan; asyncio.run): without this, pods would go on for nobody.
+    """
+    try:
+        return await call(path, request)
+    except asyncio.CancelledError:
+        with contextlib.suppress(Exception):
+            await call(path, request, LAST_SECONDS)
+        raise
 
 
 async def _exchange(socket: str, path: str, request: dict[str, Any], seconds: float | None) -> dict[str, Any]:

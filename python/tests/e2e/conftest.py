@@ -7,11 +7,15 @@ tests waits, so that the cluster is busy all the time.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import cloudpickle
 import pytest
+from covalent._shared_files.config import _config_manager
 from server import Result, Server
+from world import ASSETS
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,3 +50,16 @@ def dispatched(request: pytest.FixtureRequest, server: Server) -> dict[str, str]
 @pytest.fixture
 def result(request: pytest.FixtureRequest, server: Server, dispatched: dict[str, str]) -> Result:
     return server.ended(dispatched[request.node.name])
+
+
+@pytest.fixture
+def gate() -> Path:
+    """A path that no other test uses; electrons wait until it exists."""
+    return ASSETS / f"gate-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def packing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workflows that the test dispatches have groups of several nodes."""
+    # COVALENT_ENABLE_TASK_PACKING is read once, when covalent.conf is made; workflows are built as that file says.
+    monkeypatch.setitem(_config_manager.config_data["sdk"], "task_packing", "true")

@@ -11,7 +11,7 @@ home=$(mktemp -d)
 end() {
   local status=$?
   [ $status = 0 ] || tail -n 50 "$home"/*/run/taskgroup-*/bridge.log "$home"/*/cache/covalent/covalent_ui.log 2>/dev/null || true
-  bin/cluster down --name $name >/dev/null || true
+  "$root/bin/cluster" down --name $name >/dev/null || true
   rm -rf "$home"
   exit $status
 }
@@ -22,9 +22,15 @@ trap end EXIT
 
 bin/cluster up --name $name --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
 KUBECONFIG=$(bin/cluster kubeconfig --name $name)
-kubectl=$(bin/cluster status --name $name -o json | sed -n 's/^ *"kubectl": *"\(.*\)",\{0,1\}$/\1/p')
-assets=$(dirname "$KUBECONFIG")/assets
 export KUBECONFIG
+of_cluster() { bin/cluster status --name $name -o json | sed -n 's/^ *"'"$1"'": *"\(.*\)",\{0,1\}$/\1/p'; }
+kubectl=$(of_cluster kubectl)
+TASKGROUP_E2E_HOST_IP=$(of_cluster hostIP)
+TASKGROUP_E2E_S3_SERVER=$(bin/cluster build --s3-server)
+export TASKGROUP_E2E_HOST_IP TASKGROUP_E2E_S3_SERVER
+"$kubectl" config set-context elsewhere --cluster="$("$kubectl" config view -o 'jsonpath={.contexts[0].context.cluster}')" \
+  --user="$("$kubectl" config view -o 'jsonpath={.contexts[0].context.user}')" >/dev/null
+assets=$(dirname "$KUBECONFIG")/assets
 install -d -o 65532 -g 65532 -m 0770 "$assets"
 mkdir "$assets/site"
 cp -r "$("$python" -c 'import cloudpickle, os; print(os.path.dirname(cloudpickle.__file__))')" "$assets/site/"

@@ -9,7 +9,6 @@ import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import covalent as ct
@@ -107,13 +106,16 @@ class Server:
     def now(self, dispatch: str) -> Result:
         return Result(self, ct.get_result(dispatch, dispatcher_addr=self.address))
 
-    def node_status(self, dispatch: str, node: int) -> str:
-        """Return a node's state, as the UI has it."""
-        return self.ui(dispatch, node)["status"]
-
     def ui(self, dispatch: str, node: int, detail: str = "") -> dict[str, Any]:
         """Return what the UI is told of a node: of itself, or a detail such as "error"."""
-        return self._get(f"/api/v1/dispatches/{dispatch}/electron/{node}" + (f"/details/{detail}" if detail else "")).json()
+        return self._get(
+            f"/api/v1/dispatches/{dispatch}/electron/{node}" + (f"/details/{detail}" if detail else "")
+        ).json()
+
+    def manifest(self, dispatch: str) -> list[dict[str, Any]]:
+        """Return what the dispatcher has in its database of each node."""
+        nodes = self._get(f"/api/v2/dispatches/{dispatch}").json()["lattice"]["transport_graph"]["nodes"]
+        return [node["metadata"] for node in nodes]
 
     def asset(self, dispatch: str, node: int, key: str) -> str:
         """Return the text of a node's asset, such as "error"."""
@@ -161,7 +163,9 @@ class Result:
     def __repr__(self) -> str:
         lines = [f"{self.dispatch} {self.status} {self.value!r:.200}"]
         for node in self.nodes:
-            lines.append(f"{node['node_id']} {node['node_name']} {node['status']} {node['error'] or ''}{node['stderr'] or ''}")
+            lines.append(
+                f"{node['node_id']} {node['node_name']} {node['status']} {node['error'] or ''}{node['stderr'] or ''}"
+            )
         return "\n".join(lines)
 
 

@@ -1,8 +1,6 @@
 """What electrons are called with, and nodes that Covalent makes of lists and dictionaries."""
 
 import covalent as ct
-import pytest
-from covalent._shared_files.config import _config_manager
 from world import groups_of, on_cluster, workflow
 
 cluster = on_cluster()
@@ -55,15 +53,9 @@ def test_lists_and_dictionaries_of_electrons(result):
     assert {len(group["spec"]["tasks"]) for group in groups_of(result.dispatch)} == {1}
 
 
-@pytest.fixture
-def packing(monkeypatch):
-    # COVALENT_ENABLE_TASK_PACKING is read once, when covalent.conf is made; workflows are built as that file says.
-    monkeypatch.setitem(_config_manager.config_data["sdk"], "task_packing", "true")
-
-
 def test_packed_groups(server, packing):
     result = server.ended(server.dispatch(collections))
     assert result.completed() == EXPECTED
     sizes = sorted(len(group["spec"]["tasks"]) for group in groups_of(result.dispatch))
-    # The pair with what is taken of it; total with its list and dictionary, and the lists of that one's keys and values.
+    # The pair with what is taken of it; total with a list and a dictionary, and the lists of its keys and values.
     assert sizes == [1, 1, 1, 4, 5]

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import sys
 import time
-import uuid
 
+import cloudpickle
 import covalent as ct
-import pytest
-from world import ASSETS, groups_of, on_cluster, reason_of, until
+from world import groups_of, on_cluster, reason_of, until
+
+# A sublattice is pickled where it is written, before the tests are collected.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 cluster = on_cluster()
 
@@ -24,6 +27,28 @@ def after(path):
     return f"after {path}"
 
 
+@ct.electron(executor=cluster)
+def wait_for_all(paths):
+    while not all(os.path.exists(path) for path in paths):
+        time.sleep(0.05)
+
+
+@ct.electron
+@ct.lattice(executor=cluster, workflow_executor="local")
+def inner(path):
+    return wait_for(path)
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def nested(path):
+    return inner(path)
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def packed(path):
+    return wait_for_all([path, path])
+
+
 @ct.lattice(executor=cluster, workflow_executor="local")
 def chain(path):
     return after(wait_for(path))
@@ -32,12 +57,6 @@ def chain(path):
 @ct.lattice(executor=cluster, workflow_executor="local")
 def twins(path, other):
     return wait_for(path), wait_for(other)
-
-
-@pytest.fixture
-def gate():
-    """A path that no other test uses; waits end when it exists."""
-    return ASSETS / f"gate-{uuid.uuid4()}"
 
 
 def running(server, dispatch, *nodes):
@@ -106,3 +125,36 @@ def test_before_anything_runs(server, gate):
     assert result.status == "CANCELLED"
     assert result.nodes[0]["status"] == "CANCELLED"
     assert all(reason_of(group) == "Cancelled" for group in groups_of(dispatch))
+
+
+def test_nodes_in_any_order(server, gate):
+    dispatch = server.dispatch(chain, str(gate))
+    running(server, dispatch, 0)
+    # Covalent gives each the handle of another (_db/jobdb.py, to_job_ids).
+    server.cancel(dispatch, 2, 0)
+    result = server.ended(dispatch)
+    assert [result.nodes[i]["status"] for i in (0, 2)] == ["CANCELLED", "NEW_OBJECT"]
+
+
+def test_a_packed_group(server, gate, packing):
+    dispatch = server.dispatch(packed, str(gate))
+    until("the group runs", lambda: [reason_of(group) for group in groups_of(dispatch)] == ["Running"])
+    nodes = [task["nodeID"] for task in groups_of(dispatch)[0]["spec"]["tasks"]]
+    assert len(nodes) == 2
+    server.cancel(dispatch)
+    result = server.ended(dispatch)
+    assert [result.nodes[node]["status"] for node in nodes] == ["CANCELLED"] * 2
+    assert reason_of(groups_of(dispatch)[0]) == "Cancelled"
+
+
+def test_a_sublattice(server, gate):
+    dispatch = server.dispatch(nested, str(gate))
+
+    def inside():
+        return [node["sub_dispatch_id"] for node in server.manifest(dispatch) if node["sub_dispatch_id"]]
+
+    (sub,) = until("the sublattice is dispatched", inside)
+    running(server, sub, 0)
+    server.cancel(dispatch)
+    assert server.ended(sub).nodes[0]["status"] == "CANCELLED"
+    assert server.ended(dispatch).status == "CANCELLED"

@@ -3,7 +3,7 @@
 import covalent as ct
 import pytest
 from server import Server
-from world import arguments, groups_of
+from world import arguments, groups_of, on_cluster
 
 
 @ct.electron(executor="taskgroup")
@@ -23,6 +23,7 @@ def talk(n):
 @pytest.fixture(scope="module")
 def configured():
     server = Server("configured")
+    server.environment["TASKGROUP_BRIDGE_CALLBACK_HOSTS"] = f"elsewhere,localhost:{server.port}"
     settings = arguments(time_limit=99, log_stdout="logs/out.txt", log_stderr="logs/err.txt")
     server.configure({f"executors.taskgroup.{name}": value for name, value in settings.items()})
     yield server.start()
@@ -36,3 +37,13 @@ def test_an_executor_by_name(configured):
     logs = configured.results / result.dispatch / "logs"
     assert sorted((logs / "out.txt").read_text().splitlines()) == ["said 1", "said 2"]
     assert sorted((logs / "err.txt").read_text().splitlines()) == ["muttered 1", "muttered 2"]
+
+
+def test_push_mode_by_the_servers_own_bridge(configured):
+    executor = on_cluster(callback=configured.address)
+    doubled = ct.electron(lambda n: 2 * n, executor=executor)
+    lattice = ct.lattice(lambda n: doubled(doubled(n)), executor=executor, workflow_executor="local")
+    result = configured.ended(configured.dispatch(lattice, 3))
+    assert result.completed() == 12
+    told = [g["metadata"]["annotations"]["kubernetes.covalent.xyz/delivered"] for g in groups_of(result.dispatch)]
+    assert told == ["0", "2"]

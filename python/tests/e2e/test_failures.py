@@ -43,12 +43,11 @@ def leave(code):
 
 little = {"memory": "96Mi"}
 too_large = lattice_of(ct.electron(hoard, executor=on_cluster(**little)))
-large_enough = lattice_of(
-    ct.electron(hoard, executor=on_cluster(**little, oom_memory_factor="4", retries=1))
-)
-too_long = lattice_of(ct.electron(pause, executor=on_cluster(time_limit=2)))
+large_enough = lattice_of(ct.electron(hoard, executor=on_cluster(**little, oom_memory_factor="4", retries=1)))
+too_long = lattice_of(ct.electron(pause, executor=on_cluster(time_limit=10)))
 tried_again = lattice_of(ct.electron(second_time, executor=on_cluster(retries=1)))
 leaving = lattice_of(ct.electron(leave, executor=on_cluster()))
+untold = lattice_of(ct.electron(leave, executor=on_cluster(callback="http://localhost:1")))
 nowhere = lattice_of(ct.electron(leave, executor=on_cluster(namespace="plugin-nowhere")))
 
 
@@ -96,3 +95,10 @@ def test_an_exit_code(result):
 def test_a_namespace_that_is_not_there(result):
     assert result.status == "FAILED"
     assert "plugin-nowhere" in result.node("leave")["error"]
+
+
+@workflow(untold, 0)
+def test_a_callback_that_nobody_would_send(result):
+    assert result.status == "FAILED"
+    assert "TASKGROUP_BRIDGE_CALLBACK_HOSTS" in result.node("leave")["error"]
+    assert groups_of(result.dispatch) == []

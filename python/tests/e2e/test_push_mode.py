@@ -4,12 +4,11 @@ import os
 import signal
 import subprocess
 import time
-import uuid
 
 import covalent as ct
 import pytest
 from server import Server
-from world import ASSETS, HOME, NAMESPACE, groups_of, on_cluster, reason_of, until
+from world import HOME, NAMESPACE, groups_of, on_cluster, reason_of, until
 
 
 def wait_for(path):
@@ -33,9 +32,8 @@ def chain_of(server):
     return ct.lattice(chain, executor=executor, workflow_executor="local")
 
 
-@pytest.fixture
-def gate():
-    return ASSETS / f"gate-{uuid.uuid4()}"
+def total(numbers):
+    return sum(numbers)
 
 
 class Bridge:
@@ -81,6 +79,19 @@ def test_the_bridge_tells_of_every_end(bridged, gate):
     for group in groups_of(result.dispatch):
         node = group["spec"]["tasks"][0]["nodeID"]
         assert group["metadata"]["annotations"]["kubernetes.covalent.xyz/delivered"] == str(node)
+
+
+def test_every_node_of_a_packed_group(bridged, packing):
+    server, _ = bridged
+    executor = on_cluster(callback=server.address)
+    summed = ct.electron(total, executor=executor)
+    lattice = ct.lattice(lambda: summed([1, summed([2, 3])]), executor=executor, workflow_executor="local")
+    result = server.ended(server.dispatch(lattice))
+    assert result.completed() == 6
+    for group in groups_of(result.dispatch):
+        nodes = [str(task["nodeID"]) for task in group["spec"]["tasks"]]
+        assert len(nodes) == 2
+        assert sorted(group["metadata"]["annotations"]["kubernetes.covalent.xyz/delivered"].split(",")) == sorted(nodes)
 
 
 def test_a_dispatcher_that_is_killed_goes_on(bridged, gate):

@@ -2,11 +2,14 @@
 
 import sys
 import threading
+from pathlib import Path
 
 import covalent as ct
+import pytest
 from world import on_cluster, workflow
 
 cluster = on_cluster()
+RECIPE = "".join(path.read_text() for path in (Path(__file__).parents[3] / "hack/image/recipe").iterdir())
 roomy = on_cluster(memory="512Mi")
 
 
@@ -46,6 +49,19 @@ def noisy(megabytes):
     for i in range(megabytes << 10):
         sys.stderr.write(f"{i:1023}\n")
     return megabytes
+
+
+@ct.electron(executor=cluster)
+def mean(numbers):
+    import numpy
+
+    # A plain number: whoever reads the result has no numpy.
+    return float(numpy.asarray(numbers).mean())
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def by_numpy(numbers):
+    return mean(numbers)
 
 
 @ct.lattice(executor=cluster, workflow_executor="local")
@@ -101,3 +117,9 @@ def test_much_on_stderr(result):
     assert result.completed() == 20
     lines = result.node("noisy")["stderr"].splitlines()
     assert [int(line) for line in lines] == list(range(20 << 10))
+
+
+@pytest.mark.skipif("numpy" not in RECIPE, reason="the tests' image has no numpy")
+@workflow(by_numpy, [1, 2, 6])
+def test_a_package_of_the_image(result):
+    assert result.completed() == 3.0

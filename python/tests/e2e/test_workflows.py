@@ -3,7 +3,6 @@
 import os
 
 import covalent as ct
-import pytest
 from world import on_cluster, workflow
 
 cluster = on_cluster(env={"GREETING": "hello"})

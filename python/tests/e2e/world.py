@@ -32,7 +32,10 @@ POD = {
 # A pod that has Covalent besides, below SITE.
 SITE = "/opt/covalent"
 POD_WITH_COVALENT = {
-    "volumes": [*POD["volumes"], {"name": "covalent", "persistentVolumeClaim": {"claimName": "covalent", "readOnly": True}}],
+    "volumes": [
+        *POD["volumes"],
+        {"name": "covalent", "persistentVolumeClaim": {"claimName": "covalent", "readOnly": True}},
+    ],
     "volumeMounts": [*POD["volumeMounts"], {"name": "covalent", "mountPath": SITE, "readOnly": True}],
 }
 
@@ -67,7 +70,9 @@ def workflow(lattice: Any, *args: Any, **kwargs: Any) -> pytest.MarkDecorator:
 
 def with_covalent(**changes: Any) -> TaskGroupExecutor:
     """Make an executor whose pods have Covalent, though their image does not."""
-    return on_cluster(pod=POD_WITH_COVALENT, memory="512Mi", env={"PYTHONPATH": f"{SITE}:{ASSETS}/site", "HOME": "/tmp"}, **changes)
+    return on_cluster(
+        pod=POD_WITH_COVALENT, memory="512Mi", env={"PYTHONPATH": f"{SITE}:{ASSETS}/site", "HOME": "/tmp"}, **changes
+    )
 
 
 def until(what: str, condition: Callable[[], T], seconds: float = 120) -> T:

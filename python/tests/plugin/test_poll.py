@@ -143,7 +143,9 @@ def test_receive_has_logs_below_results_dir(play, monkeypatch, tmp_path):
         fake.answers["/v1/receive"] = [{"task_updates": []}] * 2
         await TaskGroupExecutor(log_stdout="logs/out", log_stderr="/var/err").receive(GROUP, OUTCOME)
         await TaskGroupExecutor(log_stdout="~/out").receive(GROUP, OUTCOME)
-        logs = [[body["executor"][name] for name in ("log_stdout", "log_stderr")] for body in fake.bodies("/v1/receive")]
+        logs = [
+            [body["executor"][name] for name in ("log_stdout", "log_stderr")] for body in fake.bodies("/v1/receive")
+        ]
         assert logs == [[f"{tmp_path}/{GROUP['dispatch_id']}/logs/out", "/var/err"], ["~/out", ""]]
 
     play(story)
@@ -169,5 +171,24 @@ def test_cancel_is_true_only_when_the_cluster_has_taken_it(play, answer, accepte
         told = await asyncio.gather(*(TaskGroupExecutor()._cancel(task, h) for h in (SENT, SENT, None)))
         assert told == [accepted] * 3
         assert [b["job_handle"] for b in fake.bodies("/v1/cancel")].count(None) == 1
+
+    play(story)
+
+
+def test_cancel_reaches_the_cluster_though_the_event_loop_ends(play):
+    async def story(fake):
+        asked = asyncio.Event()
+
+        async def never(_):
+            asked.set()
+            await asyncio.Event().wait()
+
+        fake.answers["/v1/cancel"] = [never, {"cancelled": True}]
+        task = asyncio.create_task(TaskGroupExecutor()._cancel({"dispatch_id": "d", "node_id": 3}, SENT))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert [body["job_handle"] for body in fake.bodies("/v1/cancel")] == [SENT, SENT]
 
     play(story)

@@ -1,0 +1,101 @@
+"""Objects in a real S3 server, which dispatcher and pods both reach."""
+
+import os
+import socket
+import subprocess
+
+import covalent as ct
+import pytest
+from server import Server
+from world import HOME, NAMESPACE, POD, kubectl, on_cluster, until
+
+HOST = os.environ["TASKGROUP_E2E_HOST_IP"]
+BUCKET = HOME / "s3-data/bucket"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "hunter2CANARY"}
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """An S3 server with an empty bucket."""
+    BUCKET.mkdir(parents=True)
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = probe.getsockname()[1]
+    running = subprocess.Popen(
+        [os.environ["TASKGROUP_E2E_S3_SERVER"], "--quiet", "--port", f"{HOST}:{port}", "posix", str(BUCKET.parent)],
+        env={"ROOT_ACCESS_KEY": "AKIATEST", "ROOT_SECRET_KEY": "hunter2CANARY", "HOME": str(HOME)},
+    )
+
+    def listens():
+        with socket.socket() as attempt:
+            return attempt.connect_ex((HOST, port)) == 0
+
+    try:
+        until("the S3 server", listens)
+        literals = [f"--from-literal={name}={value}" for name, value in CREDENTIALS.items()]
+        kubectl("-n", NAMESPACE, "create", "secret", "generic", "s3", *literals)
+        yield f"http://{HOST}:{port}"
+    finally:
+        running.kill()
+        running.wait()
+
+
+@pytest.fixture(scope="module")
+def stored(endpoint):
+    """A server whose process has the store's credentials."""
+    server = Server("s3")
+    server.environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "us-east-1"}
+    yield server.start()
+    server.stop()
+
+
+def flow_of(endpoint, bucket):
+    """Make a workflow of which all objects are in a bucket."""
+    executor = on_cluster(
+        assets=f"s3://{bucket}/team",
+        env={"AWS_ENDPOINT_URL_S3": endpoint, "AWS_REGION": "us-east-1"},
+        pod={**POD, "envFrom": [{"secretRef": {"name": "s3"}}]},
+        log_stdout="out.txt",
+    )
+
+    @ct.electron(executor=executor)
+    def speak(n):
+        print("said", n)
+        return n
+
+    @ct.electron(executor=executor)
+    def fail(n):
+        raise ValueError(n)
+
+    def flow(n, fails):
+        said = speak(n)
+        return fail(said) if fails else speak(n=said)
+
+    return ct.lattice(flow, executor=executor, workflow_executor="local")
+
+
+def test_objects_are_in_a_bucket(stored, endpoint):
+    good, bad = (stored.dispatch(flow_of(endpoint, "bucket"), "grüße", fails) for fails in (False, True))
+    result = stored.ended(good)
+    assert result.completed() == "grüße"
+    assert result.node("speak")["stdout"] == "said grüße\n"
+    assert (BUCKET / f"team/{good}/0/function-0").exists()
+    assert (stored.results / good / "out.txt").read_text() == "said grüße\n" * 2
+    failed = stored.ended(bad)
+    assert failed.status == "FAILED"
+    assert failed.node("fail")["error"].startswith("TaskError: ValueError: grüße\n")
+
+
+def test_a_bucket_that_is_not_there(stored, endpoint):
+    result = stored.ended(stored.dispatch(flow_of(endpoint, "nowhere"), 1, False))
+    assert result.status == "FAILED"
+    assert "NoSuchBucket" in result.node("speak")["error"]
+
+
+def test_no_credential_is_told(stored, endpoint):
+    dispatch = stored.dispatch(flow_of(endpoint, "bucket"), 1, True)
+    stored.ended(dispatch)
+    shown = [stored.ui(dispatch, 0), kubectl("-n", NAMESPACE, "get", "taskgroups", "-o", "json")]
+    logs = [path.read_text() for path in (stored.home / "run").glob("taskgroup-*/bridge.log")]
+    assert logs
+    assert "hunter2CANARY" not in f"{shown}{logs}"
