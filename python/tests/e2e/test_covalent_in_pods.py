@@ -47,6 +47,19 @@ def all_in_pods(n):
     return [double(n), {"n": n}]
 
 
+@ct.electron(executor=equipped)
+def who():
+    import covalent
+
+    context = covalent.get_context()
+    return [context.dispatch_id, context.task_id]
+
+
+@ct.lattice(executor=equipped, workflow_executor="local")
+def context():
+    return who()
+
+
 def transfer(name):
     source = ct.fs.File(f"file://{ASSETS}/{name}.txt")
     copy = ct.fs.File(f"file://{ASSETS}/{name}-copy.txt")
@@ -100,6 +113,11 @@ def test_a_sublattice_without_covalent(result):
 @workflow(all_in_pods, 1)
 def test_what_covalent_adds_in_a_pod(result):
     assert result.completed() == [2, {"n": 1}]
+
+
+@workflow(context)
+def test_the_context(result):
+    assert result.completed() == [result.dispatch, 0]
 
 
 @workflow(transfer_with)
