@@ -119,6 +119,11 @@ class Server:
             f"/api/v1/dispatches/{dispatch}/electron/{node}" + (f"/details/{detail}" if detail else "")
         ).json()
 
+    def tell(self, dispatch: str, node: int) -> None:
+        """Tell the dispatcher that a node has ended; its executor then finds out how."""
+        path = f"/api/v2/dispatches/{dispatch}/electrons/{node}/job"
+        requests.put(self.address + path, json={}, timeout=60).raise_for_status()
+
     def manifest(self, dispatch: str) -> list[dict[str, Any]]:
         """Return what the dispatcher has in its database of each node."""
         nodes = self._get(f"/api/v2/dispatches/{dispatch}").json()["lattice"]["transport_graph"]["nodes"]

@@ -28,6 +28,16 @@ def chain(path):
     return follow(wait_for(path))
 
 
+@ct.electron(executor=cluster)
+def early(path):
+    return path
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def two_steps(path):
+    return wait_for(early(path))
+
+
 def until_it_runs(dispatch):
     until("the group runs", lambda: [reason_of(g) for g in groups_of(dispatch)] == ["Running"])
 
@@ -49,3 +59,23 @@ def test_a_server_that_is_stopped(gate):
     until_it_runs(dispatch)
     server.stop()
     until("it is cancelled", lambda: [reason_of(g) for g in groups_of(dispatch)] == ["Cancelled"], 30)
+
+
+def test_a_server_that_is_killed(gate):
+    server = Server("killed").start()
+    dispatch = server.dispatch(two_steps, str(gate))
+    until("the second group runs", lambda: [reason_of(g) for g in groups_of(dispatch)] == ["Completed", "Running"])
+    server.kill()
+    gate.touch()
+    until("it ends for nobody", lambda: [reason_of(g) for g in groups_of(dispatch)] == ["Completed"] * 2)
+    server.start()
+    # Nobody polls any more. Told of the end, the dispatcher takes the result and gives up: its counters are gone.
+    assert server.status(dispatch) == "RUNNING"
+    server.tell(dispatch, 2)
+    ended = server.ended(dispatch)
+    assert (ended.status, ended.nodes[2]["status"]) == ("FAILED", "COMPLETED")
+    # What was done is not done again.
+    again = ct.redispatch(dispatch, reuse_previous_results=True, dispatcher_addr=server.address)()
+    assert server.ended(again).completed() == str(gate)
+    assert groups_of(again) == []
+    server.stop()
