@@ -60,14 +60,14 @@ async def call(path: str, request: dict[str, Any], seconds: float | None = ANSWE
     raise AssertionError("unreachable")
 
 
-async def finish(path: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Do call, and once more where this task is cancelled meanwhile, before it is.
+async def finish(path: str, request: dict[str, Any], tries: int) -> Any:
+    """Do persist, and call once more where this task is cancelled meanwhile, before it is.
 
     A dispatcher that is stopped cancels all its dispatches, and at once its event loop with all tasks
     (covalent_dispatcher/_service/app.py, lifespan; asyncio.run): without this, pods would go on for nobody.
     """
     try:
-        return await call(path, request)
+        return await persist(path, request, tries)
     except asyncio.CancelledError:
         with contextlib.suppress(Exception):
             await call(path, request, LAST_SECONDS)

@@ -12,6 +12,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote, unquote, urlsplit
 
 # What is passed on under its own name where it is not its default, which stands for "not said".
 _SAME_NAME = (
@@ -22,6 +23,8 @@ _SAME_NAME = (
     "outputs",
     "local_paths",
     "python_images",
+    "dispatcher",
+    "cancel_on_stop",
     "execution",
     "parallelism",
     "infrastructure_retries",
@@ -55,6 +58,9 @@ DEFAULTS: dict[str, Any] = {
     "outputs": "",
     "local_paths": {},
     "python_images": {},
+    # Who sends, and what becomes of the groups when it stops.
+    "dispatcher": "",
+    "cancel_on_stop": False,
     # The group.
     "execution": "",
     "parallelism": 0,
@@ -90,7 +96,7 @@ def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return copy.deepcopy(dict(attributes))
 
 
-_KINDS = {str: "a string", int: "a whole number", dict: "a dictionary"}
+_KINDS = {str: "a string", int: "a whole number", bool: "True or False", dict: "a dictionary"}
 
 
 def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +110,22 @@ def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
     if pod:
         options["pod"] = pod
     return options
+
+
+def here(uri: str, local_paths: Mapping[str, str]) -> str:
+    """Return what pods know as uri as the dispatcher's machine does, by the longest folder of local_paths.
+
+    The rule is executor.Options.UploadURI's; executor/contract/testdata/local_paths.json has its cases.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return uri
+    path = unquote(parts.path)
+    folders = [f for f in local_paths if path == f.rstrip("/") or path.startswith(f.rstrip("/") + "/")]
+    if not folders:
+        return uri
+    longest = max(folders, key=len)
+    return "file://" + quote(local_paths[longest].rstrip("/") + path[len(longest.rstrip("/")) :])
 
 
 def _pod(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,8 @@ SOCKET = "TASKGROUP_BRIDGE_SOCKET"
 CALLBACK_HOSTS = "TASKGROUP_BRIDGE_CALLBACK_HOSTS"
 
 START_SECONDS = 20.0
-STOP_SECONDS = 5.0
+# A bridge that is told to stop may have to cancel groups first (cancel_on_stop, executor/bridge/open.go).
+STOP_SECONDS = 45.0
 # A Unix address has room for 107 bytes on Linux; the rest is "/taskgroup-XXXXXXXX/bridge.sock".
 _LONGEST_FOLDER = 107 - 32
 

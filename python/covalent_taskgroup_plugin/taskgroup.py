@@ -21,7 +21,7 @@ from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 from covalent_taskgroup_plugin import bridge, calls, process
-from covalent_taskgroup_plugin.options import DEFAULTS, SIGNATURE, checked, executor_options
+from covalent_taskgroup_plugin.options import DEFAULTS, SIGNATURE, checked, executor_options, here
 from covalent_taskgroup_plugin.poller import poller_of
 
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
@@ -69,9 +69,9 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """Return where the dispatcher puts an object before send; "" for nowhere, without assets.
 
         It is called on the event loop for every object and cannot wait, so it asks nobody. A dispatch has one folder,
-        to be removed as a whole; send passes on whatever was chosen.
+        to be removed as a whole; the bridge's send turns local_paths back.
         """
-        assets = self.__dict__["assets"]
+        assets = here(self.__dict__["assets"], self.__dict__["local_paths"])
         if not assets:
             return ""
         group = f"{task_group_metadata['dispatch_id']}/{task_group_metadata['task_group_id']}"
@@ -138,7 +138,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         request = {"executor": self._options(), "task_metadata": task_metadata, "job_handle": job_handle}
         try:
-            return (await bridge.finish("/v1/cancel", request))["cancelled"] is True
+            return (await bridge.finish("/v1/cancel", request, TRIES))["cancelled"] is True
         except Exception as err:
             logger.app_log.warning("Cancelling %s of %s: %s", job_handle, task_metadata, err)
             return False

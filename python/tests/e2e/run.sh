@@ -32,9 +32,8 @@ export TASKGROUP_E2E_HOST_IP TASKGROUP_E2E_S3_SERVER
   --user="$("$kubectl" config view -o 'jsonpath={.contexts[0].context.user}')" >/dev/null
 assets=$(dirname "$KUBECONFIG")/assets
 install -d -o 65532 -g 65532 -m 0770 "$assets"
-mkdir "$assets/site"
-cp -r "$("$python" -c 'import cloudpickle, os; print(os.path.dirname(cloudpickle.__file__))')" "$assets/site/"
 # An editable installation of the plugin is none for pods that see the folder of the packages.
+mkdir "$assets/site"
 cp -r python/covalent_taskgroup_plugin "$assets/site/"
 
 "$kubectl" apply -k config/default >/dev/null

@@ -53,9 +53,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "starting_seconds": 120,
         "pod": POD,
     }
-    # The image's cloudpickle is Debian's, too old for the pickles of Covalent's.
-    env = {"PYTHONPATH": f"{ASSETS}/site", **changes.pop("env", {})}
-    return {**defaults, **changes, "env": env}
+    return {**defaults, **changes}
 
 
 def on_cluster(**changes: Any) -> TaskGroupExecutor:

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 import json
+import pathlib
 
 import covalent as ct
 import covalent_taskgroup_plugin.taskgroup as module
@@ -12,8 +13,10 @@ from covalent._shared_files.util_classes import RESULT_STATUS, Status
 from covalent.executor import _executor_manager
 from covalent.executor.base import AsyncBaseExecutor
 from covalent_dispatcher._core.runner_modules.utils import get_executor
-from covalent_taskgroup_plugin.options import DEFAULTS, executor_options
+from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
+
+CONTRACT = pathlib.Path(__file__).parents[3] / "executor/contract/testdata"
 
 
 def test_the_entry_point_names_the_module():
@@ -147,3 +150,17 @@ def test_upload_uris():
     group = {"dispatch_id": "d", "task_group_id": 3, "node_ids": [3]}
     assert executor.get_upload_uri(group, "function-3") == "file:///shared/d/3/function-3"
     assert TaskGroupExecutor().get_upload_uri(group, "function-3") == ""
+    # Pods see the dispatcher's folder elsewhere.
+    executor = TaskGroupExecutor(assets="file:///data/assets", local_paths={"/data": "/srv/nfs"})
+    assert executor.get_upload_uri(group, "function-3") == "file:///srv/nfs/assets/d/3/function-3"
+
+
+@pytest.mark.parametrize("case", json.loads((CONTRACT / "local_paths.json").read_text()), ids=lambda case: case["uri"])
+def test_local_paths_mean_what_they_mean_in_go(case):
+    assert here(case["uri"], case["local_paths"]) == case["here"]
+
+
+def test_every_attribute_of_the_bridge_has_its_argument():
+    # The pod's has short ones beside it, and the bridge reads no other.
+    theirs = json.loads((CONTRACT / "attributes.json").read_text()).keys()
+    assert theirs - {"pod"} == DEFAULTS.keys() - {"pod", "image", "cpu", "memory", "gpu", "env"}
