@@ -8,12 +8,15 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -104,6 +107,21 @@ func jobEnd(all []batchv1.JobCondition) []batchv1.JobCondition {
 		}
 	}
 	return end
+}
+
+// jobChanges lets through the updates of Jobs of which stripJob has kept something:
+// the Job controller writes three statuses of a Job that nobody here reads.
+func jobChanges() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, wasJob := e.ObjectOld.(*batchv1.Job)
+		after, isJob := e.ObjectNew.(*batchv1.Job)
+		if !wasJob || !isJob || before.ResourceVersion == after.ResourceVersion {
+			return true
+		}
+		same := *before
+		same.ResourceVersion = after.ResourceVersion
+		return !equality.Semantic.DeepEqual(&same, after)
+	}}
 }
 
 // stripPod keeps who the pod belongs to, where it is, how its container is, and

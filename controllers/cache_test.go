@@ -7,6 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -60,4 +62,47 @@ func observed(t *testing.T, job *batchv1.Job, pod *corev1.Pod, stripped bool) *p
 		}
 	}
 	return &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: jobspec.JobName(tg.Name, tg.UID, 1), Job: job, Pods: []*corev1.Pod{pod}}
+}
+
+// TestJobChanges: what the operator reads of a Job brings a pass, and nothing else.
+func TestJobChanges(t *testing.T) {
+	tg := testkit.TaskGroup("a").Commands(1).Obj()
+	cases := map[string]struct {
+		change func(*batchv1.Job)
+		want   bool
+	}{
+		"a resync":         {func(*batchv1.Job) {}, true},
+		"a pod that is up": {func(j *batchv1.Job) { j.ResourceVersion = "2"; j.Status.Active, j.Status.Ready = 1, new(int32(1)) }, false},
+		"its template":     {func(j *batchv1.Job) { j.ResourceVersion = "2"; j.Spec.Template.Labels = map[string]string{"a": "b"} }, false},
+		"a queue's hold":   {func(j *batchv1.Job) { j.ResourceVersion = "2"; j.Spec.Suspend = new(true) }, true},
+		"its start": {func(j *batchv1.Job) {
+			j.ResourceVersion = "2"
+			j.Status.StartTime = &metav1.Time{Time: testkit.Created}
+		}, true},
+		"its deletion": {func(j *batchv1.Job) {
+			j.ResourceVersion = "2"
+			j.DeletionTimestamp = &metav1.Time{Time: testkit.Created}
+		}, true},
+		"its end": {func(j *batchv1.Job) {
+			j.ResourceVersion = "2"
+			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}}
+		}, true},
+		"an owner it loses": {func(j *batchv1.Job) { j.ResourceVersion = "2"; j.OwnerReferences = nil }, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			before := testkit.Job(tg).Obj()
+			before.ResourceVersion, before.Status.StartTime = "1", nil
+			after := before.DeepCopy()
+			tc.change(after)
+			for _, job := range []*batchv1.Job{before, after} {
+				if _, err := stripJob(job); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := jobChanges().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
+				t.Errorf("it brings a pass: %t, want %t", got, tc.want)
+			}
+		})
+	}
 }

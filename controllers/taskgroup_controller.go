@@ -151,7 +151,7 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.TaskGroup{}, builder.WithPredicates(r.newcomers())).
-		Owns(&batchv1.Job{}).
+		Owns(&batchv1.Job{}, builder.WithPredicates(jobChanges())).
 		Watches(&corev1.Pod{}, r.podHandler()).
 		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			r.enqueue = func(group reconcile.Request) { queue.Add(group) }
