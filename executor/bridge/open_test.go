@@ -109,3 +109,34 @@ func TestStopCancels(t *testing.T) {
 		t.Errorf("the log is %s", s.log.String())
 	}
 }
+
+// TestSendRefusesACallbackThatNobodyWouldMake: the dispatch would wait for ever.
+func TestSendRefusesACallbackThatNobodyWouldMake(t *testing.T) {
+	api := serveAPI(t)
+	cases := []struct {
+		hosts    []string
+		callback string
+		allowed  bool
+	}{
+		{nil, "", true},
+		{nil, "http://localhost:48008", false},
+		{[]string{"other", "localhost:48008"}, "http://localhost:48008", true},
+		{[]string{"localhost"}, "http://localhost:48008", true},
+		{[]string{"localhost:48009"}, "http://localhost:48008", false},
+		{[]string{"localhost"}, "localhost:48008", false},
+	}
+	for i, tc := range cases {
+		t.Run(fmt.Sprintf("%v %s", tc.hosts, tc.callback), func(t *testing.T) {
+			s := startOn(t, api.URL, func(o *Options) { o.CallbackHosts = tc.hosts })
+			status, body := s.post(t, "/v1/send", fmt.Sprintf(
+				`{"executor":{"kubeconfig":%q,"callback":%q},"task_group_metadata":{"dispatch_id":"d","node_ids":[1],"task_group_id":%d},"task_specs":[{"electron_id":1}]}`,
+				s.kubeconfig, tc.callback, i))
+			if (status == http.StatusOK) != tc.allowed {
+				t.Errorf("%d: %s, allowed: %t", status, body, tc.allowed)
+			}
+			if !tc.allowed && (!strings.Contains(body, "--callback-hosts") || !strings.Contains(body, callbackHostsVariable)) {
+				t.Errorf("it does not say what to do: %s", body)
+			}
+		})
+	}
+}

@@ -26,6 +26,9 @@ import (
 )
 
 const (
+	// callbackHostsVariable is what the plugin makes --callback-hosts of
+	// (python/covalent_taskgroup_plugin/process.py).
+	callbackHostsVariable = "TASKGROUP_BRIDGE_CALLBACK_HOSTS"
 	// defaultCallbackRate is in callbacks a second: a dispatcher writes to its
 	// database with one thread.
 	defaultCallbackRate = 10

@@ -38,7 +38,7 @@ func start(t *testing.T) *started {
 }
 
 // startOn is start with an API server.
-func startOn(t *testing.T, server string) *started {
+func startOn(t *testing.T, server string, changes ...func(*Options)) *started {
 	t.Helper()
 	// Not t.TempDir: with the test's name it is too long for a socket.
 	dir, err := os.MkdirTemp("", "bridge") //nolint:usetesting // as above
@@ -58,9 +58,13 @@ func startOn(t *testing.T, server string) *started {
 	}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	s.stop = cancel
+	options := Options{Listen: "unix://" + socket, Log: s.log, Version: "v1"}
+	for _, change := range changes {
+		change(&options)
+	}
 	go func() {
 		defer close(s.ended)
-		s.ended <- Run(ctx, Options{Listen: "unix://" + socket, Log: s.log, Version: "v1"})
+		s.ended <- Run(ctx, options)
 	}()
 	t.Cleanup(func() {
 		cancel()

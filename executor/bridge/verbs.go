@@ -32,6 +32,11 @@ func (s *server) uploadURI(_ context.Context, r *UploadURIRequest) (*UploadURIRe
 }
 
 func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, error) {
+	if callback := r.Executor.Callback; callback != "" && (s.outbox == nil || !s.outbox.allows(callback)) {
+		// The dispatch would wait for it for ever.
+		return nil, invalidf("nobody would call %s back: this bridge may not. Allow the host with --callback-hosts, or with %s where Covalent's plugin starts the bridge",
+			callback, callbackHostsVariable)
+	}
 	e, err := s.executor(r.Executor, nil, r.VersionInfo)
 	if err != nil {
 		return nil, err

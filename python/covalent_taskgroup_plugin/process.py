@@ -18,7 +18,6 @@ import threading
 import time
 from pathlib import Path
 from typing import Optional
-from urllib.parse import urlsplit
 
 from .errors import BridgeError
 
@@ -54,21 +53,6 @@ def find_binary() -> str:
             f"${BINARY}, or install this package's wheel for this platform, which has it"
         )
     return found
-
-
-def check_callback(url: str) -> None:
-    """Refuse a callback that no bridge would send: the dispatch would wait for it for ever.
-
-    Of a bridge that somebody else runs nothing is known, and it is believed.
-
-    Raises:
-        BridgeError: the URL's host is none of $TASKGROUP_BRIDGE_CALLBACK_HOSTS.
-    """
-    if not url or os.environ.get(SOCKET):
-        return
-    hosts, parts = os.environ.get(CALLBACK_HOSTS, "").split(","), urlsplit(url)
-    if parts.netloc not in hosts and parts.hostname not in hosts:
-        raise BridgeError(f"nobody would call {url} back: its host is not among ${CALLBACK_HOSTS} of the dispatcher")
 
 
 def _new_folder() -> Path:

@@ -20,7 +20,7 @@ from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from covalent_taskgroup_plugin import bridge, calls, process
+from covalent_taskgroup_plugin import bridge, calls
 from covalent_taskgroup_plugin.options import DEFAULTS, SIGNATURE, checked, executor_options, here
 from covalent_taskgroup_plugin.poller import poller_of
 
@@ -91,7 +91,6 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             TaskCancelledError: a cancellation was asked for before the TaskGroup was created.
             BridgeError: it was not created; the text says why.
         """
-        process.check_callback(self.__dict__["callback"])
         await self._refuse_cancelled()
         identity = await self._keep_handle(task_group_metadata)
         request = calls.send_request(identity, task_specs, resources)

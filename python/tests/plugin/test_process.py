@@ -132,26 +132,3 @@ def test_a_runtime_folder_that_is_too_long_for_a_socket(real, monkeypatch, tmp_p
     long.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
     assert not real.start().startswith(str(long))
-
-
-@pytest.mark.parametrize(
-    ("hosts", "url", "refused"),
-    [
-        ("", "", False),
-        ("", "http://localhost:48008", True),
-        ("other,localhost:48008", "http://localhost:48008", False),
-        ("localhost", "http://localhost:48008", False),
-        ("localhost:48009", "http://localhost:48008", True),
-        ("localhost", "localhost:48008", True),
-    ],
-)
-def test_a_callback_that_nobody_would_send_is_refused(monkeypatch, hosts, url, refused):
-    monkeypatch.delenv(process.SOCKET, raising=False)
-    monkeypatch.setenv(process.CALLBACK_HOSTS, hosts)
-    if refused:
-        with pytest.raises(BridgeError, match=process.CALLBACK_HOSTS):
-            process.check_callback(url)
-    else:
-        process.check_callback(url)
-    monkeypatch.setenv(process.SOCKET, "/somebody/elses")
-    process.check_callback(url)
