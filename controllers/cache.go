@@ -131,6 +131,7 @@ func stripPod(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
+	phase := shared(phaseOf(pod))
 	meta := identity(&pod.ObjectMeta)
 	meta.Labels = map[string]string{v1alpha1.UIDLabel: pod.Labels[v1alpha1.UIDLabel]}
 	meta.Annotations = pod.Annotations
@@ -147,7 +148,7 @@ func stripPod(obj any) (any, error) {
 	}
 	pod.ObjectMeta, pod.Spec = meta, spec
 	pod.Status = corev1.PodStatus{
-		Phase:                 shared(pod.Status.Phase),
+		Phase:                 phase,
 		Reason:                pod.Status.Reason,
 		Message:               pod.Status.Message,
 		Conditions:            readConditions(pod.Status.Conditions),
@@ -172,6 +173,28 @@ func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 		DeletionTimestamp: meta.DeletionTimestamp,
 		OwnerReferences:   meta.OwnerReferences,
 	}
+}
+
+// phaseOf is a pod's phase, and Succeeded for one whose containers have all
+// succeeded. The kubelet writes how they ended a second or two before the phase, for
+// which it takes the pod apart first (mergePodStatus in
+// k8s.io/kubernetes/pkg/kubelet/status/status_manager.go), and nothing of such a pod
+// runs again. Of one that failed the phase is waited for: with it comes whether the
+// cluster was to blame (the condition DisruptionTarget).
+func phaseOf(pod *corev1.Pod) corev1.PodPhase {
+	status := &pod.Status
+	if status.Phase != corev1.PodRunning || pod.Spec.RestartPolicy != corev1.RestartPolicyNever ||
+		len(status.ContainerStatuses) == 0 || len(status.ContainerStatuses) != len(pod.Spec.Containers) {
+		return status.Phase
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{status.InitContainerStatuses, status.ContainerStatuses} {
+		for i := range statuses {
+			if ended := statuses[i].State.Terminated; ended == nil || ended.ExitCode != 0 {
+				return status.Phase
+			}
+		}
+	}
+	return corev1.PodSucceeded
 }
 
 // readConditions are those of a pod that tell since when it has a node, why it has

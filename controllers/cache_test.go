@@ -106,3 +106,49 @@ func TestJobChanges(t *testing.T) {
 		})
 	}
 }
+
+// TestPhase: a pod whose containers have succeeded has, whatever else it still is.
+func TestPhase(t *testing.T) {
+	ended := func(code int32) corev1.ContainerStatus {
+		return corev1.ContainerStatus{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: code}}}
+	}
+	runs := corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}
+	cases := map[string]struct {
+		change func(*corev1.Pod)
+		want   corev1.PodPhase
+	}{
+		"its container succeeded": {func(*corev1.Pod) {}, corev1.PodSucceeded},
+		"it is not known to run":  {func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }, corev1.PodPending},
+		"it has failed":           {func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }, corev1.PodFailed},
+		"its container failed":    {func(p *corev1.Pod) { p.Status.ContainerStatuses[0] = ended(1) }, corev1.PodRunning},
+		"its container runs":      {func(p *corev1.Pod) { p.Status.ContainerStatuses[0] = runs }, corev1.PodRunning},
+		"nothing is known of it":  {func(p *corev1.Pod) { p.Status.ContainerStatuses = nil }, corev1.PodRunning},
+		"a container beside it runs": {func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "injected"})
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, runs)
+		}, corev1.PodRunning},
+		"nothing is known of one beside it": {func(p *corev1.Pod) {
+			p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "injected"})
+		}, corev1.PodRunning},
+		"a sidecar runs":                {func(p *corev1.Pod) { p.Status.InitContainerStatuses = []corev1.ContainerStatus{runs} }, corev1.PodRunning},
+		"an init container came before": {func(p *corev1.Pod) { p.Status.InitContainerStatuses = []corev1.ContainerStatus{ended(0)} }, corev1.PodSucceeded},
+		"it would be started again":     {func(p *corev1.Pod) { p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure }, corev1.PodRunning},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			pod := &corev1.Pod{
+				Spec: corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: jobspec.TaskContainer}}},
+				Status: corev1.PodStatus{
+					Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{ended(0)},
+				},
+			}
+			tc.change(pod)
+			if _, err := stripPod(pod); err != nil {
+				t.Fatal(err)
+			}
+			if pod.Status.Phase != tc.want {
+				t.Errorf("it is %s, want %s", pod.Status.Phase, tc.want)
+			}
+		})
+	}
+}
