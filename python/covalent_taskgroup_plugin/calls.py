@@ -30,7 +30,7 @@ def receive_request(options: dict[str, Any], group: dict[str, Any], data: Any) -
     The dispatcher tells results_dir to run only (covalent/executor/base.py, write_streams_to_file); here it is that of
     covalent.conf, which the dispatcher takes itself.
     """
-    folder = os.path.join(get_config("dispatcher.results_dir"), group["dispatch_id"])
+    folder = os.path.join(str(get_config("dispatcher.results_dir")), group["dispatch_id"])
     logs = {name: options[name] for name in ("log_stdout", "log_stderr")}
     logs = {name: os.path.join(folder, path) for name, path in logs.items() if path and not path.startswith("~")}
     return {"executor": {**options, **logs}, "task_group_metadata": group, "data": data}
