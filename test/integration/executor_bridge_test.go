@@ -73,13 +73,20 @@ func startBridge(t *testing.T, socket string, env ...string) *bridgeProcess {
 	b.cmd.Env = append(append(os.Environ(), bridgeEnv+"=unix://"+socket), env...)
 	b.cmd.Stdout, b.cmd.Stderr = log, log
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	b.start()
+	return b
+}
+
+// start starts the program and waits until it serves.
+func (b *bridgeProcess) start() {
+	b.t.Helper()
 	b.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		return (&net.Dialer{}).DialContext(ctx, "unix", b.socket)
 	}}}
 	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	err = rig.Await(t.Context(), "the bridge to serve", func(context.Context) (bool, string, error) {
+	err := rig.Await(b.t.Context(), "the bridge to serve", func(context.Context) (bool, string, error) {
 		response, err := b.client.Get("http://bridge/healthz")
 		if err == nil {
 			return response.StatusCode == http.StatusOK, response.Status, response.Body.Close()
@@ -87,9 +94,8 @@ func startBridge(t *testing.T, socket string, env ...string) *bridgeProcess {
 		return false, err.Error(), nil
 	})
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	return b
 }
 
 func (b *bridgeProcess) end(signal os.Signal) error {

@@ -3,11 +3,8 @@
 package integration
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,22 +111,7 @@ func startBridgeProgram(t *testing.T) *bridgeProgram {
 	if b.stdin, err = b.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	b.client = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}}}
-	if err := b.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	err = rig.Await(t.Context(), "the bridge to serve", func(context.Context) (bool, string, error) {
-		response, err := b.client.Get("http://bridge/healthz")
-		if err == nil {
-			return response.StatusCode == http.StatusOK, response.Status, response.Body.Close()
-		}
-		return false, err.Error(), nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	b.start()
 	return b
 }
 
