@@ -21,6 +21,9 @@ const rawLabel = "bench.example.com/raw"
 // nodeWorkers is how many pods each node takes a step at a time.
 const nodeWorkers = 8
 
+// warmUpLoad is what runs uncounted.
+var warmUpLoad = load{units: 5, tasks: 1}
+
 // arena is a cluster with the operator, a node for the pods of groups, and one
 // for those of raw Jobs.
 type arena struct {
@@ -89,8 +92,7 @@ func (a *arena) startOperator(ctx context.Context) error {
 
 // warmUp runs a few of each, and takes the operator's Job as the template.
 func (a *arena) warmUp(ctx context.Context) error {
-	few := load{units: 5, tasks: 1}
-	groups, err := a.try(ctx, groups, few)
+	groups, err := a.try(ctx, groups, warmUpLoad)
 	if err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
@@ -99,7 +101,7 @@ func (a *arena) warmUp(ctx context.Context) error {
 		return fmt.Errorf("listing Jobs: %w", err)
 	}
 	a.template = rawJob(&jobs.Items[0])
-	if _, err := a.try(ctx, rawJobs, few); err != nil {
+	if _, err := a.try(ctx, rawJobs, warmUpLoad); err != nil {
 		return fmt.Errorf("warming up: %w", err)
 	}
 	return nil

@@ -102,7 +102,8 @@ func (m *memory) leaveAlive(ctx context.Context, n int) error {
 	}
 	m.say("memory: %d live groups", n)
 	ns := "default"
-	if err := m.arena.send(ctx, &trial{kind: groups, load: load{units: n, tasks: 1}, namespace: ns}); err != nil {
+	t := &trial{kind: groups, load: load{units: n, tasks: 1}, namespace: ns}
+	if err := m.arena.send(t, func(i int) error { return m.arena.Client.Create(ctx, m.arena.unit(t, i)) }); err != nil {
 		return err
 	}
 	return rig.Await(ctx, "the Jobs of the live groups", func(ctx context.Context) (bool, string, error) {

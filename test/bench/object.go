@@ -8,7 +8,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,8 +25,7 @@ const objects = 100
 var objectTasks = []int{1, 20, 256}
 
 // measureObject writes groups as their users and the operator do, one after
-// another, with no operator: what the object itself costs the API server, and what
-// the requests of a short life cost all processes, whatever operator makes them.
+// another, with no operator: what the object itself costs the API server.
 func measureObject(ctx context.Context, b *bench) (err error) {
 	cluster, err := rig.Start(ctx, "bench", "--control-plane-only", "--no-scheduler")
 	if err != nil {
@@ -56,24 +54,6 @@ func measureObject(ctx context.Context, b *bench) (err error) {
 		s.row("processor time of the API server, create and 2 statuses", "ms", noBudget, used.processor["kube-apiserver"].Seconds()*1000/objects)
 		s.row("etcd: bytes put", "kB", noBudget, used.etcdBytes/1000/objects)
 	}
-	return a.measureLife(ctx, b)
-}
-
-// measureLife writes what even an operator that costs nothing has to have written:
-// the group, its end, and an event.
-func (a *arena) measureLife(ctx context.Context, b *bench) error {
-	b.say("object: %d short lives", objects)
-	used, err := a.using(ctx, func() error {
-		if err := a.writeObjects(ctx, "life", objects, 1, completes(1)); err != nil {
-			return err
-		}
-		return a.writeEvents(ctx, "life", objects)
-	})
-	if err != nil {
-		return err
-	}
-	s := section{b.report, "object of 1"}
-	s.row("processor time of all processes, create, end and event", "ms", noBudget, used.all().Seconds()*1000/objects)
 	return nil
 }
 
@@ -93,23 +73,6 @@ func (a *arena) using(ctx context.Context, work func() error) (usage, error) {
 	return after.since(before), nil
 }
 
-func (a *arena) writeEvents(ctx context.Context, name string, n int) error {
-	for i := range n {
-		about := fmt.Sprintf("%s-%05d", name, i)
-		event := &eventsv1.Event{
-			ObjectMeta:          metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: about + ".1"},
-			EventTime:           metav1.NowMicro(),
-			ReportingController: "bench", ReportingInstance: "bench",
-			Action: "Finish", Reason: "Completed", Note: "1 task completed", Type: corev1.EventTypeNormal,
-			Regarding: corev1.ObjectReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TaskGroup", Namespace: metav1.NamespaceDefault, Name: about},
-		}
-		if err := a.Client.Create(ctx, event); err != nil {
-			return fmt.Errorf("creating an event: %w", err)
-		}
-	}
-	return nil
-}
-
 // writeObjects writes what the API server stores of n groups that complete: the
 // group, and the status after each step of its pod.
 func (a *arena) writeObjects(ctx context.Context, name string, n, tasks int, steps ...func(*corev1.Pod) error) error {
@@ -124,16 +87,24 @@ func (a *arena) writeObjects(ctx context.Context, name string, n, tasks int, ste
 			if err := step(pod); err != nil {
 				return err
 			}
-			decided := plan.Decide(&plan.Observed{
-				TaskGroup: tg, Attempt: 1, JobName: job.Name, Job: job, JobUID: job.UID, Pods: []*corev1.Pod{pod},
-				ManifestURI: contract.ManifestURI(jobspec.AttemptURI(tg, 1)),
-			}, time.Now())
-			before := tg.DeepCopy()
-			tg.Status = *decided.Status
-			if err := a.Client.Status().Patch(ctx, tg, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-				return fmt.Errorf("writing a status: %w", err)
+			if err := a.writeStatus(ctx, tg, job, pod); err != nil {
+				return err
 			}
 		}
+	}
+	return nil
+}
+
+// writeStatus writes what the operator would, seeing this pod of a first attempt.
+func (a *arena) writeStatus(ctx context.Context, tg *v1alpha1.TaskGroup, job *batchv1.Job, pod *corev1.Pod) error {
+	decided := plan.Decide(&plan.Observed{
+		TaskGroup: tg, Attempt: 1, JobName: job.Name, Job: job, JobUID: job.UID, Pods: []*corev1.Pod{pod},
+		ManifestURI: contract.ManifestURI(jobspec.AttemptURI(tg, 1)),
+	}, time.Now())
+	before := tg.DeepCopy()
+	tg.Status = *decided.Status
+	if err := a.Client.Status().Patch(ctx, tg, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing a status: %w", err)
 	}
 	return nil
 }

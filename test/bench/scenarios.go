@@ -14,11 +14,12 @@ import (
 // packedTasks is how many tasks share a pod in the scenario packed.
 const packedTasks = 20
 
-// pair is a round: both kinds under comparable loads, one after the other.
-type pair struct{ groups, jobs *trial }
+// pair is a round: both kinds under comparable loads, one after the other, and
+// where it was asked for the groups once more without an operator.
+type pair struct{ groups, jobs, bare *trial }
 
 // rounds lets the two kinds take turns; who is first alternates too.
-func (b *bench) rounds(ctx context.Context, name string, ofGroups, ofJobs load) (pairs []pair, err error) {
+func (b *bench) rounds(ctx context.Context, name string, ofGroups, ofJobs load, withBare bool) (pairs []pair, err error) {
 	a, err := b.open(ctx, b.Arm)
 	if err != nil {
 		return nil, err
@@ -39,7 +40,14 @@ func (b *bench) rounds(ctx context.Context, name string, ofGroups, ofJobs load) 
 			}
 			all = append(all, done[k])
 		}
-		pairs = append(pairs, pair{groups: done[groups], jobs: done[rawJobs]})
+		if withBare {
+			b.say("%s: round %d of %d: %d groups, no operator", name, i+1, b.Rounds, ofGroups.units)
+			if done[bare], err = a.tryBare(ctx, ofGroups); err != nil {
+				return nil, err
+			}
+			all = append(all, done[bare])
+		}
+		pairs = append(pairs, pair{groups: done[groups], jobs: done[rawJobs], bare: done[bare]})
 	}
 	return pairs, a.collect(all...)
 }
@@ -65,7 +73,7 @@ func measureBurst(ctx context.Context, b *bench) error {
 func (b *bench) measureBurstOf(ctx context.Context, units int) error {
 	l := load{units: units, tasks: 1}
 	name := fmt.Sprintf("burst %d", units)
-	pairs, err := b.rounds(ctx, name, l, l)
+	pairs, err := b.rounds(ctx, name, l, l, true)
 	if err != nil {
 		return err
 	}
@@ -85,6 +93,11 @@ func (b *bench) measureBurstOf(ctx context.Context, units int) error {
 	}
 	s.row("throughput / raw Jobs'", "", throughput, each(pairs, func(p pair) float64 { return 1 / ratio(p) })...)
 	b.processorRows(s, pairs, atMost(1.20))
+	bareRatio := func(p pair) float64 { return makespan(p.bare.lives()) / makespan(p.jobs.lives()) }
+	s.row("no operator: everyone's writes per group", "", noBudget, each(pairs, func(p pair) float64 { return p.bare.perUnit(not(isRead)) })...)
+	s.row("no operator: makespan / raw Jobs'", "", noBudget, each(pairs, bareRatio)...)
+	s.row("no operator: throughput / raw Jobs'", "", noBudget, each(pairs, func(p pair) float64 { return 1 / bareRatio(p) })...)
+	s.row("no operator: processor time of all / with raw Jobs", "", noBudget, each(pairs, bareProcessor)...)
 	return nil
 }
 
@@ -92,7 +105,7 @@ func measureSteady(ctx context.Context, b *bench) error {
 	for _, rate := range b.Rates {
 		name := fmt.Sprintf("steady %d/s", rate)
 		l := load{units: int(b.Steady.Seconds() * float64(rate)), tasks: 1, rate: rate}
-		pairs, err := b.rounds(ctx, name, l, l)
+		pairs, err := b.rounds(ctx, name, l, l, false)
 		if err != nil {
 			return err
 		}
@@ -123,7 +136,7 @@ func measurePacked(ctx context.Context, b *bench) error {
 
 func (b *bench) measurePackedOf(ctx context.Context, many int) error {
 	name := fmt.Sprintf("packed %dx%d", many, packedTasks)
-	pairs, err := b.rounds(ctx, name, load{units: many, tasks: packedTasks}, load{units: many * packedTasks})
+	pairs, err := b.rounds(ctx, name, load{units: many, tasks: packedTasks}, load{units: many * packedTasks}, true)
 	if err != nil {
 		return err
 	}
@@ -135,8 +148,12 @@ func (b *bench) measurePackedOf(ctx context.Context, many int) error {
 	s.row("tasks/s, a raw Job each", "", noBudget, each(pairs, func(p pair) float64 { return perSecond(p.jobs) })...)
 	s.row("tasks/s / raw Jobs'", "", atLeast(15), each(pairs, func(p pair) float64 { return perSecond(p.groups) / perSecond(p.jobs) })...)
 	b.processorRows(s, pairs, noBudget)
+	s.row("no operator: tasks/s / raw Jobs'", "", noBudget, each(pairs, func(p pair) float64 { return perSecond(p.bare) / perSecond(p.jobs) })...)
 	return nil
 }
+
+// bareProcessor is the processor time without an operator over that of raw Jobs.
+func bareProcessor(p pair) float64 { return p.bare.used.all().Seconds() / p.jobs.used.all().Seconds() }
 
 // requestRows are how many requests a group takes.
 func (b *bench) requestRows(s section, pairs []pair, writes *budget) {

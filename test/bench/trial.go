@@ -24,6 +24,8 @@ type kind string
 const (
 	groups  kind = "groups"
 	rawJobs kind = "jobs"
+	// bare are groups without an operator: see tryBare.
+	bare kind = "bare"
 )
 
 const (
@@ -72,10 +74,7 @@ func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.send(ctx, t); err != nil {
-		return nil, err
-	}
-	if err := a.await(ctx, t); err != nil {
+	if err := a.live(ctx, t); err != nil {
 		return nil, err
 	}
 	time.Sleep(settling)
@@ -87,8 +86,29 @@ func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
 	return t, a.nameUnits(ctx, t)
 }
 
+// live takes all units of a trial from their creation to their end.
+func (a *arena) live(ctx context.Context, t *trial) error {
+	if t.kind != bare {
+		create := func(i int) error { return a.Client.Create(ctx, a.unit(t, i)) }
+		return errors.Join(a.send(t, create), a.await(ctx, t))
+	}
+	m := &minder{arena: a, trial: t, groups: map[string]*v1alpha1.TaskGroup{}}
+	var minding error
+	var running sync.WaitGroup
+	running.Go(func() { minding = m.mind(ctx) })
+	sending := a.send(t, func(i int) error {
+		tg := a.unit(t, i).(*v1alpha1.TaskGroup)
+		if err := a.Client.Create(ctx, tg); err != nil {
+			return err
+		}
+		return m.sendJob(ctx, tg)
+	})
+	running.Wait()
+	return errors.Join(sending, minding, a.await(ctx, t))
+}
+
 // send creates all units of a trial at its rate.
-func (a *arena) send(ctx context.Context, t *trial) error {
+func (a *arena) send(t *trial, create func(int) error) error {
 	var (
 		mu      sync.Mutex
 		errs    []error
@@ -103,7 +123,7 @@ func (a *arena) send(ctx context.Context, t *trial) error {
 		slots <- struct{}{}
 		running.Go(func() {
 			defer func() { <-slots }()
-			if err := a.Client.Create(ctx, a.unit(t, i)); err != nil {
+			if err := create(i); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs = append(errs, err)
@@ -143,7 +163,7 @@ func (a *arena) rawJob(l load) *batchv1.Job {
 // await waits until all groups and all Jobs have ended well. The Job controller
 // is a second later than the operator; what it writes then is part of the cost.
 func (a *arena) await(ctx context.Context, t *trial) error {
-	if t.kind == groups {
+	if t.kind != rawJobs {
 		if err := a.awaitAll(ctx, t, &v1alpha1.TaskGroupList{}); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ const operatorName = "operator"
 type usage struct {
 	processor map[string]time.Duration
 	etcdBytes float64
-	// reconciles is how often the operator looked at a group; 0 without a scraper.
+	// reconciles is how often the operator looked at a group; 0 without an operator.
 	reconciles float64
 }
 
@@ -52,7 +52,7 @@ func (a *arena) usage(ctx context.Context) (usage, error) {
 		}
 	}
 	var err error
-	if u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes"); err != nil || a.scraper == nil {
+	if u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes"); err != nil || a.operator == nil {
 		return u, err
 	}
 	u.reconciles, err = a.scraper.reconciles(ctx)
