@@ -1,9 +1,11 @@
-"""The wheels of bin/wheels, which `make plugin-wheel` builds for this platform and `make plugin-wheels` for all."""
+"""The wheels of bin/wheels, which `make plugin-wheels` builds."""
 
 import email
+import http.client
 import json
 import os
 import platform
+import socket
 import stat
 import struct
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 WHEELS = ROOT / "bin" / "wheels"
+QEMU = ROOT / ".cache" / "qemu" / "qemu-aarch64-static"
 VERSION = covalent_taskgroup_plugin.__version__
 PROGRAM = "covalent_taskgroup_plugin/bin/taskgroup"
 TAGS = {
@@ -142,6 +145,34 @@ def test_an_installed_wheel_starts_its_own_bridge(tmp_path):
     assert binary == str(Path(module).with_name("bin") / "taskgroup")
     assert binary.startswith(str(tmp_path))
     assert (protocol, spoken, known) == (1, True, "TaskGroupExecutor")
+
+
+def bridge_version(*command, folder):
+    """Return what GET /v1/version answers from a bridge that is started by a command."""
+    path = folder / "bridge.sock"
+    with subprocess.Popen([*command, "executor", "--listen", f"unix://{path}"], stderr=subprocess.PIPE) as process:
+        try:
+            # Its first line says that it listens.
+            assert b'"Serving"' in process.stderr.readline()
+            connection = http.client.HTTPConnection("bridge")
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.connect(str(path))
+            connection.request("GET", "/v1/version")
+            return json.load(connection.getresponse())
+        finally:
+            process.terminate()
+
+
+@pytest.mark.skipif(not QEMU.exists(), reason="no emulator of arm64: hack/qemu.sh .cache/qemu")
+def test_the_program_for_arm64_runs(tmp_path):
+    with zipfile.ZipFile(wheel_of("linux/arm64")) as wheel:
+        program = Path(wheel.extract(PROGRAM, tmp_path))
+    program.chmod(0o755)
+    words = subprocess.check_output(
+        [QEMU, program, "version", "--client"], text=True, timeout=60, stderr=subprocess.DEVNULL
+    )
+    assert "linux/arm64" in words
+    assert bridge_version(QEMU, program, folder=tmp_path)["protocol"] == 1
 
 
 FIND = """
