@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -21,12 +24,16 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// The operator's calls that change something are numbered, and one of them fails,
-// in every way that a call can. A change has all of the first scenario and some of
-// the others; TASKGROUP_CRASH=all has all of all.
+// The operator's calls that change something are numbered, and one or two of them
+// fail, in every way that a call can (invariant I19). A change has all single faults
+// of the first scenario and some of the others, and every pair of faults at one place
+// of some scenario; TASKGROUP_CRASH=all has all of all.
 const (
 	sampledFaults = 6
 	crashSeed     = 1
+	// crashBatch is how many cases share an operator, a reference of each scenario and
+	// one look at the history.
+	crashBatch = 120
 )
 
 // scenario is a group's life whose end is the same whatever fails on the way.
@@ -73,94 +80,140 @@ var scenarios = []scenario{
 		}},
 }
 
-// crashCase is a scenario in which one call fails; the undisturbed one where the
-// fault is empty.
+// crashPoint is a call that fails, counted from 1 with those that failed before it.
+type crashPoint struct {
+	call  int
+	fault rig.Fault
+}
+
+// crashCase is a scenario in which some calls fail; the undisturbed one where none
+// does.
 type crashCase struct {
 	scenario  *scenario
-	call      int
-	fault     rig.Fault
+	points    []crashPoint
 	namespace string
 }
 
 func (c *crashCase) name() string {
-	if c.fault == "" {
-		return c.scenario.name
+	parts := []string{c.scenario.name}
+	for _, p := range c.points {
+		parts = append(parts, fmt.Sprintf("call %d: %s", p.call, p.fault))
 	}
-	return fmt.Sprintf("%s, call %d: %s", c.scenario.name, c.call, c.fault)
+	return strings.Join(parts, ", ")
 }
 
-func crashCases(t *testing.T) []crashCase {
-	t.Helper()
-	r := rand.New(rand.NewPCG(crashSeed, 0))
+// kills says whether the operator dies, so that the case needs its own.
+func (c *crashCase) kills() bool {
+	return slices.ContainsFunc(c.points, func(p crashPoint) bool { return p.fault.Kills() })
+}
+
+// references are the undisturbed cases.
+func references() []crashCase {
 	var cases []crashCase
 	for i := range scenarios {
-		s := &scenarios[i]
-		var all []crashCase
-		for call := range s.calls {
-			for _, fault := range rig.Faults {
-				all = append(all, crashCase{scenario: s, call: call + 1, fault: fault})
-			}
-		}
-		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		if i > 0 && os.Getenv("TASKGROUP_CRASH") != "all" {
-			all = all[:sampledFaults]
-		}
-		cases = append(append(cases, crashCase{scenario: s}), all...)
+		cases = append(cases, crashCase{scenario: &scenarios[i]})
 	}
 	return cases
 }
 
-// run lives the scenario; at the call in question, things go wrong.
-func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
-	died := make(chan struct{})
-	kill := func() {}
-	if c.fault.Kills() {
-		options := rig.OperatorOptions{Proxy: proxy, Namespaces: []string{c.namespace}}
-		first, err := cluster.StartOperatorWith(t.Context(), options)
-		if err != nil {
-			t.Fatal(err)
+// crashCases are those in which calls fail: all there are, or a sample that is the
+// same in every run.
+func crashCases() []crashCase {
+	all := os.Getenv("TASKGROUP_CRASH") == "all"
+	r := rand.New(rand.NewPCG(crashSeed, 0))
+	var cases, pairs []crashCase
+	for i := range scenarios {
+		s := &scenarios[i]
+		singles := singleFaults(s)
+		r.Shuffle(len(singles), func(i, j int) { singles[i], singles[j] = singles[j], singles[i] })
+		if i > 0 && !all {
+			singles = singles[:sampledFaults]
 		}
-		kill = func() {
-			first.Kill()
-			close(died)
-		}
-		next := make(chan *rig.Operator, 1)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() { next <- successor(ctx, died, options) }()
-		t.Cleanup(func() {
-			cancel()
-			if second := <-next; second != nil {
-				second.Kill()
-				return
-			}
-			first.Kill()
-		})
+		cases = append(cases, singles...)
+		pairs = append(pairs, pairedFaults(s)...)
 	}
-	if c.fault != "" {
-		proxy.Break(c.namespace, c.call, c.fault, kill)
+	if !all {
+		pairs = onePlaceEach(r, pairs)
+	}
+	return append(cases, pairs...)
+}
+
+func singleFaults(s *scenario) []crashCase {
+	var cases []crashCase
+	for call := range s.calls {
+		for _, fault := range rig.Faults {
+			cases = append(cases, crashCase{scenario: s, points: []crashPoint{{call + 1, fault}}})
+		}
+	}
+	return cases
+}
+
+// run lives the scenario; at the calls in question, things go wrong.
+func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
+	kill := func() {}
+	if c.kills() {
+		kill = startSuccession(t, rig.OperatorOptions{Proxy: proxy, Namespaces: []string{c.namespace}}).next
+	}
+	for _, p := range c.points {
+		proxy.Break(c.namespace, p.call, p.fault, kill)
 	}
 	tg := commands(c.namespace, "g", c.scenario.tasks)
 	if c.scenario.change != nil {
 		c.scenario.change(tg)
 	}
 	c.scenario.live(t, create(t, tg, c.scenario.behaviour))
-	if calls, hit := proxy.Calls(c.namespace); c.fault != "" && !hit {
-		t.Errorf("call %d never came: %v", c.call, calls)
+	if calls, hits := proxy.Calls(c.namespace); hits != len(c.points) {
+		t.Errorf("%d of %d calls came: %v", hits, len(c.points), calls)
 	}
 }
 
-// successor starts an operator once the first has died; nil where it does not.
-func successor(ctx context.Context, died <-chan struct{}, options rig.OperatorOptions) *rig.Operator {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-died:
+// succession is one operator at a time: the next begins when the last was killed.
+type succession struct {
+	options rig.OperatorOptions
+
+	mu      sync.Mutex
+	current *rig.Operator
+	err     error
+	over    bool
+}
+
+// startSuccession starts the first; the last ends with the test.
+func startSuccession(t *testing.T, options rig.OperatorOptions) *succession {
+	t.Helper()
+	s := &succession{options: options}
+	s.next()
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	second, err := cluster.StartOperatorWith(ctx, options)
+	t.Cleanup(func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.over = true
+		s.current.Kill()
+		if s.err != nil {
+			t.Error(s.err)
+		}
+	})
+	return s
+}
+
+// next kills the operator and starts another. The caller may be one of its calls.
+func (s *succession) next() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return
+	}
+	if s.current != nil {
+		s.current.Kill()
+	}
+	// Not the test's context: the test may be about to see the end of its group.
+	next, err := cluster.StartOperatorWith(context.Background(), s.options)
 	if err != nil {
-		return nil
+		s.err = err
+		return
 	}
-	return second
+	s.current = next
 }
 
 // end is what must be the same whatever failed.

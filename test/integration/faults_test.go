@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
@@ -10,8 +11,8 @@ import (
 )
 
 // TestUnderFaults takes the suite's operator away, and gives each case what it
-// needs in its own namespace: an operator that is killed at one call, or one for
-// all the others, behind a proxy that lets calls fail. All of them run at once,
+// needs in its own namespace: operators that are killed at one call, or one for
+// all the others, behind a proxy that lets calls fail. Those of a batch run at once,
 // since most of their time is waiting for somebody.
 func TestUnderFaults(t *testing.T) {
 	proxy, err := cluster.StartProxy()
@@ -19,7 +20,20 @@ func TestUnderFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer proxy.Stop()
-	cases := crashCases(t)
+	stopOperator(t)
+	// What takes longest goes with the first.
+	others := map[string]func(*testing.T, string){
+		"a node that is silent": nodeIsSilent, "a node that is gone": nodeIsGone, "a node that is out of service": nodeIsOutOfService,
+	}
+	for batch := range slices.Chunk(crashCases(), crashBatch) {
+		underFaults(t, proxy, append(references(), batch...), others)
+		others = nil
+	}
+}
+
+// underFaults runs a batch, and looks at what became of it.
+func underFaults(t *testing.T, proxy *rig.Proxy, cases []crashCase, others map[string]func(*testing.T, string)) {
+	t.Helper()
 	nodes := namespace(t)
 	shared := []string{nodes}
 	var all []string
@@ -27,19 +41,16 @@ func TestUnderFaults(t *testing.T) {
 		c := &cases[i]
 		c.namespace = namespace(t)
 		all = append(all, c.namespace)
-		if !c.fault.Kills() {
+		if !c.kills() {
 			shared = append(shared, c.namespace)
 		}
 	}
-	stopOperator(t)
 	common, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: shared})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Run("all", func(t *testing.T) {
-		for name, test := range map[string]func(*testing.T, string){
-			"a node that is silent": nodeIsSilent, "a node that is gone": nodeIsGone, "a node that is out of service": nodeIsOutOfService,
-		} {
+	lived := t.Run("all", func(t *testing.T) {
+		for name, test := range others {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				test(t, nodes)
@@ -53,10 +64,9 @@ func TestUnderFaults(t *testing.T) {
 		}
 	})
 	common.Stop()
-	if t.Failed() {
-		return
+	if lived {
+		compareCases(t, cases, all)
 	}
-	compareCases(t, cases, all)
 }
 
 // compareCases holds every case against the undisturbed one of its scenario
@@ -72,7 +82,7 @@ func compareCases(t *testing.T, cases []crashCase, namespaces []string) {
 	}
 	references := map[string]string{}
 	for i := range cases {
-		if cases[i].fault == "" {
+		if len(cases[i].points) == 0 {
 			references[cases[i].scenario.name] = endOf(t, history.In(cases[i].namespace))
 		}
 	}

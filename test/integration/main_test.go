@@ -27,11 +27,14 @@ var (
 	operator *rig.Operator
 )
 
-// clusterFlags make a node that is silent a lost one in seconds, not minutes.
+// clusterFlags make a node that is silent a lost one in seconds, not minutes, and let
+// the Job controller keep up with as many tests as run at once.
 var clusterFlags = []string{
 	"--control-plane-only", "--no-scheduler", "--audit",
 	"--extra-controller-manager-arg", "node-monitor-grace-period=12s",
 	"--extra-controller-manager-arg", "node-monitor-period=1s",
+	"--extra-controller-manager-arg", "kube-api-qps=100",
+	"--extra-controller-manager-arg", "kube-api-burst=200",
 	"--extra-apiserver-arg", "default-not-ready-toleration-seconds=1",
 	"--extra-apiserver-arg", "default-unreachable-toleration-seconds=1",
 }

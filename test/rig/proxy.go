@@ -41,14 +41,21 @@ const (
 	Lost Fault = "504"
 )
 
-// Faults are all of them.
+// Overtaken is passed on once something else was done: what a test gives to Break.
+// It is no fault of the way.
+const Overtaken Fault = "overtaken"
+
+// Faults are all that may befall a call on its way.
 var Faults = []Fault{DieBefore, DieAfter, Conflict, Throttled, Broken, Lost}
 
 // Kills says whether the operator dies of it.
 func (f Fault) Kills() bool { return f == DieBefore || f == DieAfter }
 
+// Done says whether the API server does what was asked for.
+func (f Fault) Done() bool { return f == DieAfter || f == Lost }
+
 // Proxy stands between operators and the API server. It counts their calls that
-// change something, in each namespace by itself, and lets one of them fail.
+// change something, in each namespace by itself, and lets some of them fail.
 type Proxy struct {
 	// URL is where operators find it, and Certificate what they know it by: a client
 	// sends its token to nobody else.
@@ -69,11 +76,15 @@ type Proxy struct {
 
 // spot is what is known of a namespace.
 type spot struct {
-	calls []string
-	at    int
+	calls  []string
+	breaks map[int]breakage
+	hits   int
+}
+
+// breakage is what becomes of one call.
+type breakage struct {
 	fault Fault
-	kill  func()
-	hit   bool
+	do    func()
 }
 
 // StartProxy listens on loopback.
@@ -117,59 +128,63 @@ func (p *Proxy) Stop() {
 	p.server.Close()
 }
 
-// Break lets the n-th call, from 1, in a namespace fail; kill ends the operator.
-func (p *Proxy) Break(namespace string, n int, fault Fault, kill func()) {
+// Break lets the n-th call, from 1, in a namespace fail, the ones that failed
+// counted; do ends the operator where the fault kills it, and comes first where the
+// call is overtaken. It may be given several calls of a namespace.
+func (p *Proxy) Break(namespace string, n int, fault Fault, do func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spots[namespace] = &spot{at: n, fault: fault, kill: kill}
+	p.spot(namespace).breaks[n] = breakage{fault: fault, do: do}
 }
 
-// Calls are those in a namespace so far, and whether one of them failed.
-func (p *Proxy) Calls(namespace string) (calls []string, hit bool) {
+// Calls are those in a namespace so far, and how many of them were to fail.
+func (p *Proxy) Calls(namespace string) (calls []string, hits int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if s := p.spots[namespace]; s != nil {
-		return slices.Clone(s.calls), s.hit
+	s := p.spot(namespace)
+	return slices.Clone(s.calls), s.hits
+}
+
+// spot is what is known of a namespace. The lock is held.
+func (p *Proxy) spot(namespace string) *spot {
+	if p.spots[namespace] == nil {
+		p.spots[namespace] = &spot{breaks: map[int]breakage{}}
 	}
-	return nil, false
+	return p.spots[namespace]
 }
 
 // faultOf counts a call and says what becomes of it.
-func (p *Proxy) faultOf(r *http.Request) (Fault, func()) {
+func (p *Proxy) faultOf(r *http.Request) breakage {
 	parts := strings.Split(r.URL.Path, "/")
 	i := slices.Index(parts, "namespaces")
 	changes := slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}, r.Method)
 	if !changes || i < 0 || i+2 >= len(parts) || slices.Contains([]string{"leases", "events"}, parts[i+2]) {
-		return "", nil
+		return breakage{}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := p.spots[parts[i+1]]
-	if s == nil {
-		s = &spot{}
-		p.spots[parts[i+1]] = s
-	}
+	s := p.spot(parts[i+1])
 	s.calls = append(s.calls, r.Method+" "+strings.Join(parts[i+2:], "/"))
-	if len(s.calls) != s.at {
-		return "", nil
+	b, breaks := s.breaks[len(s.calls)]
+	if breaks {
+		s.hits++
 	}
-	s.hit = true
-	return s.fault, s.kill
+	return b
 }
 
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
-	fault, kill := p.faultOf(r)
-	switch fault {
+	b := p.faultOf(r)
+	switch b.fault {
 	case DieBefore:
-		kill()
+		b.do()
 		panic(http.ErrAbortHandler)
 	case DieAfter, Lost:
 		if err := p.do(r); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		if fault == DieAfter {
-			kill()
+		if b.fault == DieAfter {
+			b.do()
 			panic(http.ErrAbortHandler)
 		}
 		refuse(w, http.StatusGatewayTimeout, metav1.StatusReasonTimeout)
@@ -180,6 +195,9 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusTooManyRequests, metav1.StatusReasonTooManyRequests)
 	case Broken:
 		refuse(w, http.StatusInternalServerError, metav1.StatusReasonInternalError)
+	case Overtaken:
+		b.do()
+		fallthrough
 	default:
 		p.forward.ServeHTTP(w, r)
 	}
