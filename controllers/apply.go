@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -54,13 +55,15 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 }
 
 // adoptJob looks at the Job that is in the way. The cache selects by label and
-// may never show a Job that is not ours, so the API server is asked.
+// may never show a Job that is not ours, so the API server is asked. Of one that is
+// gone by then nobody knows whose it was, so nothing is vouched for any more.
 func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) error {
 	job, err := getJob(ctx, r.APIReader, types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName})
 	if err != nil {
 		return err
 	}
 	if job == nil {
+		r.memory.vouch(client.ObjectKeyFromObject(o.TaskGroup), o.TaskGroup.UID, 0)
 		return fmt.Errorf("creating Job %s: it existed and is gone again", o.JobName)
 	}
 	if !metav1.IsControlledBy(job, o.TaskGroup) {
@@ -68,6 +71,8 @@ func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) er
 	}
 	r.noteRival(ctx, o, job)
 	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
+	// No event need follow: the Job may have no pod, and no label of ours.
+	r.enqueue(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)})
 	return nil
 }
 

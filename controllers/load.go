@@ -61,7 +61,7 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 	created, gone := r.memory.recall(tg, attempt)
 	observed.Pods = append(observed.Pods, gone...)
 	observed.JobUID = recordedJob(observed, created)
-	if observed.Job, err = r.loadJob(ctx, observed); err != nil {
+	if observed.Job, observed.Unwatched, err = r.loadJob(ctx, observed); err != nil {
 		return nil, err
 	}
 	r.noteRival(ctx, observed, observed.Job)
@@ -140,21 +140,23 @@ func recordedJob(o *plan.Observed, created types.UID) types.UID {
 // between a cancellation and something else: then the cache may be behind, and
 // the API server is asked. That is so for a Job that was created and is not
 // there, and for one whose pod is being deleted, which a person who deletes the
-// Job brings about as much as an eviction does.
-func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (*batchv1.Job, error) {
+// Job brings about as much as an eviction does. It also says whether the cache
+// lacks the Job.
+func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (job *batchv1.Job, unwatched bool, err error) {
 	key := types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName}
-	job, err := getJob(ctx, r.Client, key)
+	job, err = getJob(ctx, r.Client, key)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	missing := job == nil && o.JobUID != ""
 	if missing && r.memory.createdWithin(o.TaskGroup, o.JobUID, cacheLag, r.Stopwatch.Now()) {
-		return nil, errCacheBehind
+		return nil, false, errCacheBehind
 	}
 	if missing || (job != nil && job.DeletionTimestamp == nil && anyPodIsDeleting(o.Pods, job.UID)) {
-		return getJob(ctx, r.APIReader, key)
+		job, err = getJob(ctx, r.APIReader, key)
+		return job, missing && job != nil, err
 	}
-	return job, nil
+	return job, false, nil
 }
 
 func anyPodIsDeleting(pods []*corev1.Pod, job types.UID) bool {

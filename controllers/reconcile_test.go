@@ -82,6 +82,30 @@ func TestAJobInTheWay(t *testing.T) {
 		if got, _ := r.memory.recall(tg, 1); got != job.UID {
 			t.Errorf("remembers Job %q, want %q", got, job.UID)
 		}
+		if len(r.enqueued) != 1 {
+			t.Errorf("enqueued %v, want the group: no event need tell of such a Job", r.enqueued)
+		}
+	})
+	t.Run("that is gone again may have been the group's own", func(t *testing.T) {
+		r := newRig(t, tg)
+		r.memory.vouch(r.group, tg.UID, r.doubt.epoch(r.clock.Now()))
+		r.failWith["create"] = apierrors.NewAlreadyExists(schema.GroupResource{Resource: "jobs"}, "g")
+		if err := r.reconcile(); err == nil {
+			t.Error("want an error, to be tried again")
+		}
+		if got := r.memory.vouchedIn(tg); got != 0 {
+			t.Errorf("still vouches in epoch %d that there was no Job", got)
+		}
+	})
+	t.Run("that no event tells of is looked at again", func(t *testing.T) {
+		job := testkit.Job(tg).Obj()
+		r := newRig(t, tg, job)
+		r.memory.rememberJob(tg, 1, job.UID)
+		r.Client = withoutJobs{r.Client}
+		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
+		if err != nil || result.RequeueAfter == 0 || result.RequeueAfter > confirmInterval {
+			t.Errorf("got %+v, %v; want to be asked again within %s", result, err, confirmInterval)
+		}
 	})
 }
 

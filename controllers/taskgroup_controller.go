@@ -115,6 +115,9 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	if err != nil {
 		return ctrl.Result{}, quietConflict(err)
 	}
+	if observed.Unwatched && !plan.IsTerminal(&observed.TaskGroup.Status) {
+		wait = sooner(wait, confirmInterval)
+	}
 	return ctrl.Result{RequeueAfter: sooner(wait, decided.RequeueAfter)}, nil
 }
 

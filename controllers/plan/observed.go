@@ -23,6 +23,9 @@ type Observed struct {
 	JobName string
 	// Job is the object of that name, whoever made it; nil where there is none.
 	Job *batchv1.Job
+	// Unwatched says that the cache does not show the Job, so that no event tells of
+	// what becomes of it: somebody took its labels away, or the cache is behind.
+	Unwatched bool
 	// Former is the Job of the attempt before, which has ended or is to end; nil
 	// where there is none any more.
 	Former *batchv1.Job
