@@ -15,6 +15,7 @@
 //	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
 //	TASKGROUP_STORE_PATIENCE   how many seconds a store may fail, 120 if unset
 //	TASKGROUP_STORE_STALL      in how many seconds 32 KiB must pass, 30 if unset
+//	TASKGROUP_SIGNED_URLS      the file of the group's signed URLs, that of its Secret if unset
 //	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
 //	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,7 @@ const (
 	envTermination = "TASKGROUP_TERMINATION_LOG"
 	envFlush       = "TASKGROUP_FLUSH_SECONDS"
 	envStreamLimit = "TASKGROUP_STREAM_LIMIT"
+	envSignedURLs  = "TASKGROUP_SIGNED_URLS"
 )
 
 const (
@@ -45,6 +47,8 @@ type options struct {
 	// patience and stall are those of the stores; 0 is their default.
 	patience, stall time.Duration
 	termination     string
+	// signedURLs is a file that is there where the pod has signed URLs.
+	signedURLs string
 	// index is the pod's own in a parallel group.
 	index int
 	// createTermination is set where the path is not the kubelet's, who creates its own.
@@ -58,7 +62,7 @@ type options struct {
 func optionsFrom(environ []string) (*options, error) {
 	own := map[string]string{
 		contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envPatience: "", envStall: "",
-		envTermination: "", envFlush: "", envStreamLimit: "",
+		envTermination: "", envFlush: "", envStreamLimit: "", envSignedURLs: "",
 	}
 	o := &options{}
 	var index string
@@ -76,6 +80,7 @@ func optionsFrom(environ []string) (*options, error) {
 	o.workDir = cmp.Or(own[envWork], defaultWork)
 	o.python = cmp.Or(own[envPython], defaultPython)
 	o.termination = cmp.Or(own[envTermination], defaultTermination)
+	o.signedURLs = cmp.Or(own[envSignedURLs], path.Join(contract.SignedURLsDir, contract.SignedURLsKey))
 	o.createTermination = own[envTermination] != ""
 	o.grace = defaultGrace
 	if err := errors.Join(

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
@@ -16,11 +17,15 @@ import (
 const lastWords = time.Second
 
 // newStores returns the stores of this release. They look for credentials when
-// they are first used. The end of ctx is the pod being told to end.
+// they are first used; those of s3 are not needed where its URLs were signed for this pod. The end of ctx is the pod being told to end.
 func newStores(ctx context.Context, o *options) *store.Stores {
 	http, blobs := &web.Store{}, &azure.Store{}
+	var bucket store.Backend = &s3.Store{}
+	if _, err := os.Stat(o.signedURLs); err == nil {
+		bucket = &s3.Signed{Path: o.signedURLs, UID: o.plan.UID}
+	}
 	stores := store.New(map[string]store.Backend{
-		"http": http, "https": http, "s3": &s3.Store{}, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
+		"http": http, "https": http, "s3": bucket, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
 	})
 	stores.Patience, stores.Stall = o.patience, o.stall
 	context.AfterFunc(ctx, func() { stores.EndBy(time.Now().Add(o.grace - lastWords)) })

@@ -20,6 +20,12 @@ var temporary = map[string]bool{
 	"OperationAborted": true, "ConditionalRequestConflict": true,
 }
 
+// isTemporary is for a text that begins with the name of an error.
+func isTemporary(text string) bool {
+	name, _, _ := strings.Cut(text, ":")
+	return temporary[name]
+}
+
 // hints say what to do.
 var hints = map[string]string{
 	"PermanentRedirect":            "the bucket is of another region: set AWS_REGION",

@@ -25,7 +25,7 @@ func (s *Store) exchange() *Exchange {
 
 // Open implements store.Backend.
 func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*store.Object, error) {
-	request, err := newRequest(ctx, http.MethodGet, uri)
+	request, err := NewRequest(ctx, http.MethodGet, uri)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*sto
 // Put implements store.Backend. Whether a server shows a part of what is still
 // being written is the server's affair.
 func (s *Store) Put(ctx context.Context, uri string, body *store.Body) error {
-	request, err := newRequest(ctx, http.MethodPut, uri)
+	request, err := NewRequest(ctx, http.MethodPut, uri)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Store) Put(ctx context.Context, uri string, body *store.Body) error {
 
 // Commit implements store.Backend.
 func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error {
-	request, err := newRequest(ctx, http.MethodPut, uri)
+	request, err := NewRequest(ctx, http.MethodPut, uri)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,8 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 // Doubtful implements store.Doubtful: many servers do not know the condition.
 func (*Store) Doubtful(string) bool { return true }
 
-func newRequest(ctx context.Context, method, uri string) (*http.Request, error) {
+// NewRequest is one for a URL, which is sent as it is written.
+func NewRequest(ctx context.Context, method, uri string) (*http.Request, error) {
 	target, err := parse(uri)
 	if err != nil {
 		return nil, err
