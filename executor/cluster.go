@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/singleflight"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -151,6 +153,9 @@ func NewClient(config *rest.Config) (client.WithWatch, error) {
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, errorf(ErrInternal, "registering the API types: %w", err)
 	}
+	// Secrets are created, for presigned URLs, and never read.
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Secret{})
+	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: groupMapper()})
 	if err != nil {
 		return nil, errorf(ErrConfiguration, "making a client: %w", err)

@@ -20,6 +20,9 @@ type Config struct {
 	Dispatcher Dispatcher
 	// Objects reads manifests; files of this machine if nil.
 	Objects ObjectReader
+	// Signer makes the signed URLs of Options.Presign; without one they are
+	// ErrConfiguration.
+	Signer Signer
 }
 
 // Executor implements Covalent's AsyncBaseExecutor
@@ -30,6 +33,7 @@ type Executor struct {
 	cluster    *Cluster
 	dispatcher Dispatcher
 	objects    ObjectReader
+	signer     Signer
 }
 
 // New makes an Executor. It asks nobody.
@@ -40,7 +44,7 @@ func New(config Config) (*Executor, error) {
 	if config.Cluster == nil {
 		return nil, errorf(ErrConfiguration, "an executor needs a cluster")
 	}
-	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects}
+	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects, signer: config.Signer}
 	if e.objects == nil {
 		e.objects = e.files()
 	}

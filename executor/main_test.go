@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -38,6 +39,7 @@ func fakeCluster(t *testing.T, funcs interceptor.Funcs, groups ...client.Object)
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Secret{})
 	watches, begun := funcs.Watch, make(chan struct{})
 	began := sync.OnceFunc(func() { close(begun) })
 	funcs.Watch = func(ctx context.Context, c client.WithWatch, l client.ObjectList, o ...client.ListOption) (events watch.Interface, err error) {

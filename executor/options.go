@@ -60,6 +60,15 @@ type Options struct {
 	// dispatcher's machine, where the two differ. Assets and Outputs are as pods see
 	// them.
 	LocalPaths map[string]string `json:"local_paths,omitempty"`
+	// Presign gives the pods URLs that are signed for their own objects, in a Secret of
+	// their TaskGroup, in place of credentials: for Outputs, and Assets, that are s3://.
+	Presign bool `json:"presign,omitempty"`
+	// PresignSeconds is how long they are valid; 7 days, the most, if 0. Those of
+	// temporary credentials end with these.
+	PresignSeconds int64 `json:"presign_seconds,omitempty"`
+	// PresignEndpoint is the URL by which pods reach the store, where it is another one
+	// than the dispatcher's own.
+	PresignEndpoint string `json:"presign_endpoint,omitempty"`
 	// PythonImages are images by minor version of Python, such as "3.11". They are
 	// used where Pod names none.
 	PythonImages map[string]string `json:"python_images,omitempty"`
@@ -108,7 +117,7 @@ func (o *Options) Validate() error {
 			return errorf(ErrInvalid, "local_paths %q: %q: both must be absolute", pod, local)
 		}
 	}
-	return nil
+	return o.validatePresign()
 }
 
 // ToDict is the executor as Covalent stores it (covalent/executor/base.py, to_dict).

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -24,13 +25,20 @@ import (
 // error is not ErrCancelled. An API server that does not answer is asked again for
 // a minute, then it is ErrUnavailable.
 //
-// It makes one request. The create is itself the check of the spec: the API server
+// It makes one request, and with Options.Presign a second one, for the Secret with the
+// signed URLs; where that one cannot be, the group is cancelled. The create is itself the check of the spec: the API server
 // answers with every field that is wrong (ErrInvalid), which a dry run would do no
 // better at twice the price.
 func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resources contract.ResourceMap, group contract.TaskGroupMetadata) (Handle, error) {
 	desired, err := e.desiredGroup(ctx, tasks, resources, group)
 	if err != nil {
 		return Handle{}, err
+	}
+	var inputs *signed
+	if e.options.Presign {
+		if inputs, err = e.signInputs(ctx, desired); err != nil {
+			return Handle{}, err
+		}
 	}
 	handle := e.Handle(group)
 	if err := e.SetJobHandle(ctx, handle); err != nil {
@@ -44,15 +52,27 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 		return handle, err
 	}
 	handle.UID = created.UID
-	if err := e.checkCancelRequested(ctx); err != nil {
-		// A cancel that came between the check and the create found nothing.
-		if _, cancelErr := e.cancelGroup(ctx, handle, sendPatience); cancelErr != nil {
-			// Whoever reads "cancelled" would forget a group that runs.
-			return handle, explain(fmt.Sprintf("the TaskGroup was created, is not wanted any more (%v) and may run on", err), cancelErr)
+	// A cancel that came between the check and the create found nothing.
+	err = e.checkCancelRequested(ctx)
+	if err == nil && inputs != nil {
+		if err = e.createURLs(ctx, created, inputs); errors.Is(err, ErrUnavailable) {
+			// Its pods wait for the Secret, which the next Send makes.
+			return handle, err
 		}
-		return handle, err
+	}
+	if err != nil {
+		return handle, e.abandon(ctx, handle, err)
 	}
 	return handle, nil
+}
+
+// abandon cancels a group that was created and cannot be, or is not to be, run.
+func (e *Executor) abandon(ctx context.Context, handle Handle, err error) error {
+	if _, cancelErr := e.cancelGroup(ctx, handle, sendPatience); cancelErr != nil {
+		// Whoever reads "cancelled" would forget a group that runs.
+		return explain(fmt.Sprintf("the TaskGroup was created, is not wanted any more (%v) and may run on", err), cancelErr)
+	}
+	return err
 }
 
 func (e *Executor) checkCancelRequested(ctx context.Context) error {
@@ -98,6 +118,10 @@ func isSameGroup(desired, existing *v1alpha1.TaskGroupSpec) bool {
 func fixedPart(spec *v1alpha1.TaskGroupSpec) *v1alpha1.TaskGroupSpec {
 	fixed := spec.DeepCopy()
 	fixed.Suspend, fixed.Cancel, fixed.TTLSecondsAfterFinished = false, false, nil
+	if urls := urlsSecretOf(fixed); urls != nil {
+		// Each Send names another one, and that of the first is the group's.
+		urls.SecretName = ""
+	}
 	if fixed.Execution == "" {
 		fixed.Execution = v1alpha1.Sequential
 	}
@@ -146,6 +170,9 @@ func (e *Executor) desiredGroup(ctx context.Context, tasks []contract.TaskSpec, 
 		tg.Spec.Tasks = append(tg.Spec.Tasks, desiredTask(task))
 	}
 	e.options.applyTo(&tg.Spec)
+	if e.options.Presign {
+		return tg, mountURLs(tg)
+	}
 	return tg, nil
 }
 

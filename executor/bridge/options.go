@@ -28,6 +28,8 @@ type Options struct {
 	// Objects reads manifests by the scheme of their URI, in place of files; see
 	// executor.ObjectReader. Keys are schemes without "://".
 	Objects map[string]executor.ObjectReader
+	// Signer makes the URLs of executors with presign; they cannot send without it.
+	Signer executor.Signer
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
 	// nobody is by default.
 	CallbackHosts []string

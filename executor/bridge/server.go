@@ -119,7 +119,7 @@ func (s *server) executor(options executor.Options, handle *executor.Handle, inf
 	if err != nil {
 		return nil, err
 	}
-	config := executor.Config{Options: options, Cluster: cluster, Objects: objectReaders{files: executor.Files{LocalPaths: options.LocalPaths}, others: s.options.Objects}}
+	config := executor.Config{Options: options, Cluster: cluster, Objects: objectReaders{files: executor.Files{LocalPaths: options.LocalPaths}, others: s.options.Objects}, Signer: s.options.Signer}
 	if info != nil {
 		config.Dispatcher = versionOf{info}
 	}

@@ -9,10 +9,11 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 )
 
 func (a *app) executorCommand() *cobra.Command {
-	options := bridge.Options{Version: a.version(), Log: a.Err, Objects: remoteObjects()}
+	options := bridge.Options{Version: a.version(), Log: a.Err, Objects: remoteObjects(), Signer: &s3.Signer{}}
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",
