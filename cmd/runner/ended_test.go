@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -15,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 )
 
 // ended is what a pod leaves.
@@ -179,6 +182,15 @@ func read(t *testing.T, uri string) []byte {
 }
 
 func readAny(uri string) ([]byte, error) {
+	if strings.HasPrefix(uri, "s3:") {
+		// With the test's own credentials.
+		object, err := (&s3.Store{}).Open(context.Background(), uri, store.Position{})
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = object.Close() }()
+		return io.ReadAll(object)
+	}
 	if !strings.HasPrefix(uri, "http:") {
 		return os.ReadFile(strings.TrimPrefix(uri, "file://"))
 	}
