@@ -3,11 +3,12 @@
 import os
 import socket
 import subprocess
+import time
 
 import covalent as ct
 import pytest
 from server import Server
-from world import HOME, NAMESPACE, POD, kubectl, on_cluster, until
+from world import HOME, NAMESPACE, POD, groups_of, kubectl, on_cluster, reason_of, until
 
 HOST = os.environ["TASKGROUP_E2E_HOST_IP"]
 BUCKET = HOME / "s3-data/bucket"
@@ -99,3 +100,92 @@ def test_no_credential_is_told(stored, endpoint):
     logs = [path.read_text() for path in (stored.home / "run").glob("taskgroup-*/bridge.log")]
     assert logs
     assert "hunter2CANARY" not in f"{shown}{logs}"
+
+
+def with_presign(**changes):
+    """Make an executor whose pods have signed URLs and no credential."""
+    return on_cluster(assets="s3://bucket/signed", presign=True, pod=POD, **changes)
+
+
+def test_presigned_pods_have_no_credential(stored):
+    executor = with_presign()
+
+    @ct.electron(executor=executor)
+    def speak(n):
+        print("said", n)
+        return n
+
+    @ct.electron(executor=executor)
+    def environment(said):
+        return {**os.environ, "said": said}
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def flow(n):
+        return environment(speak(n))
+
+    dispatch = stored.dispatch(flow, "grüße")
+    result = stored.ended(dispatch)
+    found = result.completed()
+    assert found.pop("said") == "grüße"
+    assert result.node("speak")["stdout"] == "said grüße\n"
+    assert "hunter2CANARY" not in f"{found}"
+    assert not [name for name in found if name.startswith(("AWS_", "TASKGROUP_SIGNED"))]
+    secrets = {}
+    for group in groups_of(dispatch):
+        assert "X-Amz" not in f"{group}"
+        mounted = [v["secret"]["secretName"] for v in group["spec"]["pod"]["volumes"] if "secret" in v]
+        secrets[group["metadata"]["name"]] = mounted[0]
+    assert len(set(secrets.values())) == 2
+    assert set(secrets.values()) <= names_of_secrets()
+    kubectl("-n", NAMESPACE, "delete", "taskgroups", *secrets)
+    until("the Secrets to go", lambda: not names_of_secrets() & set(secrets.values()))
+    logs = [path.read_text() for path in (stored.home / "run").glob("taskgroup-*/bridge.log")]
+    assert logs
+    assert "X-Amz" not in f"{logs}"
+
+
+def names_of_secrets():
+    return set(kubectl("-n", NAMESPACE, "get", "secrets", "-o", "jsonpath={.items[*].metadata.name}").split())
+
+
+def test_presigned_second_attempt_and_failure(stored, gate):
+    executor = with_presign(retries=1)
+
+    @ct.electron(executor=executor)
+    def second_time(path):
+        if not os.path.exists(path):
+            with open(path, "w"):
+                raise ValueError("the first time")
+        return "grüße"
+
+    @ct.electron(executor=executor)
+    def fail(n):
+        raise ValueError(n)
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def flow(path):
+        return fail(second_time(path))
+
+    dispatch = stored.dispatch(flow, str(gate))
+    result = stored.ended(dispatch)
+    assert result.status == "FAILED"
+    assert result.node("second_time")["output"].get_deserialized() == "grüße"
+    assert result.node("fail")["error"].startswith("TaskError: ValueError: grüße\n")
+    assert [group["status"]["attempt"] for group in groups_of(dispatch)] == [2, 2]
+
+
+def test_presigned_cancel(stored):
+    executor = with_presign()
+
+    @ct.electron(executor=executor)
+    def sleep():
+        time.sleep(600)
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def flow():
+        return sleep()
+
+    dispatch = stored.dispatch(flow)
+    until("the group to run", lambda: [reason_of(group) for group in groups_of(dispatch)] == ["Running"])
+    stored.cancel(dispatch)
+    assert stored.ended(dispatch).status == "CANCELLED"
