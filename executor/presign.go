@@ -28,7 +28,7 @@ const (
 	// suspended while it runs begins another one, which spends no budget.
 	suspensions = 2
 	// maxSigned bounds the URLs of a group, so that they fit in a Secret: with keys as
-	// short as the runner's they take 50 bytes each. It is checked before anything is
+	// short as the runner's they take 40 bytes each. It is checked before anything is
 	// created.
 	maxSigned = 20_000
 	// defaultInfrastructureLimit is the API's.
