@@ -15,8 +15,9 @@ const (
 	// SignedURLsVersion is the version of the SignedURLs' shape that this package writes.
 	SignedURLsVersion = 1
 	// SignedURLsDir is where a pod finds the Secret with its group's signed URLs, if
-	// its group has one, and SignedURLsKey is the file in it.
+	// its group has one.
 	SignedURLsDir = "/var/run/secrets/kubernetes.covalent.xyz/urls"
+	// SignedURLsKey is the file in it.
 	SignedURLsKey = "urls.json.gz"
 	// MaxSignedURLs bounds the encoded URLs of a group, in bytes. A Secret takes 1 MiB
 	// (k8s.io/api/core/v1, MaxSecretSize).

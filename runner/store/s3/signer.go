@@ -84,6 +84,8 @@ type presignerAt struct {
 }
 
 // PresignHTTP implements s3.HTTPPresignerV4.
+//
+//nolint:revive // the SDK's interface has so many arguments
 func (p presignerAt) PresignHTTP(ctx context.Context, credentials aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time, options ...func(*v4.SignerOptions)) (string, http.Header, error) {
 	return p.Signer.PresignHTTP(ctx, credentials, r, payloadHash, service, region, p.now, options...)
 }
