@@ -111,7 +111,7 @@ func TestSignedPodOfAnotherGroup(t *testing.T) {
 	s3server.SetEnv(t, "http://127.0.0.1:1")
 	p := newPod(t, reading(shell(1, "true"), 9))
 	p.plan.Inputs[9], p.plan.Outputs = "s3://bucket/in", contract.AttemptURI("s3://bucket/out", p.plan.UID, 2)
-	p.env["TASKGROUP_SIGNED_URLS"] = signFor(t, p, 1)
+	p.env["TASKGROUP_SIGNED_URLS"], p.env["TASKGROUP_STORE_PATIENCE"] = signFor(t, p, 1), "2"
 	p.plan.UID = "uid-2"
 	failure := p.run().expect(1, "F").message.Failure
 	if failure == nil || failure.Reason != contract.ReasonInputUnavailable || !strings.Contains(failure.Message, "the signed URLs are those of another TaskGroup, with UID uid-1") {
