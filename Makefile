@@ -45,10 +45,11 @@ e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
 .PHONY: plugin-test plugin-e2e
-plugin-test: plugin-wheels $(BIN)/taskgroup $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
+plugin-test: plugin-wheels $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
 	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
 	@$(VENV)-covalent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e python
-	@cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
+	@TASKGROUP_TEST_S3_SERVER=$$($(BIN)/cluster build --s3-server) && export TASKGROUP_TEST_S3_SERVER && \
+		cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
 plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
 	@python/tests/e2e/run.sh
 
