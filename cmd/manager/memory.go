@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// gcPercent lets the garbage of a pass be collected when it is half of what is
-// kept, not as much: the operator keeps little and does little at a time, so that
+// gcPercent lets garbage be collected when it is this share of what is kept, not
+// when it is as much: the operator keeps little and does little at a time, so that
 // processor time is cheaper than memory here.
-const gcPercent = 50
+const gcPercent = 40
 
 // limitGarbage sets what the Go runtime is not told by the environment.
 func limitGarbage() {
