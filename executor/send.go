@@ -25,10 +25,10 @@ import (
 // error is not ErrCancelled. An API server that does not answer is asked again for
 // a minute, then it is ErrUnavailable.
 //
-// It makes one request, and with Options.Presign a second one, for the Secret with the
-// signed URLs; where that one cannot be, the group is cancelled. The create is itself the check of the spec: the API server
-// answers with every field that is wrong (ErrInvalid), which a dry run would do no
-// better at twice the price.
+// It makes one request, and with Options.Presign a second one, for the Secret with
+// the signed URLs; where that one cannot be, the group is cancelled. The create is
+// itself the check of the spec: the API server answers with every field that is
+// wrong (ErrInvalid), which a dry run would do no better at twice the price.
 func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resources contract.ResourceMap, group contract.TaskGroupMetadata) (Handle, error) {
 	desired, err := e.desiredGroup(ctx, tasks, resources, group)
 	if err != nil {

@@ -7,8 +7,6 @@ set -euo pipefail
 mkdir -p "$1"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-# apt-get's own user must be able to write there.
-chmod 0777 "$scratch"
 get() { (cd "$scratch" && apt-get download -qq qemu-user-static); }
 # The lists may be missing, or name a release that is gone.
 if ! { get || { apt-get update -qq && get; }; } >"$scratch/log" 2>&1; then

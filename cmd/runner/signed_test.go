@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 
@@ -29,20 +28,7 @@ func signFor(t *testing.T, p *pod, nodes ...contract.NodeID) string {
 			permissions = append(permissions, contract.Permission{Access: contract.AccessGet, URI: contract.AssetURI(at, node, contract.AssetOutput)})
 		}
 	}
-	urls, until, err := (&s3.Signer{}).Sign(t.Context(), "", time.Hour, permissions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := contract.NewSignedURLs(p.plan.UID, "s3://bucket/out/"+p.plan.UID, until)
-	for i, permission := range permissions {
-		if err := all.Add(permission, urls[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	packed, err := all.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	packed := s3server.Sign(t, p.plan.UID, "s3://bucket/out/"+p.plan.UID, "", time.Hour, permissions...)
 	volume := filepath.Join(t.TempDir(), "volume")
 	if err := os.MkdirAll(filepath.Join(volume, "..2026_11_23"), 0o755); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
 // tryBare runs groups with no operator: this program makes the fewest requests that
@@ -36,9 +37,6 @@ func (a *arena) tryBare(ctx context.Context, l load) (*trial, error) {
 	return t, err
 }
 
-// bareJobs makes the operator's Jobs: its flags are those that the rig starts it with.
-var bareJobs = jobspec.Config{DefaultImage: "python:test", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume}
-
 // minder writes what the operator would of the groups of one trial.
 type minder struct {
 	*arena
@@ -48,9 +46,31 @@ type minder struct {
 	groups map[string]*v1alpha1.TaskGroup // by the name of the Job
 }
 
+// liveMinded sends the groups of a trial and minds them until all have ended.
+func (a *arena) liveMinded(ctx context.Context, t *trial) error {
+	// Groups that could not be sent never end.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := &minder{arena: a, trial: t, groups: map[string]*v1alpha1.TaskGroup{}}
+	minded := make(chan error, 1)
+	go func() { minded <- m.mind(ctx) }()
+	sending := a.send(t, func(i int) error {
+		tg := group(t.load.tasks)
+		tg.Namespace, tg.Name = t.namespace, unitName(i)
+		if err := a.Client.Create(ctx, tg); err != nil {
+			return err
+		}
+		return m.sendJob(ctx, tg)
+	})
+	if sending != nil {
+		cancel()
+	}
+	return errors.Join(sending, <-minded)
+}
+
 // sendJob creates the Job of a group that was just created.
 func (m *minder) sendJob(ctx context.Context, tg *v1alpha1.TaskGroup) error {
-	job, err := jobspec.Job(tg, jobspec.Attempt{Number: 1}, bareJobs)
+	job, err := jobspec.Job(tg, jobspec.Attempt{Number: 1}, rig.Jobs)
 	if err != nil {
 		return err
 	}

@@ -103,7 +103,7 @@ func (m *memory) leaveAlive(ctx context.Context, n int) error {
 	m.say("memory: %d live groups", n)
 	ns := "default"
 	t := &trial{kind: groups, load: load{units: n, tasks: 1}, namespace: ns}
-	if err := m.arena.send(t, func(i int) error { return m.arena.Client.Create(ctx, m.arena.unit(t, i)) }); err != nil {
+	if err := m.arena.liveAlone(ctx, t); err != nil {
 		return err
 	}
 	return rig.Await(ctx, "the Jobs of the live groups", func(ctx context.Context) (bool, string, error) {

@@ -88,23 +88,19 @@ func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
 
 // live takes all units of a trial from their creation to their end.
 func (a *arena) live(ctx context.Context, t *trial) error {
-	if t.kind != bare {
-		create := func(i int) error { return a.Client.Create(ctx, a.unit(t, i)) }
-		return errors.Join(a.send(t, create), a.await(ctx, t))
+	live := a.liveAlone
+	if t.kind == bare {
+		live = a.liveMinded
 	}
-	m := &minder{arena: a, trial: t, groups: map[string]*v1alpha1.TaskGroup{}}
-	var minding error
-	var running sync.WaitGroup
-	running.Go(func() { minding = m.mind(ctx) })
-	sending := a.send(t, func(i int) error {
-		tg := a.unit(t, i).(*v1alpha1.TaskGroup)
-		if err := a.Client.Create(ctx, tg); err != nil {
-			return err
-		}
-		return m.sendJob(ctx, tg)
-	})
-	running.Wait()
-	return errors.Join(sending, minding, a.await(ctx, t))
+	if err := live(ctx, t); err != nil {
+		return err
+	}
+	return a.await(ctx, t)
+}
+
+// liveAlone leaves what becomes of the units to the cluster.
+func (a *arena) liveAlone(ctx context.Context, t *trial) error {
+	return a.send(t, func(i int) error { return a.Client.Create(ctx, a.unit(t, i)) })
 }
 
 // send creates all units of a trial at its rate.
@@ -147,9 +143,11 @@ func (a *arena) unit(t *trial, i int) client.Object {
 		unit = a.rawJob(t.load)
 	}
 	unit.SetNamespace(t.namespace)
-	unit.SetName(fmt.Sprintf("unit-%05d", i))
+	unit.SetName(unitName(i))
 	return unit
 }
+
+func unitName(i int) string { return fmt.Sprintf("unit-%05d", i) }
 
 func (a *arena) rawJob(l load) *batchv1.Job {
 	job := a.template.DeepCopy()

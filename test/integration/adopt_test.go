@@ -132,9 +132,7 @@ func (o obstacle) put(ctx context.Context, key client.ObjectKey) (*batchv1.Job, 
 	if err := cluster.Client.Get(ctx, key, &tg); err != nil {
 		return nil, err
 	}
-	job, err := jobspec.Job(&tg, plan.AttemptOf(&tg, 1), jobspec.Config{
-		DefaultImage: "python:test", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume,
-	})
+	job, err := jobspec.Job(&tg, plan.AttemptOf(&tg, 1), rig.Jobs)
 	if err != nil {
 		return nil, err
 	}

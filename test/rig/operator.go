@@ -16,6 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
 const (
@@ -25,6 +27,9 @@ const (
 	// OperatorUser is the operator's name in the audit log.
 	OperatorUser = "system:serviceaccount:" + OperatorNamespace + ":" + operatorAccount
 )
+
+// Jobs makes the Jobs that the rig's operators make.
+var Jobs = jobspec.Config{DefaultImage: "python:test", RunnerImage: "runner:test", Delivery: jobspec.ImageVolume}
 
 // Operator is bin/manager as a process of its own.
 type Operator struct {
@@ -60,7 +65,7 @@ func (c *Cluster) StartOperatorWith(ctx context.Context, options OperatorOptions
 		return nil, fmt.Errorf("opening the operator's log: %w", err)
 	}
 	defer log.Close()
-	flags := append([]string{"--runner-image=runner:test", "--default-image=python:test", "--health-probe-bind-address=0"}, options.Flags...)
+	flags := append([]string{"--runner-image=" + Jobs.RunnerImage, "--default-image=" + Jobs.DefaultImage, "--health-probe-bind-address=0"}, options.Flags...)
 	if len(options.Namespaces) > 0 {
 		flags = append(flags, "--namespaces="+strings.Join(options.Namespaces, ","))
 	}

@@ -10,6 +10,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 )
 
 // ProgramEnv names the server's program. Tests that need it are skipped where it is
@@ -109,4 +112,25 @@ func await(t *testing.T, address string, ended <-chan struct{}) {
 			t.Fatal("the S3 server does not take connections")
 		}
 	}
+}
+
+// Sign returns the signed URLs of a group's permissions as its Secret has them,
+// signed with the credentials of the test's environment.
+func Sign(t *testing.T, uid, place, endpoint string, lifetime time.Duration, permissions ...contract.Permission) []byte {
+	t.Helper()
+	urls, until, err := (&s3.Signer{}).Sign(t.Context(), endpoint, lifetime, permissions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := contract.NewSignedURLs(uid, place, until)
+	for i, p := range permissions {
+		if err := all.Add(p, urls[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	packed, err := all.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
 }

@@ -21,20 +21,7 @@ const signedPlace = "s3://bucket/out dir/uid-1"
 // environment, to a file.
 func sign(t *testing.T, lifetime time.Duration, endpoint string, permissions ...contract.Permission) string {
 	t.Helper()
-	urls, until, err := (&s3.Signer{}).Sign(t.Context(), endpoint, lifetime, permissions)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := contract.NewSignedURLs("uid-1", signedPlace, until)
-	for i, p := range permissions {
-		if err := all.Add(p, urls[i]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	packed, err := all.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	packed := s3server.Sign(t, "uid-1", signedPlace, endpoint, lifetime, permissions...)
 	path := filepath.Join(t.TempDir(), contract.SignedURLsKey)
 	if err := os.WriteFile(path, packed, 0o600); err != nil {
 		t.Fatal(err)
