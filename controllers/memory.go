@@ -34,7 +34,7 @@ type remembered struct {
 	// jobAt is when it was created, by the stopwatch.
 	jobAt time.Time
 	pods  []*corev1.Pod
-	// written is the object as the last status patch returned it; nil once the
+	// written is the object as the last write of its status returned it; nil once the
 	// cache has it.
 	written *v1alpha1.TaskGroup
 	// progressAt is when progress was last written.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -368,16 +369,31 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 }
 
+// TestOnlyTheStatusIsSent: the rest is read again for every write of a status.
+func TestOnlyTheStatusIsSent(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	tg.UID, tg.ResourceVersion = "u", "7"
+	tg.Labels = map[string]string{"a": "b"}
+	status := &v1alpha1.TaskGroupStatus{Summary: "0/1"}
+	want := &v1alpha1.TaskGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: "g", UID: "u", ResourceVersion: "7"},
+		Status:     *status,
+	}
+	if diff := cmp.Diff(want, statusOf(tg, status)); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestConflictIsQuiet: somebody else wrote first; the next event mends it.
 func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()
 	r := newRig(t, tg)
-	r.failWith["patch"] = apierrors.NewConflict(schema.GroupResource{Resource: "taskgroups"}, "g", errors.New("stale"))
+	r.failWith["update"] = apierrors.NewConflict(schema.GroupResource{Resource: "taskgroups"}, "g", errors.New("stale"))
 	r.settle()
 	if got := len(r.events.Events); got != 0 {
 		t.Errorf("told of %d ends that were not written", got)
 	}
-	delete(r.failWith, "patch")
+	delete(r.failWith, "update")
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonCancelled)
 }

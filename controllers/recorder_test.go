@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,7 +27,7 @@ import (
 type sink struct {
 	client.Client
 	answers []error
-	tries   int
+	tries   atomic.Int64
 }
 
 func newSink(t *testing.T, answers ...error) *sink {
@@ -38,9 +39,8 @@ func newSink(t *testing.T, answers ...error) *sink {
 	s := &sink{answers: answers}
 	s.Client = fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
-			s.tries++
-			if s.tries <= len(s.answers) && s.answers[s.tries-1] != nil {
-				return s.answers[s.tries-1]
+			if try := int(s.tries.Add(1)); try <= len(s.answers) && s.answers[try-1] != nil {
+				return s.answers[try-1]
 			}
 			return c.Create(ctx, obj, opts...)
 		},
@@ -87,8 +87,8 @@ func TestRecorder(t *testing.T) {
 					t.Error(err)
 				}
 				got := s.events(t)
-				if len(got) != tc.events || s.tries != tc.tries {
-					t.Fatalf("%d events after %d requests, want %d after %d", len(got), s.tries, tc.events, tc.tries)
+				if len(got) != tc.events || int(s.tries.Load()) != tc.tries {
+					t.Fatalf("%d events after %d requests, want %d after %d", len(got), s.tries.Load(), tc.events, tc.tries)
 				}
 				if len(got) == 0 {
 					return

@@ -79,7 +79,7 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 }
 
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch;delete
-// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/status,verbs=patch
+// +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/status,verbs=update
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups/finalizers,verbs=update
 // +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch

@@ -56,7 +56,7 @@ func (t *trial) lives() map[string]*life {
 		case "create taskgroups":
 			l := of(r.Object.Name)
 			l.sent, l.created = r.Received, r.Answered
-		case "patch taskgroups/status":
+		case "update taskgroups/status":
 			of(r.Object.Name).done = r.Answered
 		case "create jobs":
 			l := of(t.unitOf[r.Object.Name])
@@ -107,7 +107,7 @@ func makespan(lives map[string]*life) float64 {
 	return last.Sub(first).Seconds()
 }
 
-// action is a verb and a resource, as "patch taskgroups/status".
+// action is a verb and a resource, as "update taskgroups/status".
 func action(r *rig.Request) string {
 	resource := r.Object.Resource
 	if r.Object.Subresource != "" {

@@ -9,7 +9,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -101,11 +100,14 @@ func (a *arena) writeStatus(ctx context.Context, tg *v1alpha1.TaskGroup, job *ba
 		TaskGroup: tg, Attempt: 1, JobName: job.Name, Job: job, JobUID: job.UID, Pods: []*corev1.Pod{pod},
 		ManifestURI: contract.ManifestURI(jobspec.AttemptURI(tg, 1)),
 	}, time.Now())
-	before := tg.DeepCopy()
-	tg.Status = *decided.Status
-	if err := a.Client.Status().Patch(ctx, tg, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+	update := &v1alpha1.TaskGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: tg.Name, UID: tg.UID, ResourceVersion: tg.ResourceVersion},
+		Status:     *decided.Status,
+	}
+	if err := a.Client.Status().Update(ctx, update); err != nil {
 		return fmt.Errorf("writing a status: %w", err)
 	}
+	*tg = *update
 	return nil
 }
 
