@@ -3,21 +3,46 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
 )
 
-// gcPercent lets garbage be collected when it is this share of what is kept, not
-// when it is as much: the operator keeps little and does little at a time, so that
-// processor time is cheaper than memory here.
-const gcPercent = 40
+const (
+	// gcPercent is how much garbage there may be, as a share of what is kept, before it
+	// is collected: the operator keeps little and does little at a time, so that
+	// processor time is cheaper than memory here.
+	gcPercent = 40
+	// gcRoom is how many bytes of garbage there may be in any case. Of the few megabytes
+	// that an operator of few groups keeps, a share would be collected every few groups.
+	gcRoom = 16 << 20
+)
 
-// limitGarbage sets what the Go runtime is not told by the environment.
+// limitGarbage has garbage collected as gcPercent and gcRoom say, unless the
+// environment says otherwise.
 func limitGarbage() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
+		afterEachCollection(func() { debug.SetGCPercent(percentFor(heapMetric("/gc/heap/live:bytes"))) })
 	}
+}
+
+// percentFor is the share of what is kept after which garbage is collected next.
+func percentFor(kept uint64) int {
+	return int(max(gcPercent, gcRoom*100/max(kept, 1)))
+}
+
+// afterEachCollection calls do when garbage has been collected, for as long as the
+// process runs.
+func afterEachCollection(do func()) {
+	// It is garbage at once. Without a pointer in it, the Go runtime might put it
+	// where something else is that lives on.
+	type canary struct{ _ *canary }
+	runtime.AddCleanup(new(canary), func(int) {
+		do()
+		afterEachCollection(do)
+	}, 0)
 }
 
 const (
@@ -54,8 +79,11 @@ func giveBackAtRest(ctx context.Context) error {
 }
 
 // allocated is how many bytes of heap the process has ever allocated.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+func allocated() uint64 { return heapMetric("/gc/heap/allocs:bytes") }
+
+// heapMetric reads one of the Go runtime's metrics, in bytes.
+func heapMetric(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
