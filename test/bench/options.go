@@ -64,7 +64,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		return nil
 	})
 	flags.Func("groups", "groups, and raw Jobs, of a burst, separated by commas; packed has a tenth of the groups (default 200,1000; stock: 200)", integers(&o.Groups))
-	flags.IntVar(&o.Rounds, "rounds", 3, "rounds of each scenario but memory; medians are of these")
+	flags.IntVar(&o.Rounds, "rounds", 3, "rounds of each scenario but memory, and three times as many of the smallest of packed; medians are of these")
 	flags.Func("rates", "groups per second of steady, separated by commas (default 8,20; stock: 2)", integers(&o.Rates))
 	flags.DurationVar(&o.Steady, "steady", 15*time.Second, "how long steady sends in a round")
 	flags.Func("memory", "at how many finished groups memory is measured, rising, separated by commas (default 1000,2000)", integers(&o.Memory))

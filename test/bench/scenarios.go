@@ -11,15 +11,20 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// packedTasks is how many tasks share a pod in the scenario packed.
-const packedTasks = 20
+const (
+	// packedTasks is how many tasks share a pod in the scenario packed.
+	packedTasks = 20
+	// fewPacked is of how many groups a trial takes half a second, in which it matters
+	// whether the API server collects its garbage: it has three times the rounds.
+	fewPacked = 20
+)
 
 // pair is a round: both kinds under comparable loads, one after the other, and
 // where it was asked for the groups once more without an operator.
 type pair struct{ groups, jobs, bare *trial }
 
 // rounds lets the two kinds take turns; who is first alternates too.
-func (b *bench) rounds(ctx context.Context, name string, ofGroups, ofJobs load, withBare bool) (pairs []pair, err error) {
+func (b *bench) rounds(ctx context.Context, name string, many int, ofGroups, ofJobs load, withBare bool) (pairs []pair, err error) {
 	a, err := b.open(ctx, b.Arm)
 	if err != nil {
 		return nil, err
@@ -27,21 +32,21 @@ func (b *bench) rounds(ctx context.Context, name string, ofGroups, ofJobs load, 
 	defer func() { err = errors.Join(err, a.close()) }()
 	loads := map[kind]load{groups: ofGroups, rawJobs: ofJobs}
 	var all []*trial
-	for i := range b.Rounds {
+	for i := range many {
 		order := []kind{groups, rawJobs}
 		if i%2 == 1 {
 			slices.Reverse(order)
 		}
 		done := map[kind]*trial{}
 		for _, k := range order {
-			b.say("%s: round %d of %d: %d %s", name, i+1, b.Rounds, loads[k].units, k)
+			b.say("%s: round %d of %d: %d %s", name, i+1, many, loads[k].units, k)
 			if done[k], err = a.try(ctx, k, loads[k]); err != nil {
 				return nil, err
 			}
 			all = append(all, done[k])
 		}
 		if withBare {
-			b.say("%s: round %d of %d: %d groups, no operator", name, i+1, b.Rounds, ofGroups.units)
+			b.say("%s: round %d of %d: %d groups, no operator", name, i+1, many, ofGroups.units)
 			if done[bare], err = a.tryBare(ctx, ofGroups); err != nil {
 				return nil, err
 			}
@@ -73,7 +78,7 @@ func measureBurst(ctx context.Context, b *bench) error {
 func (b *bench) measureBurstOf(ctx context.Context, units int) error {
 	l := load{units: units, tasks: 1}
 	name := fmt.Sprintf("burst %d", units)
-	pairs, err := b.rounds(ctx, name, l, l, true)
+	pairs, err := b.rounds(ctx, name, b.Rounds, l, l, true)
 	if err != nil {
 		return err
 	}
@@ -105,7 +110,7 @@ func measureSteady(ctx context.Context, b *bench) error {
 	for _, rate := range b.Rates {
 		name := fmt.Sprintf("steady %d/s", rate)
 		l := load{units: int(b.Steady.Seconds() * float64(rate)), tasks: 1, rate: rate}
-		pairs, err := b.rounds(ctx, name, l, l, false)
+		pairs, err := b.rounds(ctx, name, b.Rounds, l, l, false)
 		if err != nil {
 			return err
 		}
@@ -136,7 +141,11 @@ func measurePacked(ctx context.Context, b *bench) error {
 
 func (b *bench) measurePackedOf(ctx context.Context, many int) error {
 	name := fmt.Sprintf("packed %dx%d", many, packedTasks)
-	pairs, err := b.rounds(ctx, name, load{units: many, tasks: packedTasks}, load{units: many * packedTasks}, true)
+	rounds := b.Rounds
+	if many <= fewPacked {
+		rounds *= 3
+	}
+	pairs, err := b.rounds(ctx, name, rounds, load{units: many, tasks: packedTasks}, load{units: many * packedTasks}, true)
 	if err != nil {
 		return err
 	}
