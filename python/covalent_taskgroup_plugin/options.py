@@ -90,6 +90,7 @@ def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         TypeError: an attribute is not JSON, or not of its default's type.
+        ValueError: assets or outputs is where Covalent's server cannot upload or download.
     """
     for name, value in attributes.items():
         expected = type(DEFAULTS[name])
@@ -99,9 +100,17 @@ def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError) as err:
             raise TypeError(f"{name} must be JSON, since Covalent stores it with every task: {err}") from None
+    for name in ("assets", "outputs"):
+        if urlsplit(attributes[name]).scheme in _WITHOUT_CREDENTIALS:
+            raise ValueError(
+                f"{name} is {attributes[name]}: Covalent's server has no credentials for gs:// and blob://; "
+                "use s3://, http://, https:// or file://"
+            )
     return copy.deepcopy(dict(attributes))
 
 
+# Covalent makes its clients for these without arguments (covalent/_file_transfer/strategies, guess_transfer_strategy).
+_WITHOUT_CREDENTIALS = ("gs", "blob")
 _KINDS = {str: "a string", int: "a whole number", bool: "True or False", dict: "a dictionary"}
 
 

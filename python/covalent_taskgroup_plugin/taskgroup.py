@@ -41,6 +41,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
     Raises:
         TypeError: an argument is unknown, of the wrong type or not JSON.
+        ValueError: assets or outputs is where Covalent's server has no credentials.
     """
 
     SUPPORTS_MANAGED_EXECUTION = True

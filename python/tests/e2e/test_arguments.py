@@ -31,6 +31,18 @@ def all_kinds(n):
     return tell(n, double(n), 7, 8, c=double(4), e=double(5), f="f"), tell(n, c=None)
 
 
+@ct.electron(executor=cluster)
+def broken_pair(n):
+    print("half of it", n, flush=True)
+    raise ValueError("no pair")
+
+
+@ct.lattice(executor=cluster, workflow_executor="local")
+def of_a_broken_pair():
+    first, second = broken_pair(10)
+    return total([first, second], {})
+
+
 @ct.lattice(executor=cluster, workflow_executor="local")
 def collections():
     first, second = pair(10)
@@ -59,3 +71,18 @@ def test_packed_groups(server, packing):
     sizes = sorted(len(group["spec"]["tasks"]) for group in groups_of(result.dispatch))
     # The pair with what is taken of it; total with a list and a dictionary, and the lists of its keys and values.
     assert sizes == [1, 1, 1, 4, 5]
+
+
+def test_a_packed_group_whose_first_task_fails(server, packing):
+    """Covalent's own runner of task groups loses the summaries of the tasks after one that fails; ours keeps all."""
+    result = server.ended(server.dispatch(of_a_broken_pair))
+    assert result.status == "FAILED"
+    (group,) = groups_of(result.dispatch)
+    nodes = {node["node_id"]: node for node in result.nodes}
+    first, *others = [nodes[int(task["nodeID"])] for task in group["spec"]["tasks"]]
+    assert first["status"] == "FAILED"
+    assert first["error"].startswith("TaskError: ValueError: no pair"), first
+    assert first["stdout"] == "half of it 10\n"
+    # What is taken of the pair, each with a word of why it has not run.
+    assert len(others) >= 2
+    assert {node["status"] for node in others} == {"CANCELLED"}, result

@@ -174,6 +174,35 @@ def test_presigned_second_attempt_and_failure(stored, gate):
     assert [group["status"]["attempt"] for group in groups_of(dispatch)] == [2, 2]
 
 
+def test_presigned_packed_group_goes_on_where_it_was(stored, gate, packing):
+    """The second attempt reads by signed URLs what the first one wrote of an earlier task of the group."""
+    executor = with_presign(retries=1)
+
+    @ct.electron(executor=executor)
+    def half(n):
+        return n / 2
+
+    @ct.electron(executor=executor)
+    def total(numbers, path):
+        if not os.path.exists(path):
+            with open(path, "w"):
+                raise ValueError("the first time")
+        return sum(numbers)
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def flow(path):
+        return total([half(8), half(6)], path)
+
+    dispatch = stored.dispatch(flow, str(gate))
+    assert stored.ended(dispatch).completed() == 7
+    (packed,) = [group for group in groups_of(dispatch) if len(group["spec"]["tasks"]) > 1]
+    # The list was made by the first attempt, and was not made again.
+    assert packed["status"]["attempt"] == 2
+    made = (BUCKET / "signed").rglob(f"{packed['metadata']['uid']}/a*/*/output")
+    nodes = [int(task["nodeID"]) for task in packed["spec"]["tasks"]]
+    assert sorted(path.parts[-3:-1] for path in made) == [("a1", str(nodes[0])), ("a2", str(nodes[1]))]
+
+
 def test_presigned_cancel(stored):
     executor = with_presign()
 

@@ -8,10 +8,15 @@ import pathlib
 import covalent as ct
 import covalent_taskgroup_plugin.taskgroup as module
 import pytest
+from click.testing import CliRunner
+from covalent._file_transfer.file import File
+from covalent._file_transfer.file_transfer import _downloaders, _uploaders, guess_transfer_strategy, register_uploader
+from covalent._file_transfer.strategies.shutil_strategy import Shutil
 from covalent._shared_files.config import get_config
 from covalent._shared_files.util_classes import RESULT_STATUS, Status
 from covalent.executor import _executor_manager
 from covalent.executor.base import AsyncBaseExecutor
+from covalent_dispatcher._cli.cli import cli
 from covalent_dispatcher._core.runner_modules.utils import get_executor
 from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
@@ -114,6 +119,33 @@ def test_executors_share_nothing():
 def test_arguments_that_are_refused(arguments, words):
     with pytest.raises(TypeError, match=words):
         TaskGroupExecutor(**arguments)
+
+
+@pytest.mark.parametrize("name", ["assets", "outputs"])
+@pytest.mark.parametrize("store", ["gs://bucket/a", "blob://account/container"])
+def test_stores_for_which_covalent_has_no_credentials(name, store):
+    with pytest.raises(ValueError, match=f"^{name} is {store}: .* use s3://"):
+        TaskGroupExecutor(**{name: store})
+
+
+def test_a_scheme_of_somebody_elses_uploader():
+    uploaders, downloaders = dict(_uploaders), dict(_downloaders)
+    register_uploader("mine", Shutil)
+    try:
+        executor = TaskGroupExecutor(assets="mine://store")
+        uri = executor.get_upload_uri({"dispatch_id": "d", "task_group_id": 3}, "node_1")
+        assert guess_transfer_strategy(File("/here"), File(uri)) is Shutil
+    finally:
+        del _uploaders["mine"]
+    # There is none of the plugin's own.
+    assert (uploaders, downloaders) == (_uploaders, _downloaders)
+    assert not any("taskgroup" in strategy.__module__ for strategy in (uploaders | downloaders).values())
+
+
+def test_covalent_deploy_has_nothing_to_deploy():
+    for command in (["up", "taskgroup"], ["down", "taskgroup"]):
+        told = CliRunner().invoke(cli, ["deploy", *command])
+        assert "'taskgroup' is not a valid executor for deployment" in told.output, told
 
 
 def test_the_pod():
