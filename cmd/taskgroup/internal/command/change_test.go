@@ -10,6 +10,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/sample"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func TestCancelSuspendResume(t *testing.T) {
@@ -123,6 +124,13 @@ func TestRetry(t *testing.T) {
 	b.want(exitFailed, "retry", "runs")
 	if !strings.Contains(b.err.String(), "next: wait for its end") {
 		t.Errorf("one that runs: %s", b.err.String())
+	}
+	signed := sample.OutOfMemory("signed")
+	signed.Spec.Pod.VolumeMounts = []v1alpha1.VolumeMount{{Name: "urls", MountPath: contract.SignedURLsDir}}
+	refusing := newBench(t, signed)
+	refusing.want(exitFailed, "retry", "signed")
+	if !strings.Contains(refusing.err.String(), "next: dispatch its workflow again") {
+		t.Errorf("one that was sent with presign: %s", refusing.err.String())
 	}
 	b.want(exitUsage, "retry", "g", "--memory", "much")
 	b.want(exitDone, "retry", "g", "--dry-run")

@@ -2,6 +2,7 @@ package command
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,6 +12,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/object"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/submission"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // retryOptions are the flags of retry.
@@ -68,6 +70,12 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
 		}
 	}
+	if isPresigned(former) {
+		return &cluster.Problem{
+			What: name + " was sent with presign: the signed URLs of its pods are of that group alone",
+			Next: "dispatch its workflow again; only its dispatcher can sign others",
+		}
+	}
 	names, err := session.List(cmd.Context(), session.Namespace, nil)
 	if err != nil {
 		return err
@@ -95,6 +103,13 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		}
 		return a.retried(cmd, session, former, again, options)
 	}
+}
+
+// isPresigned says whether a group's pods have signed URLs in place of credentials.
+func isPresigned(tg *v1alpha1.TaskGroup) bool {
+	return tg.Spec.Pod != nil && slices.ContainsFunc(tg.Spec.Pod.VolumeMounts, func(mount v1alpha1.VolumeMount) bool {
+		return mount.MountPath == contract.SignedURLsDir
+	})
 }
 
 // retried says what was created, and waits for it where that was asked for.
