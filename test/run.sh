@@ -55,6 +55,11 @@ unit() {
   fi
   export TASKGROUP_TEST_PYTHON=$cache/venv/bin/python3
   part "unit: Go" gotests ./...
+  if command -v "${CC:-gcc}" >/dev/null; then
+    part "unit: Go, races" gotests -race ./controllers/... ./executor/... ./runner/... ./cmd/manager ./cmd/taskgroup/...
+  else
+    skip "unit: Go, races" "the race detector needs a C compiler"
+  fi
   part "unit: Go, tools" hack_tests -skip TestTwoClustersSideBySide ./...
   other_pythons
   part "unit: Python" python_tests

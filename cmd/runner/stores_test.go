@@ -80,7 +80,7 @@ func TestFaultsOfAStore(t *testing.T) {
 
 func TestStoreThatReplacesWhatIsCommitted(t *testing.T) {
 	server, p := httpPod(t, "true")
-	server.Unconditional = true
+	server.IgnoreIfNoneMatch()
 	failure := p.runStored(server).expect(1, "C").message.Failure
 	if failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the store ignores If-None-Match: *") {
 		t.Errorf("failure %+v", failure)

@@ -16,13 +16,13 @@ import (
 type Store struct {
 	// URL is where it listens, without a slash at its end.
 	URL string
-	// Unconditional makes it ignore If-None-Match, as many servers do.
-	Unconditional bool
 
-	mu       sync.Mutex
-	objects  map[string][]byte
-	faults   map[string][]Fault
-	requests []string
+	mu sync.Mutex
+	// unconditional: see IgnoreIfNoneMatch.
+	unconditional bool
+	objects       map[string][]byte
+	faults        map[string][]Fault
+	requests      []string
 }
 
 // New starts a store on the loopback interface, for as long as a test runs.
@@ -43,6 +43,13 @@ func (s *Store) Set(path string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects[path] = data
+}
+
+// IgnoreIfNoneMatch makes it ignore that header, as many servers do.
+func (s *Store) IgnoreIfNoneMatch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unconditional = true
 }
 
 // Get returns an object, nil where there is none.
@@ -114,7 +121,7 @@ func (s *Store) put(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	_, taken := s.objects[r.URL.Path]
 	absent := r.Header.Get("If-None-Match") == "*" || r.Header.Get("X-Goog-If-Generation-Match") == "0"
-	if taken && absent && !s.Unconditional {
+	if taken && absent && !s.unconditional {
 		w.WriteHeader(http.StatusPreconditionFailed)
 		return
 	}
