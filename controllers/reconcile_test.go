@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -366,21 +365,6 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 	if got := r.memory.newest(stale); got != stale {
 		t.Error("what the cache has is still remembered")
-	}
-}
-
-// TestOnlyTheStatusIsSent: the rest is read again for every write of a status.
-func TestOnlyTheStatusIsSent(t *testing.T) {
-	tg := testkit.TaskGroup("g").Commands(1).Obj()
-	tg.UID, tg.ResourceVersion = "u", "7"
-	tg.Labels = map[string]string{"a": "b"}
-	status := &v1alpha1.TaskGroupStatus{Summary: "0/1"}
-	want := &v1alpha1.TaskGroup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: "g", UID: "u", ResourceVersion: "7"},
-		Status:     *status,
-	}
-	if diff := cmp.Diff(want, statusOf(tg, status)); diff != "" {
-		t.Error(diff)
 	}
 }
 

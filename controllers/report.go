@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -46,7 +45,7 @@ func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, p *p
 }
 
 func (r *TaskGroupReconciler) write(ctx context.Context, o *plan.Observed, status *v1alpha1.TaskGroupStatus) error {
-	tg := statusOf(o.TaskGroup, status)
+	tg := plan.StatusUpdate(o.TaskGroup, status)
 	if err := r.Client.Status().Update(ctx, tg); err != nil {
 		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, client.IgnoreNotFound(err))
 	}
@@ -57,18 +56,6 @@ func (r *TaskGroupReconciler) write(ctx context.Context, o *plan.Observed, statu
 		r.recordEnd(tg)
 	}
 	return nil
-}
-
-// statusOf is an update of a group's status, from the version that it was decided on.
-// The API server takes nothing but the status from it, so it has nothing else; a
-// patch would have the API server encode, patch and decode the whole object
-// (statusStrategy.PrepareForUpdate in
-// k8s.io/apiextensions-apiserver/pkg/registry/customresource/status_strategy.go).
-func statusOf(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskGroupStatus) *v1alpha1.TaskGroup {
-	return &v1alpha1.TaskGroup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: tg.Name, UID: tg.UID, ResourceVersion: tg.ResourceVersion},
-		Status:     *status,
-	}
 }
 
 func (r *TaskGroupReconciler) recordEnd(tg *v1alpha1.TaskGroup) {

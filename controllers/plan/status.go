@@ -231,3 +231,15 @@ func manifestOf(o *Observed, v verdict, pod *corev1.Pod) *v1alpha1.ManifestRefer
 	}
 	return nil
 }
+
+// StatusUpdate is an update of a group's status, from the version that it was decided
+// on. The API server takes nothing but the status from it, so it has nothing else; a
+// patch would have the API server encode, patch and decode the whole object
+// (statusStrategy.PrepareForUpdate in
+// k8s.io/apiextensions-apiserver/pkg/registry/customresource/status_strategy.go).
+func StatusUpdate(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskGroupStatus) *v1alpha1.TaskGroup {
+	return &v1alpha1.TaskGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: tg.Name, UID: tg.UID, ResourceVersion: tg.ResourceVersion},
+		Status:     *status,
+	}
+}

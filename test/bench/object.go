@@ -100,10 +100,7 @@ func (a *arena) writeStatus(ctx context.Context, tg *v1alpha1.TaskGroup, job *ba
 		TaskGroup: tg, Attempt: 1, JobName: job.Name, Job: job, JobUID: job.UID, Pods: []*corev1.Pod{pod},
 		ManifestURI: contract.ManifestURI(jobspec.AttemptURI(tg, 1)),
 	}, time.Now())
-	update := &v1alpha1.TaskGroup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: tg.Namespace, Name: tg.Name, UID: tg.UID, ResourceVersion: tg.ResourceVersion},
-		Status:     *decided.Status,
-	}
+	update := plan.StatusUpdate(tg, decided.Status)
 	if err := a.Client.Status().Update(ctx, update); err != nil {
 		return fmt.Errorf("writing a status: %w", err)
 	}

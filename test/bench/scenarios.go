@@ -14,8 +14,8 @@ import (
 const (
 	// packedTasks is how many tasks share a pod in the scenario packed.
 	packedTasks = 20
-	// fewPacked is of how many groups a trial takes half a second, in which it matters
-	// whether the API server collects its garbage: it has three times the rounds.
+	// fewPacked is of how many groups a trial takes half a second, which is little to
+	// take a median of three of: it has three times the rounds.
 	fewPacked = 20
 )
 

@@ -83,6 +83,6 @@ def test_a_packed_group_whose_first_task_fails(server, packing):
     assert first["status"] == "FAILED"
     assert first["error"].startswith("TaskError: ValueError: no pair"), first
     assert first["stdout"] == "half of it 10\n"
-    # What is taken of the pair, each with a word of why it has not run.
+    # What is taken of the pair never ran.
     assert len(others) >= 2
     assert {node["status"] for node in others} == {"CANCELLED"}, result
