@@ -61,6 +61,11 @@ func groupSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
 	if m := tg.Status.Manifest; m != nil {
 		return committed{tg.Status.Attempt, m.URI, m.SHA256}, true
 	}
+	return formerSource(tg, outputs)
+}
+
+// formerSource is the manifest of the newest attempt that is known to have left one.
+func formerSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
 	for _, job := range slices.Backward(tg.Status.Jobs) {
 		if job.ManifestSHA256 != "" {
 			at := contract.AttemptURI(outputs, string(tg.UID), job.Attempt)
@@ -94,6 +99,21 @@ func (e *Executor) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, sou
 	return records, nil
 }
 
+// readRecords is readManifest, and where the newest attempt may have left nothing, and
+// did not, reads what a former one left.
+func (e *Executor) readRecords(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (map[contract.NodeID]*contract.TaskRecord, error) {
+	records, err := e.readManifest(ctx, tg, source)
+	reason, _ := endOf(&tg.Status)
+	if source.sha256 != "" || !isMissing(err) || reason == v1alpha1.ReasonCompleted {
+		return records, err
+	}
+	former, ok := formerSource(tg, outputsOf(tg))
+	if !ok {
+		return nil, nil
+	}
+	return e.readManifest(ctx, tg, former)
+}
+
 // recordsOf reads the records of these nodes, each manifest once. The errors are by
 // node.
 func (e *Executor) recordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, nodes []contract.NodeID) (map[contract.NodeID]*contract.TaskRecord, map[contract.NodeID]error) {
@@ -111,7 +131,7 @@ func (e *Executor) recordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, nodes 
 		}
 		r, ok := done[source]
 		if !ok {
-			r.records, r.err = e.readManifest(ctx, tg, source)
+			r.records, r.err = e.readRecords(ctx, tg, source)
 			done[source] = r
 		}
 		switch {

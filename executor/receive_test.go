@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -64,6 +65,14 @@ func (l *left) write(uri string, raw []byte) string {
 		l.t.Fatal(err)
 	}
 	return sum(raw)
+}
+
+func (l *left) read(uri string) []byte {
+	raw, err := os.ReadFile(pathOf(l.t, uri))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return raw
 }
 
 func pathOf(t *testing.T, uri string) string {
@@ -144,6 +153,63 @@ func TestReceiveKeepsWhatAnEarlierAttemptCommitted(t *testing.T) {
 	if err != nil || updates[0].Assets["output"].Size != 5 || updates[1].Status.Status != contract.TaskFailed {
 		t.Errorf("got %+v, %v", updates, err)
 	}
+}
+
+// TestReceiveWhatNobodySaw has a cancelled group whose pod was gone before its end was
+// read: there may be a manifest, and the status cannot say so.
+func TestReceiveWhatNobodySaw(t *testing.T) {
+	cancelled := func(t *testing.T) *left {
+		l := leave(t, ended(v1alpha1.ReasonCancelled, v1alpha1.TaskCancelled, 3))
+		l.task(3, contract.TaskCancelled, map[contract.AssetKey]string{"stdout": "so far"})
+		l.commit()
+		l.tg.Status.Manifest.SHA256 = ""
+		return l
+	}
+	remove := func(l *left) {
+		if err := os.Remove(pathOf(l.t, l.tg.Status.Manifest.URI)); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		change func(*left)
+		// digest is that of the standard output, which only a record has.
+		digest string
+	}{
+		"it left a manifest": {change: func(*left) {}, digest: sum([]byte("so far"))},
+		"it left none":       {change: remove},
+		"it left none, and a former attempt did": {
+			change: func(l *left) {
+				l.tg.Status.Jobs = []v1alpha1.JobReference{{Attempt: 1, ManifestSHA256: sum(l.read(l.tg.Status.Manifest.URI))}, {Attempt: 2}}
+				l.tg.Status.Attempt = 2
+				at := contract.AttemptURI(string(l.tg.Spec.Assets.Outputs), string(l.tg.UID), 2)
+				l.tg.Status.Manifest.URI = contract.ManifestURI(at)
+			},
+			digest: sum([]byte("so far")),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := cancelled(t)
+			tc.change(l)
+			updates, err := l.receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := updates[0].Assets[contract.AssetStdout]
+			if updates[0].Status.Status != contract.TaskCancelled || got.Size != 6 || got.Digest != tc.digest {
+				t.Errorf("got %+v", updates[0])
+			}
+		})
+	}
+	t.Run("one that completed has left one", func(t *testing.T) {
+		l := leave(t, ended(v1alpha1.ReasonCompleted, v1alpha1.TaskCompleted, 3))
+		l.task(3, contract.TaskCompleted, map[contract.AssetKey]string{"output": "result"})
+		l.commit()
+		l.tg.Status.Manifest.SHA256 = ""
+		remove(l)
+		if updates, err := l.receive(); !errors.Is(err, executor.ErrManifestUnavailable) {
+			t.Errorf("got %+v, %v", updates, err)
+		}
+	})
 }
 
 // TestReceiveBelievesNoForgery: a task can write its record, and the termination

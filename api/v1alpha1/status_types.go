@@ -183,7 +183,8 @@ type ManifestReference struct {
 	URI string `json:"uri"`
 
 	// sha256 is its digest, in lower-case hexadecimal; absent where the pod was
-	// gone before the operator could read it.
+	// gone before the operator could read it. Then there may be no manifest, unless
+	// the group completed.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	SHA256 string `json:"sha256,omitempty"`

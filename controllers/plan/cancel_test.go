@@ -23,6 +23,7 @@ func TestDecideCancel(t *testing.T) {
 	deletedAfter := testkit.Job(tg).Deleting(15 * time.Second).Obj()
 	terminated := record(t, "CX", &contract.Failure{Reason: contract.ReasonTerminated, Message: "stopped"})
 	completed := testkit.Pod(job).Ended(0, "Completed", record(t, "CC", nil)).Obj()
+	runs := plan.Decide(observe(tg, job, testkit.Pod(job).Running().Obj()), now).Status
 	cancelling := func(o *plan.Observed) *plan.Observed {
 		p := plan.Decide(o, now)
 		o.TaskGroup = group().Status(p.Status).Obj()
@@ -79,6 +80,17 @@ func TestDecideCancel(t *testing.T) {
 				return known(observe(o.TaskGroup, nil), job.UID)
 			}(),
 			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "1/2", States: "CX", Manifest: digest, Terminal: true, Message: "Its Job was deleted"},
+		},
+		"a pod that was seen to run, and whose end was not, may have left a manifest": {
+			observed: known(observe(group().Status(runs).Obj(), nil), job.UID),
+			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Manifest: unread, Terminal: true, Message: "Its Job was deleted"},
+		},
+		"a pod that was seen to end without a word left none": {
+			observed: func() *plan.Observed {
+				o := cancelling(observe(group().Status(runs).Obj(), deletedBefore, testkit.Pod(job).Ended(137, "Error", "").Obj()))
+				return known(observe(o.TaskGroup, nil), job.UID)
+			}(),
+			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Its Job was deleted"},
 		},
 		"comes too late for a pod that completed": {
 			observed: observe(asked, job, completed),
@@ -162,5 +174,22 @@ func TestDecideIsIdempotent(t *testing.T) {
 				t.Errorf("nothing happened, and the status changed:\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestFailedUnseen has a pod that was seen to run, and of whose end only the Job tells.
+func TestFailedUnseen(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj()
+	job := testkit.Job(tg).Obj()
+	runs := plan.Decide(observe(tg, job, testkit.Pod(job).Running().Obj()), now).Status
+	for _, reason := range []string{batchv1.JobReasonDeadlineExceeded, batchv1.JobReasonBackoffLimitExceeded} {
+		failed := testkit.Job(tg).Condition(batchv1.JobFailed, reason, "so it was").Obj()
+		for before, want := range map[*v1alpha1.TaskGroupStatus]string{runs: unread, {}: ""} {
+			seen := testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Status(before).Obj()
+			got := outcomeOf(plan.Decide(observe(seen, failed), now))
+			if got.Manifest != want || !got.Terminal || got.States != "FF" {
+				t.Errorf("%s after %q: got %+v, want the manifest %q", reason, plan.ReasonOf(before), got, want)
+			}
+		}
 	}
 }

@@ -53,6 +53,9 @@ func record(t *testing.T, states string, failure *contract.Failure) string {
 	return string(raw)
 }
 
+// unread stands for the digest of a manifest that nobody read.
+const unread = "unread"
+
 // outcome is the part of a plan that the tables compare.
 type outcome struct {
 	Create  bool
@@ -61,7 +64,7 @@ type outcome struct {
 	Message string
 	Done    string
 	States  string
-	// Manifest is the digest in the status.
+	// Manifest is its digest, or unread where it is named without one; empty for none.
 	Manifest string
 	Terminal bool
 	Requeue  time.Duration
@@ -83,7 +86,9 @@ func outcomeOf(p plan.Plan) outcome {
 		got.States += string(contract.TaskState(task.State).Letter())
 	}
 	if p.Status.Manifest != nil {
-		got.Manifest = p.Status.Manifest.SHA256
+		if got.Manifest = p.Status.Manifest.SHA256; got.Manifest == "" {
+			got.Manifest = unread
+		}
 	}
 	return got
 }
@@ -235,7 +240,7 @@ func TestDecideEnds(t *testing.T) {
 		},
 		"a complete Job whose pod is gone": {
 			job:  testkit.Job(tg).Condition(batchv1.JobComplete, "", "").Obj(),
-			want: outcome{Reason: v1alpha1.ReasonCompleted, Done: "2/2", States: "CC", Terminal: true, Message: "All 2 tasks completed; the pod was gone before its record could be read"},
+			want: outcome{Reason: v1alpha1.ReasonCompleted, Done: "2/2", States: "CC", Manifest: unread, Terminal: true, Message: "All 2 tasks completed; the pod was gone before its record could be read"},
 		},
 		"a failed Job whose pod is gone": {
 			job: testkit.Job(tg).Condition(batchv1.JobFailed, "BackoffLimitExceeded", "limit reached").Obj(),

@@ -163,9 +163,9 @@ func jobVerdict(o *Observed) verdict {
 	}
 	c := jobCondition(o.Job, batchv1.JobFailed)
 	if c.Reason == batchv1.JobReasonDeadlineExceeded {
-		return verdict{reason: v1alpha1.ReasonDeadlineExceeded, message: c.Message}
+		return verdict{reason: v1alpha1.ReasonDeadlineExceeded, message: c.Message, unverified: endedUnseen(o)}
 	}
-	return verdict{reason: v1alpha1.ReasonUnknown, message: fmt.Sprintf(
+	return verdict{reason: v1alpha1.ReasonUnknown, unverified: endedUnseen(o), message: fmt.Sprintf(
 		"The pod of Job %s was gone before its end could be read; the Job says: %s: %s", o.JobName, c.Reason, c.Message)}
 }
 

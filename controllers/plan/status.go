@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -41,8 +42,8 @@ type verdict struct {
 	record *contract.TerminationMessage
 	// pod is the one that left the record; nil for the attempt's.
 	pod *corev1.Pod
-	// unverified is set where the Job's word is all there is: the manifest was
-	// committed, and its digest is not known.
+	// unverified is set where a manifest was committed, or may have been, and its
+	// digest is not known: the pod was gone before it could be read.
 	unverified bool
 }
 
@@ -180,15 +181,13 @@ func cancelledStatus(o *Observed, pod *corev1.Pod, now time.Time) *v1alpha1.Task
 	status := progressed(o, pod)
 	if pod != nil {
 		keepRecord(status, o, pod)
+	} else if endedUnseen(o) {
+		status.Manifest = manifestOf(o, verdict{unverified: true}, nil)
 	}
 	if len(status.Tasks) == 0 {
 		status.Tasks = uniformTasks(o, v1alpha1.TaskCancelled)
 	}
-	for i := range status.Tasks {
-		if s := &status.Tasks[i]; s.State == v1alpha1.TaskPending || s.State == v1alpha1.TaskRunning {
-			s.State = v1alpha1.TaskCancelled
-		}
-	}
+	cancelOpen(status.Tasks)
 	message := "Its Job was deleted"
 	if o.TaskGroup.Spec.Cancel {
 		message = "spec.cancel asked for it"
@@ -208,12 +207,30 @@ func keepRecord(status *v1alpha1.TaskGroupStatus, o *Observed, pod *corev1.Pod) 
 	}
 	record := recordOf(o, pod)
 	if record == nil {
+		// It was killed, or never began. That its end was seen is to be known when it is gone.
+		cancelOpen(status.Tasks)
 		return
 	}
 	v := verdict{record: record}
 	status.Tasks = endedTasks(o, v)
 	status.Manifest = manifestOf(o, v, pod)
 	status.Summary = summaryOf(status.Tasks)
+}
+
+// cancelOpen cancels what has not ended.
+func cancelOpen(tasks []v1alpha1.TaskStatus) {
+	for i := range tasks {
+		if !contract.TaskState(tasks[i].State).IsTerminal() {
+			tasks[i].State = v1alpha1.TaskCancelled
+		}
+	}
+}
+
+// endedUnseen says whether the pod of a Sequential attempt was seen to run, and its
+// end was not: it may have committed a manifest when nobody watched.
+func endedUnseen(o *Observed) bool {
+	running := func(s v1alpha1.TaskStatus) bool { return s.State == v1alpha1.TaskRunning }
+	return !isParallel(o) && o.attemptPod() == nil && slices.ContainsFunc(o.TaskGroup.Status.Tasks, running)
 }
 
 // manifestOf names the manifest that a pod committed, in the place of the attempt

@@ -183,3 +183,23 @@ func TestBackoffOutlivesTheOperator(t *testing.T) {
 		t.Errorf("the third attempt began %s after the second's end", waited)
 	}
 }
+
+// TestCancelledUnseen has a pod that goes, with its last words, while no operator runs:
+// they are in the store, and the status says where (invariant I19).
+func TestCancelledUnseen(t *testing.T) {
+	key := create(t, commands(namespace(t), "g", 2), rig.Behaviour{Runs: true})
+	awaitReason(t, key, v1alpha1.ReasonRunning)
+	operator.Stop()
+	start := operatorAgain(t)
+	deleteJob(metav1.DeletePropagationForeground)(t, key)
+	podGone(t, key)
+	start()
+	awaitReason(t, key, v1alpha1.ReasonCancelled)
+	var tg v1alpha1.TaskGroup
+	if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
+		t.Fatal(err)
+	}
+	if m := tg.Status.Manifest; m == nil || m.SHA256 != "" || !strings.HasSuffix(m.URI, "/a1/manifest.json") {
+		t.Errorf("the manifest is %+v", m)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )
@@ -41,7 +42,18 @@ func Manifests(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup) ([]co
 	if len(references) == 0 {
 		return nil, ErrNone
 	}
-	return readAll(ctx, reader, references, string(tg.UID))
+	manifests, err := readAll(ctx, reader, references, string(tg.UID))
+	if mayBeMissing(tg) && errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNone
+	}
+	return manifests, err
+}
+
+// mayBeMissing says whether the manifest that the status names may never have been
+// committed: nobody saw how its pod ended.
+func mayBeMissing(tg *v1alpha1.TaskGroup) bool {
+	m := tg.Status.Manifest
+	return m != nil && m.SHA256 == "" && group.ReasonOf(tg) != v1alpha1.ReasonCompleted
 }
 
 // ManifestOf reads that of one attempt of a Sequential group.

@@ -8,7 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestResultsFromAStore lists, downloads and shows what is in a real store.
@@ -63,5 +66,28 @@ func TestResultsFromAStore(t *testing.T) {
 				t.Errorf("a manifest that is gone: %s", said)
 			}
 		})
+	}
+}
+
+// TestResultsThatNobodySaw has a pod that was gone before its end was read: it may have
+// left a manifest or none.
+func TestResultsThatNobodySaw(t *testing.T) {
+	folder := t.TempDir()
+	server := httptest.NewServer(http.FileServer(http.Dir(folder)))
+	defer server.Close()
+	tg := storedIn(t, server.URL, folder)
+	tg.Status.Manifest.SHA256 = ""
+	meta.SetStatusCondition(&tg.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonCancelled), Message: "Its Job was deleted",
+	})
+	b := newBench(t, tg)
+	b.want(exitDone, "results", "g")
+	golden(t, "results.txt", b.out.String())
+	if err := os.Remove(filepath.Join(folder, strings.TrimPrefix(tg.Status.Manifest.URI, server.URL))); err != nil {
+		t.Fatal(err)
+	}
+	b.want(exitDone, "results", "g")
+	if said := b.err.String(); !strings.Contains(said, "it ended before a manifest was committed") {
+		t.Errorf("it said %q", said)
 	}
 }
