@@ -29,7 +29,7 @@ import (
 // of the first scenario and some of the others, and every pair of faults at one place
 // of some scenario; TASKGROUP_CRASH=all has all of all.
 const (
-	sampledFaults = 6
+	sampledFaults = 7
 	crashSeed     = 1
 	// crashBatch is how many cases share an operator, a reference of each scenario and
 	// one look at the history.
@@ -102,9 +102,9 @@ func (c *crashCase) name() string {
 	return strings.Join(parts, ", ")
 }
 
-// kills says whether the operator dies, so that the case needs its own.
-func (c *crashCase) kills() bool {
-	return slices.ContainsFunc(c.points, func(p crashPoint) bool { return p.fault.Kills() })
+// endsOperator says whether the operator ends, so that the case needs its own.
+func (c *crashCase) endsOperator() bool {
+	return slices.ContainsFunc(c.points, func(p crashPoint) bool { return p.fault.Ends() })
 }
 
 // references are the undisturbed cases.
@@ -150,12 +150,12 @@ func singleFaults(s *scenario) []crashCase {
 
 // run lives the scenario; at the calls in question, things go wrong.
 func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
-	kill := func() {}
-	if c.kills() {
-		kill = startSuccession(t, rig.OperatorOptions{Proxy: proxy, Namespaces: []string{c.namespace}}).next
+	end := func(rig.Fault) {}
+	if c.endsOperator() {
+		end = startSuccession(t, rig.OperatorOptions{Proxy: proxy, Namespaces: []string{c.namespace}}).next
 	}
 	for _, p := range c.points {
-		proxy.Break(c.namespace, p.call, p.fault, kill)
+		proxy.Break(c.namespace, p.call, p.fault, func() { end(p.fault) })
 	}
 	tg := commands(c.namespace, "g", c.scenario.tasks)
 	if c.scenario.change != nil {
@@ -167,7 +167,7 @@ func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
 	}
 }
 
-// succession is one operator at a time: the next begins when the last was killed.
+// succession is one operator at a time: the next begins when the last has ended.
 type succession struct {
 	options rig.OperatorOptions
 
@@ -181,7 +181,7 @@ type succession struct {
 func startSuccession(t *testing.T, options rig.OperatorOptions) *succession {
 	t.Helper()
 	s := &succession{options: options}
-	s.next()
+	s.next(rig.DieBefore)
 	if s.err != nil {
 		t.Fatal(s.err)
 	}
@@ -197,15 +197,16 @@ func startSuccession(t *testing.T, options rig.OperatorOptions) *succession {
 	return s
 }
 
-// next kills the operator and starts another. The caller may be one of its calls.
-func (s *succession) next() {
+// next ends the operator as a fault does and starts another. The caller may be one of
+// its calls.
+func (s *succession) next(fault rig.Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over {
 		return
 	}
 	if s.current != nil {
-		s.current.Kill()
+		fault.End(s.current)
 	}
 	// Not the test's context: the test may be about to see the end of its group.
 	next, err := cluster.StartOperatorWith(context.Background(), s.options)

@@ -41,7 +41,7 @@ func underFaults(t *testing.T, proxy *rig.Proxy, cases []crashCase, others map[s
 		c := &cases[i]
 		c.namespace = namespace(t)
 		all = append(all, c.namespace)
-		if !c.kills() {
+		if !c.endsOperator() {
 			shared = append(shared, c.namespace)
 		}
 	}

@@ -25,12 +25,15 @@ import (
 // Fault is what becomes of one call of the operator's.
 type Fault string
 
-// A call that dies takes the operator with it.
+// What befalls a call; those that die or are cancelled take the operator with them.
 const (
 	// DieBefore: the operator dies before the API server has the call.
 	DieBefore Fault = "die before"
 	// DieAfter: it dies after the API server did it, before it knows.
 	DieAfter Fault = "die after"
+	// Cancelled: it is told to end after the API server did it, before it knows, which
+	// cancels the context of the call.
+	Cancelled Fault = "context cancelled"
 	// Conflict is answered with 409, and not done.
 	Conflict Fault = "409"
 	// Throttled is answered with 429 and Retry-After, and not done.
@@ -46,13 +49,22 @@ const (
 const Overtaken Fault = "overtaken"
 
 // Faults are all that may befall a call on its way.
-var Faults = []Fault{DieBefore, DieAfter, Conflict, Throttled, Broken, Lost}
+var Faults = []Fault{DieBefore, DieAfter, Cancelled, Conflict, Throttled, Broken, Lost}
 
-// Kills says whether the operator dies of it.
-func (f Fault) Kills() bool { return f == DieBefore || f == DieAfter }
+// Ends says whether the operator ends with it.
+func (f Fault) Ends() bool { return f == DieBefore || f == DieAfter || f == Cancelled }
+
+// End ends the operator as the fault does.
+func (f Fault) End(o *Operator) {
+	if f == Cancelled {
+		o.Stop()
+		return
+	}
+	o.Kill()
+}
 
 // Done says whether the API server does what was asked for.
-func (f Fault) Done() bool { return f == DieAfter || f == Lost }
+func (f Fault) Done() bool { return f == DieAfter || f == Cancelled || f == Lost }
 
 // Proxy stands between operators and the API server. It counts their calls that
 // change something, in each namespace by itself, and lets some of them fail.
@@ -129,7 +141,7 @@ func (p *Proxy) Stop() {
 }
 
 // Break lets the n-th call, from 1, in a namespace fail, the ones that failed
-// counted; do ends the operator where the fault kills it, and comes first where the
+// counted; do ends the operator where the fault does, and comes first where the
 // call is overtaken. It may be given several calls of a namespace.
 func (p *Proxy) Break(namespace string, n int, fault Fault, do func()) {
 	p.mu.Lock()
@@ -178,12 +190,12 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	case DieBefore:
 		b.do()
 		panic(http.ErrAbortHandler)
-	case DieAfter, Lost:
+	case DieAfter, Cancelled, Lost:
 		if err := p.do(r); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 			return
 		}
-		if b.fault == DieAfter {
+		if b.fault.Ends() {
 			b.do()
 			panic(http.ErrAbortHandler)
 		}
