@@ -217,15 +217,6 @@ func keepRecord(status *v1alpha1.TaskGroupStatus, o *Observed, pod *corev1.Pod) 
 	status.Summary = summaryOf(status.Tasks)
 }
 
-// cancelOpen cancels what has not ended.
-func cancelOpen(tasks []v1alpha1.TaskStatus) {
-	for i := range tasks {
-		if !contract.TaskState(tasks[i].State).IsTerminal() {
-			tasks[i].State = v1alpha1.TaskCancelled
-		}
-	}
-}
-
 // endedUnseen says whether the pod of a Sequential attempt was seen to run, and its
 // end was not: it may have committed a manifest when nobody watched.
 func endedUnseen(o *Observed) bool {

@@ -69,6 +69,15 @@ func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 	return tasks
 }
 
+// cancelOpen cancels what has not ended.
+func cancelOpen(tasks []v1alpha1.TaskStatus) {
+	for i := range tasks {
+		if !contract.TaskState(tasks[i].State).IsTerminal() {
+			tasks[i].State = v1alpha1.TaskCancelled
+		}
+	}
+}
+
 func summaryOf(tasks []v1alpha1.TaskStatus) string {
 	completed := 0
 	for i := range tasks {

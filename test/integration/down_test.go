@@ -194,11 +194,7 @@ func TestCancelledUnseen(t *testing.T) {
 	deleteJob(metav1.DeletePropagationForeground)(t, key)
 	podGone(t, key)
 	start()
-	awaitReason(t, key, v1alpha1.ReasonCancelled)
-	var tg v1alpha1.TaskGroup
-	if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
-		t.Fatal(err)
-	}
+	tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
 	if m := tg.Status.Manifest; m == nil || m.SHA256 != "" || !strings.HasSuffix(m.URI, "/a1/manifest.json") {
 		t.Errorf("the manifest is %+v", m)
 	}
