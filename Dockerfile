@@ -14,6 +14,7 @@ RUN go mod download
 COPY api api
 COPY cmd cmd
 COPY controllers controllers
+COPY contract contract
 COPY executor executor
 COPY python python
 COPY runner runner

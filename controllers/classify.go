@@ -9,8 +9,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // rejectedError is a Job that can never be created: it ends the group. Any other

@@ -16,9 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // cacheLag is how long the cache may take to show a Job that was created. Its

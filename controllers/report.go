@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // maxEventNote is the API's bound on an event's note, in bytes

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // Errors in words are files below the cache folder: errorsDir/<uid>/error-<node>.txt.

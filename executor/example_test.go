@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // A dispatcher's whole way with a group.

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // committed says where a record of a task was committed, and by which attempt.

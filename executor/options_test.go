@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func TestOptionsRoundTrip(t *testing.T) {
@@ -51,7 +51,7 @@ func TestOptionsRoundTrip(t *testing.T) {
 // TestAttributes holds the list that clients of other languages go by against the
 // options: every attribute, under its name and of its type.
 func TestAttributes(t *testing.T) {
-	raw, err := os.ReadFile("contract/testdata/attributes.json")
+	raw, err := os.ReadFile("../contract/testdata/attributes.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestWriteStreamsToFile(t *testing.T) {
 
 // TestLocalPaths reads what a client of another language goes by, to upload objects.
 func TestLocalPaths(t *testing.T) {
-	raw, err := os.ReadFile("contract/testdata/local_paths.json")
+	raw, err := os.ReadFile("../contract/testdata/local_paths.json")
 	if err != nil {
 		t.Fatal(err)
 	}

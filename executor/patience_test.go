@@ -14,8 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // outage is an API server that is away from the beginning.

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // Receive says how the nodes of group.NodeIDs ended and what they left

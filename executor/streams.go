@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // WriteStreamsToFile appends streams to the files of the same positions

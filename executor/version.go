@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // GetVersionInfo asks with which Python and Covalent the dispatch was made; empty

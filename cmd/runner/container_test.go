@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // runIn runs the pod by way of a changed command.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // stubborn is a command that does not listen to SIGTERM.

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // program is the runner with arguments and no plan.

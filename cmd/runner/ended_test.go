@@ -15,7 +15,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 )

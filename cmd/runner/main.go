@@ -7,7 +7,7 @@
 //
 // The environment:
 //
-//	TASKGROUP_PLAN             the plan (executor/contract)
+//	TASKGROUP_PLAN             the plan (contract)
 //	TASKGROUP_WORK             the work directory, /taskgroup/work if unset
 //	TASKGROUP_PYTHON           the image's Python, python3 of PATH if unset
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // pythonEnv names a Python with cloudpickle for these tests.

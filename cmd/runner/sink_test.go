@@ -10,7 +10,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // sink is a store, over HTTP and as S3, that keeps what is small and counts

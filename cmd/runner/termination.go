@@ -6,7 +6,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // refused tells the controller of a group in which nothing could run.

@@ -17,7 +17,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

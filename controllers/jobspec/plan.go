@@ -4,7 +4,7 @@ import (
 	"strconv"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // runnerPlan is what the runner has to know of one attempt.

@@ -10,10 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // life plays a group against Decide: each status that is decided is stored, and

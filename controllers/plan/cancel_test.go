@@ -8,9 +8,9 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func TestDecideCancel(t *testing.T) {

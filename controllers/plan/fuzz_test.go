@@ -13,10 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // script turns bytes into choices; when they run out, it always chooses the first.

@@ -11,9 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 const digest43 = "q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s"

@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // IsTerminal says whether the group has ended. Nothing leaves that state.

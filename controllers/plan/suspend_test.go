@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func TestSuspendBeforeTheFirstJob(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // uniformTasks gives one state to all tasks but those that a committed manifest

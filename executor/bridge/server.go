@@ -12,8 +12,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 const (

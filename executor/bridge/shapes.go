@@ -3,8 +3,8 @@ package bridge
 import (
 	"encoding/json"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // Protocol is the version of the routes and shapes. It changes when a client of the

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {

@@ -130,7 +130,7 @@ def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def here(uri: str, local_paths: Mapping[str, str]) -> str:
     """Return what pods know as uri as the dispatcher's machine does, by the longest folder of local_paths.
 
-    The rule is executor.Options.UploadURI's; executor/contract/testdata/local_paths.json has its cases.
+    The rule is executor.Options.UploadURI's; contract/testdata/local_paths.json has its cases.
     """
     parts = urlsplit(uri)
     if parts.scheme != "file":

@@ -8,7 +8,7 @@ import cloudpickle
 import pytest
 from taskgroup_harness import transportable
 
-GOLDEN = pathlib.Path(__file__).parents[2] / "executor" / "contract" / "testdata"
+GOLDEN = pathlib.Path(__file__).parents[2] / "contract" / "testdata"
 INDEX = json.loads((GOLDEN / "transportable.json").read_text(encoding="utf-8"))
 
 # What Covalent was given, where a plain comparison can tell.

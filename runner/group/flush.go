@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"
 )
 

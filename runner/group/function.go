@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
 )

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"

@@ -7,7 +7,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // keep uploads what a task left and puts it into the record. A completed task

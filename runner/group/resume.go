@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 )

@@ -9,7 +9,7 @@ import (
 	"os"
 	"slices"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // protocolVersion is that of python/harness/taskgroup_harness/protocol.py.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/python/harness"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 var (

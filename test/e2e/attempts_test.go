@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // TestRetryResumes: the second attempt takes over what the first one committed,

@@ -16,7 +16,7 @@ import (
 // pickled it, has numpy, and does not compile its modules in every pod.
 func TestPythonImage(t *testing.T) {
 	t.Parallel()
-	pickled, err := os.ReadFile("../../executor/contract/testdata/transportable/function.bin")
+	pickled, err := os.ReadFile("../../contract/testdata/transportable/function.bin")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 

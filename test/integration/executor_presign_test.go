@@ -19,8 +19,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 

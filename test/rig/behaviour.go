@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 // Behaviour is what the node does with the pods of a group. The zero value

@@ -8,7 +8,7 @@ import traceback
 import types
 from typing import Optional
 
-# The reasons are those of executor/contract/task.go.
+# The reasons are those of contract/task.go.
 TASK_ERROR = "TaskError"
 EXIT_CODE = "ExitCode"
 INPUT_INVALID = "InputInvalid"

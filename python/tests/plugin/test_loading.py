@@ -21,7 +21,7 @@ from covalent_dispatcher._core.runner_modules.utils import get_executor
 from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
-CONTRACT = pathlib.Path(__file__).parents[3] / "executor/contract/testdata"
+CONTRACT = pathlib.Path(__file__).parents[3] / "contract/testdata"
 
 
 def test_the_entry_point_names_the_module():

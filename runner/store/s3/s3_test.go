@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )

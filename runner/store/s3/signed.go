@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"

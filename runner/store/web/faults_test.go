@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"

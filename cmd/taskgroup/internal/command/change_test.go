@@ -9,8 +9,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/sample"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
 )
 
 func TestCancelSuspendResume(t *testing.T) {

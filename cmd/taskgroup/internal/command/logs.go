@@ -20,7 +20,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/podlog"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // taskContainer is the container that runs the tasks of a pod.

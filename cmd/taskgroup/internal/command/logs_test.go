@@ -14,7 +14,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/sample"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 const podLog = "[taskgroup] task 0: started\none\n[taskgroup] task 0: completed in 1.000 s\n[taskgroup] task 1: started\ntwo\n[taskgroup] task 1: completed in 1.000 s\n"

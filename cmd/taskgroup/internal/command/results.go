@@ -16,7 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/object"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/table"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // shortDigest is how much of a digest a table shows, as git does.

@@ -12,7 +12,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/group"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/object"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/submission"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // retryOptions are the flags of retry.

@@ -21,7 +21,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/sample"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/table"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/terminal"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")

@@ -3,7 +3,7 @@ package contract_test
 import (
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 func TestTaskStates(t *testing.T) {

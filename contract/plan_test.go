@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 func fullPlan() *contract.Plan {
