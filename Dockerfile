@@ -15,6 +15,7 @@ COPY api api
 COPY cmd cmd
 COPY controllers controllers
 COPY contract contract
+COPY store store
 COPY executor executor
 COPY python python
 COPY runner runner

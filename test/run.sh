@@ -84,7 +84,7 @@ integration() {
   fi
   part integration gotests -tags integration ./test/integration/...
   if s3_server; then
-    part "integration: a real S3 server" gotests ./runner/store/s3 ./cmd/taskgroup/internal/command
+    part "integration: a real S3 server" gotests ./store/s3 ./cmd/taskgroup/internal/command
     part "integration: a runner with signed URLs" gotests -run TestSigned ./cmd/runner
   else
     summary+=("integration: FAILED to build the S3 server") failed=1

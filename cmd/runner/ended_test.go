@@ -16,8 +16,8 @@ import (
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 )
 
 // ended is what a pod leaves.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // The environment of the runner. None of it reaches the tasks; the index of an

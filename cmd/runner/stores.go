@@ -5,11 +5,11 @@ import (
 	"os"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/azure"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/gcs"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
 // lastWords is what is left of the grace period when stores are given up: the

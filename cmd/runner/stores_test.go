@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
 )
 
 // canary is a secret that must not be seen anywhere.

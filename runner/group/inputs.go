@@ -9,7 +9,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // input is something that a task reads.

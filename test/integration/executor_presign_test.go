@@ -21,7 +21,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 )
 
 // ProgramEnv names the server's program. Tests that need it are skipped where it is

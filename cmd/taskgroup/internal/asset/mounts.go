@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/azure"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/gcs"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
 // patience is how long a person waits for a store that fails.

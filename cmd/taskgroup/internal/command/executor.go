@@ -9,7 +9,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 )
 
 func (a *app) executorCommand() *cobra.Command {

@@ -7,14 +7,14 @@ import (
 	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/azure"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/gcs"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
-// remoteObjects read manifests from the runner's stores, with the credentials of
+// remoteObjects read manifests from the object stores, with the credentials of
 // this process. They look for them when they are first used.
 func remoteObjects() map[string]executor.ObjectReader {
 	http, blobs := &web.Store{}, &azure.Store{}

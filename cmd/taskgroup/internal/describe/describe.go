@@ -17,7 +17,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/progress"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/table"
 	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/terminal"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // Facts are what is known of a group.

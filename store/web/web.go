@@ -8,8 +8,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
 // Store is the Backend of http and https.

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 

@@ -16,9 +16,9 @@ import (
 	"cloud.google.com/go/auth"
 	"cloud.google.com/go/auth/credentials"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
 const (

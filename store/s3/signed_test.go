@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/s3"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
 )
 
 func TestURLsAreSentAsTheyAreWritten(t *testing.T) {

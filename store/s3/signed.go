@@ -12,9 +12,9 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
 // maxFailure bounds what is read of an answer that is a refusal.

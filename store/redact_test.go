@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 func TestRedact(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 

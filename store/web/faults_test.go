@@ -15,9 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
 // stores give up after two seconds.

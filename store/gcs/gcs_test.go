@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/faulty"
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/gcs"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
 )
 
 func stores() *store.Stores {

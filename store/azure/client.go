@@ -14,7 +14,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
+	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
 // defaultDomain is that of the public cloud.

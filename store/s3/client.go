@@ -13,7 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
-	"github.com/taskgroup-operator/taskgroup-operator/runner/store/transport"
+	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
 // defaultRegion serves where none is configured: other servers than Amazon's
