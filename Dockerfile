@@ -17,6 +17,7 @@ COPY controllers controllers
 COPY contract contract
 COPY store store
 COPY executor executor
+COPY internal internal
 COPY python python
 COPY runner runner
 ARG VERSION=unknown

@@ -21,7 +21,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 // TestNormalLifeIsThreeWrites counts what one group costs the API server.

@@ -22,7 +22,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 // rig is a reconciler on a client in memory.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 // skewed is a machine's clock that is off, and may be set at any time: its

@@ -20,7 +20,7 @@ func TestContractTable(t *testing.T) {
 		t.Fatalf("the table names %d tests", len(named))
 	}
 	var sources strings.Builder
-	for _, dir := range []string{".", "../test/integration"} {
+	for _, dir := range []string{".", "../contract", "../test/integration"} {
 		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, "_test.go") {
 				return err

@@ -56,7 +56,7 @@ unit() {
   export TASKGROUP_TEST_PYTHON=$cache/venv/bin/python3
   part "unit: Go" gotests ./...
   if command -v "${CC:-gcc}" >/dev/null; then
-    part "unit: Go, races" gotests -race ./controllers/... ./executor/... ./runner/... ./cmd/manager ./cmd/taskgroup/...
+    part "unit: Go, races" gotests -race ./controllers/... ./executor/... ./runner/... ./cmd/manager ./internal/...
   else
     skip "unit: Go, races" "the race detector needs a C compiler"
   fi
@@ -84,7 +84,7 @@ integration() {
   fi
   part integration gotests -tags integration ./test/integration/...
   if s3_server; then
-    part "integration: a real S3 server" gotests ./store/s3 ./cmd/taskgroup/internal/command
+    part "integration: a real S3 server" gotests ./store/s3 ./internal/cli/command
     part "integration: a runner with signed URLs" gotests -run TestSigned ./cmd/runner
   else
     summary+=("integration: FAILED to build the S3 server") failed=1

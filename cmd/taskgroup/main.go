@@ -10,7 +10,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/taskgroup-operator/taskgroup-operator/cmd/taskgroup/internal/command"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/command"
 )
 
 // version is the release, or the commit, that was built; make sets it.

@@ -10,7 +10,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 func TestDecideCancel(t *testing.T) {

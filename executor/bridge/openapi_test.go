@@ -106,7 +106,7 @@ func schemaOf(of reflect.Type, schemas map[string]any) map[string]any {
 		return map[string]any{"type": "array", "items": schemaOf(of.Elem(), schemas)}
 	default:
 	}
-	if !strings.Contains(of.PkgPath(), "/executor") {
+	if !strings.Contains(of.PkgPath(), "/executor") && !strings.Contains(of.PkgPath(), "/contract") {
 		return map[string]any{"type": "object"}
 	}
 	reference := map[string]any{"$ref": "#/components/schemas/" + of.Name()}

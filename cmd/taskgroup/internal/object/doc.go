@@ -1,2 +1,0 @@
-// Package object prints TaskGroups for programs: JSON, YAML and names.
-package object

@@ -1,2 +1,0 @@
-// Package sample has a group for every stage of a life, for tests.
-package sample

@@ -1,0 +1,150 @@
+package asset
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+)
+
+// ErrNone says that a group has committed no manifest.
+var ErrNone = errors.New("the group has left no manifest")
+
+// Reader gives the bytes of an object as a file of this machine: dest, or
+// another one where it is a file already. *store.Stores is one.
+type Reader interface {
+	Fetch(ctx context.Context, uri, dest string) (path string, err error)
+}
+
+// reference is where a manifest is, and what its digest has to be.
+type reference struct {
+	uri    string
+	sha256 string
+	// node is that of the only task that it tells of; nil for all.
+	node *v1alpha1.NodeID
+}
+
+// Manifests reads the committed record of a group: one manifest, or those of the
+// tasks of a Parallel group. It returns what it could read, too, where it could
+// not read all.
+func Manifests(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup) ([]contract.Manifest, error) {
+	references := referencesOf(tg)
+	if len(references) == 0 {
+		return nil, ErrNone
+	}
+	manifests, err := readAll(ctx, reader, references, string(tg.UID))
+	if mayBeMissing(tg) && errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNone
+	}
+	return manifests, err
+}
+
+// mayBeMissing says whether the manifest that the status names may never have been
+// committed: nobody saw how its pod ended.
+func mayBeMissing(tg *v1alpha1.TaskGroup) bool {
+	m := tg.Status.Manifest
+	return m != nil && m.SHA256 == "" && view.ReasonOf(tg) != v1alpha1.ReasonCompleted
+}
+
+// ManifestOf reads that of one attempt of a Sequential group.
+func ManifestOf(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, attempt int32) (*contract.Manifest, error) {
+	for i := range tg.Status.Jobs {
+		job := &tg.Status.Jobs[i]
+		if job.Attempt != attempt || job.ManifestSHA256 == "" || outputsOf(tg) == "" {
+			continue
+		}
+		uri := contract.ManifestURI(contract.AttemptURI(outputsOf(tg), string(tg.UID), attempt))
+		manifests, err := readAll(ctx, reader, []reference{{uri: uri, sha256: job.ManifestSHA256}}, string(tg.UID))
+		if err != nil {
+			return nil, err
+		}
+		return &manifests[0], nil
+	}
+	return nil, ErrNone
+}
+
+func outputsOf(tg *v1alpha1.TaskGroup) string {
+	if tg.Spec.Assets == nil {
+		return ""
+	}
+	return string(tg.Spec.Assets.Outputs)
+}
+
+func referencesOf(tg *v1alpha1.TaskGroup) (references []reference) {
+	if manifest := tg.Status.Manifest; manifest != nil {
+		return []reference{{uri: manifest.URI, sha256: manifest.SHA256}}
+	}
+	if outputsOf(tg) == "" {
+		return nil
+	}
+	for i := range tg.Status.Tasks {
+		task := &tg.Status.Tasks[i]
+		digest, err := base64.RawURLEncoding.DecodeString(task.Digest)
+		if err != nil || len(digest) == 0 {
+			continue
+		}
+		attempt := task.Attempt
+		if attempt == 0 {
+			attempt = max(tg.Status.Attempt, 1)
+		}
+		place := contract.AttemptURI(outputsOf(tg), string(tg.UID), attempt)
+		references = append(references, reference{
+			uri:    contract.TaskManifestURI(place, contract.NodeID(task.NodeID)),
+			sha256: hex.EncodeToString(digest),
+			node:   &task.NodeID,
+		})
+	}
+	return references
+}
+
+func readAll(ctx context.Context, reader Reader, references []reference, uid string) ([]contract.Manifest, error) {
+	folder, err := os.MkdirTemp("", "taskgroup-")
+	if err != nil {
+		return nil, fmt.Errorf("making a place for manifests: %w", err)
+	}
+	defer os.RemoveAll(folder)
+	var manifests []contract.Manifest
+	var errs []error
+	for _, reference := range references {
+		manifest, err := read(ctx, reader, reference, filepath.Join(folder, "manifest.json"))
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case manifest.UID != uid:
+			errs = append(errs, fmt.Errorf("%s is the manifest of another group", store.RedactURI(reference.uri)))
+		default:
+			manifests = append(manifests, *manifest)
+		}
+	}
+	return manifests, errors.Join(errs...)
+}
+
+func read(ctx context.Context, reader Reader, reference reference, dest string) (*contract.Manifest, error) {
+	path, err := reader.Fetch(ctx, reference.uri, dest)
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest: %w", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest: %w", err)
+	}
+	defer file.Close()
+	raw, err := io.ReadAll(io.LimitReader(file, contract.MaxManifest+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest: %w", err)
+	}
+	if sum := sha256.Sum256(raw); reference.sha256 != "" && hex.EncodeToString(sum[:]) != reference.sha256 {
+		return nil, fmt.Errorf("%s: %w: it is not the manifest that the status names", store.RedactURI(reference.uri), store.ErrDigest)
+	}
+	return contract.DecodeManifest(raw)
+}

@@ -1,0 +1,72 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
+)
+
+func TestEveryErrorSaysWhatToDo(t *testing.T) {
+	resource := schema.GroupResource{Group: v1alpha1.GroupName, Resource: "taskgroups"}
+	unserved := apierrors.NewGenericServerResponse(404, "get", resource, "", "404 page not found", 0, true)
+	refused := &url.Error{Op: "Get", URL: "https://10.0.0.1:6443/apis", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
+	for name, tc := range map[string]struct {
+		err        error
+		what, next string
+	}{
+		"no cluster":          {refused, "the API server at https://10.0.0.1:6443 does not answer: connection refused", "current-context"},
+		"no CRD":              {unserved, "its CRD is not installed", "kubectl apply -k config/default"},
+		"nobody":              {apierrors.NewUnauthorized("no"), "does not know you", "log in again"},
+		"not allowed":         {apierrors.NewForbidden(resource, "g", errors.New("no")), "forbidden", "RoleBinding"},
+		"over quota":          {apierrors.NewForbidden(resource, "g", errors.New("exceeded quota: team")), "exceeded quota", "room in the quota"},
+		"a name that is used": {apierrors.NewAlreadyExists(resource, "g"), "already exists", "--name"},
+		"a broken kubeconfig": {&configError{errors.New("no such context")}, "no such context", "get-contexts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Explain(fmt.Errorf("listing: %w", tc.err))
+			problem, ok := errors.AsType[*Problem](err)
+			if !ok || !strings.Contains(problem.What, tc.what) || !strings.Contains(problem.Next, tc.next) || !errors.Is(err, tc.err) {
+				t.Errorf("explained as %v", err)
+			}
+		})
+	}
+	plain := errors.New("something else")
+	if _, ok := errors.AsType[*Problem](Explain(plain)); ok || Explain(nil) != nil {
+		t.Error("an error of no known kind was changed")
+	}
+}
+
+func TestNearest(t *testing.T) {
+	var groups []v1alpha1.TaskGroup
+	for _, tg := range testkit.Samples() {
+		groups = append(groups, *tg)
+	}
+	for typed, want := range map[string]string{
+		"comands": "commands", "too-much": "too-much-memory", "demo_run": "demo-run", "xyz": "", "": "", "nwe": "", "ne": "new",
+	} {
+		if got := nearest(typed, groups); got != want {
+			t.Errorf("nearest to %q is %q, want %q", typed, got, want)
+		}
+	}
+}
+
+// TestKubeconfigFlags are those of kubectl; a file that is not there is told.
+func TestKubeconfigFlags(t *testing.T) {
+	t.Setenv("KUBECONFIG", t.TempDir()+"/none")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	var flags Flags
+	_, err := flags.Connect()
+	if problem, ok := errors.AsType[*Problem](Explain(err)); !ok || !strings.Contains(problem.What, "there is no kubeconfig") {
+		t.Errorf("without a kubeconfig: %v", err)
+	}
+}

@@ -1,0 +1,150 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
+)
+
+// Session is a connection to one cluster.
+type Session struct {
+	Client client.WithWatch
+	// Namespace is the one to work in.
+	Namespace string
+	// Logs opens the log of a pod.
+	Logs func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// Version asks the API server's.
+	Version func(ctx context.Context) (string, error)
+}
+
+// Scheme has the kinds that this program reads and writes.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, fmt.Errorf("registering the API types: %w", err)
+	}
+	return scheme, nil
+}
+
+// mapper knows where the kinds are served, so that no command begins by asking
+// the API server for all it has.
+func mapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, v1alpha1.GroupVersion})
+	mapper.Add(v1alpha1.GroupVersion.WithKind("TaskGroup"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	return mapper
+}
+
+// Connect makes a session; nothing is sent yet.
+func (f *Flags) Connect() (*Session, error) {
+	config, namespace, err := f.rest()
+	if err != nil {
+		return nil, err
+	}
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	http, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper(), HTTPClient: http})
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	core, err := corev1client.NewForConfigAndClient(config, http)
+	if err != nil {
+		return nil, fmt.Errorf("connecting: %w", err)
+	}
+	return &Session{
+		Client: c, Namespace: namespace,
+		Logs: func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+			return core.Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+		},
+		Version: func(ctx context.Context) (string, error) {
+			raw, err := core.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
+			return gitVersion(raw), err
+		},
+	}, nil
+}
+
+// Get reads a group; one that is not there is told with those of similar names.
+func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, error) {
+	var tg v1alpha1.TaskGroup
+	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &tg)
+	if apierrors.IsNotFound(err) && !isUnserved(err) {
+		return nil, s.notFound(ctx, name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
+	}
+	return &tg, nil
+}
+
+// List reads all groups of a namespace, or of all where it is empty, in order.
+func (s *Session) List(ctx context.Context, namespace string, selector labels.Selector) (*v1alpha1.TaskGroupList, error) {
+	var list v1alpha1.TaskGroupList
+	options := []client.ListOption{client.InNamespace(namespace)}
+	if selector != nil {
+		options = append(options, client.MatchingLabelsSelector{Selector: selector})
+	}
+	if err := s.Client.List(ctx, &list, options...); err != nil {
+		return nil, fmt.Errorf("listing TaskGroups: %w", err)
+	}
+	view.Sort(list.Items)
+	return &list, nil
+}
+
+// Pods reads those of a group that are still there, of all attempts.
+func (s *Session) Pods(ctx context.Context, tg *v1alpha1.TaskGroup) ([]corev1.Pod, error) {
+	var pods corev1.PodList
+	err := s.Client.List(ctx, &pods, client.InNamespace(tg.Namespace), client.MatchingLabels{v1alpha1.UIDLabel: string(tg.UID)})
+	if err != nil {
+		return nil, fmt.Errorf("listing the pods of TaskGroup %s: %w", tg.Name, err)
+	}
+	return pods.Items, nil
+}
+
+// eventsOf is the API server's field for the object that an event is about.
+const eventsOf = "involvedObject.uid"
+
+// Events reads those about a group.
+func (s *Session) Events(ctx context.Context, tg *v1alpha1.TaskGroup) ([]corev1.Event, error) {
+	var events corev1.EventList
+	err := s.Client.List(ctx, &events, client.InNamespace(tg.Namespace), client.MatchingFields{eventsOf: string(tg.UID)})
+	if err != nil {
+		return nil, fmt.Errorf("listing the events of TaskGroup %s: %w", tg.Name, err)
+	}
+	return events.Items, nil
+}
+
+// Patch merges a change into a group and returns it as it then is.
+func (s *Session) Patch(ctx context.Context, key client.ObjectKey, change string) (*v1alpha1.TaskGroup, error) {
+	tg := &v1alpha1.TaskGroup{}
+	tg.Namespace, tg.Name = key.Namespace, key.Name
+	err := s.Client.Patch(ctx, tg, client.RawPatch("application/merge-patch+json", []byte(change)))
+	if apierrors.IsNotFound(err) && !isUnserved(err) {
+		return nil, s.notFound(ctx, key.Name, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("changing TaskGroup %s: %w", key.Name, err)
+	}
+	return tg, nil
+}

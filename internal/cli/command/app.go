@@ -1,0 +1,134 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/utils/clock"
+
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
+)
+
+// Exit codes.
+const (
+	exitDone      = 0
+	exitFailed    = 1
+	exitUsage     = 2
+	exitCancelled = 3
+	exitTimeout   = 4
+	exitUntold    = 5
+)
+
+// Config is what a command line works with. The zero values of all but the
+// streams are the defaults.
+type Config struct {
+	// Name is how this program is called: taskgroup, or kubectl taskgroup.
+	Name string
+	// Version is what was built; what the Go toolchain noted by default.
+	Version  string
+	In       io.Reader
+	Out, Err io.Writer
+	// Connect makes a session from the flags; (*cluster.Flags).Connect by default.
+	Connect func(*cluster.Flags) (*cluster.Session, error)
+	// Clock is the machine's by default.
+	Clock clock.WithTicker
+}
+
+// app is what all commands share.
+type app struct {
+	Config
+	flags   cluster.Flags
+	palette terminal.Palette
+	// ran is set once a command has accepted its arguments: an error before that
+	// is one of usage.
+	ran bool
+}
+
+// exitError ends the program with a code of its own; err may be nil where all
+// is said already.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// misused is an error of usage that only the command itself could see.
+func misused(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// Run runs one command and returns its exit code.
+func Run(ctx context.Context, config Config, args []string) int {
+	a := &app{Config: config, palette: terminal.PaletteOf(config.Out)}
+	if a.Name == "" {
+		a.Name = "taskgroup"
+	}
+	if a.Clock == nil {
+		a.Clock = clock.RealClock{}
+	}
+	if a.Connect == nil {
+		a.Connect = (*cluster.Flags).Connect
+	}
+	root := a.root()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	return a.report(err)
+}
+
+// report says what is wrong and returns the exit code.
+func (a *app) report(err error) int {
+	code := exitFailed
+	if !a.ran {
+		code = exitUsage
+	}
+	exit, ok := errors.AsType[*exitError](err)
+	if ok {
+		code = exit.code
+	}
+	if ok && exit.err == nil {
+		return code
+	}
+	palette := terminal.PaletteOf(a.Err)
+	what, next, _ := strings.Cut(cluster.Explain(err).Error(), "\nnext: ")
+	if errors.Is(err, context.Canceled) {
+		what, next = "interrupted", "what was asked for goes on in the cluster: "+a.Name+" list shows it"
+	}
+	fmt.Fprintf(a.Err, "%s %s\n", palette.Paint(terminal.Red, "error:"), what)
+	if code == exitUsage {
+		next = a.Name + " --help shows what there is"
+	}
+	if next != "" {
+		fmt.Fprintf(a.Err, "%s %s\n", palette.Paint(terminal.Bold, "next:"), next)
+	}
+	return code
+}
+
+// session connects, with the flags of this run.
+func (a *app) session() (*cluster.Session, error) { return a.Connect(&a.flags) }
+
+// text fills in how this program is called.
+func (a *app) text(s string) string { return strings.ReplaceAll(s, "{cmd}", a.Name) }
+
+// run marks where usage ends and work begins.
+func (a *app) run(do func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		a.ran = true
+		return do(cmd, args)
+	}
+}

@@ -1,0 +1,142 @@
+package command
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
+)
+
+func TestCancelSuspendResume(t *testing.T) {
+	b := newBench(t, samples()...)
+	b.want(exitDone, "cancel", "demo-run", "needs-ssd")
+	if diff := cmp.Diff("taskgroup.kubernetes.covalent.xyz/demo-run cancelling\ntaskgroup.kubernetes.covalent.xyz/needs-ssd cancelling\n", b.out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !b.get("demo-run").Spec.Cancel || !b.get("needs-ssd").Spec.Cancel {
+		t.Error("spec.cancel is not set")
+	}
+	b.want(exitDone, "suspend", "new")
+	if !b.get("new").Spec.Suspend {
+		t.Error("spec.suspend is not set")
+	}
+	b.want(exitDone, "resume", "new")
+	if b.get("new").Spec.Suspend {
+		t.Error("spec.suspend is still set")
+	}
+}
+
+func TestChangesThatChangeNothing(t *testing.T) {
+	cancelling := testkit.RunningSample("cancelling")
+	cancelling.Spec.Cancel = true
+	for want, args := range map[string][]string{
+		"commands has ended already, as Completed: nothing to cancel":   {"cancel", "commands"},
+		"cancelling is being cancelled already: nothing to cancel":      {"cancel", "cancelling"},
+		"demo-run is not suspended: nothing to resume":                  {"resume", "demo-run"},
+		"nothing to suspend in the namespace team-a":                    {"suspend", "-l", "no=body"},
+		"too-much-memory has ended already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
+	} {
+		b := newBench(t, append(samples(), cancelling)...)
+		b.want(exitDone, args...)
+		if b.out.Len() > 0 || !strings.Contains(b.err.String(), want) {
+			t.Errorf("%v says %q and %q, want %q", args, b.out.String(), b.err.String(), want)
+		}
+	}
+}
+
+func TestCancelBySelector(t *testing.T) {
+	labelled, ended := testkit.RunningSample("labelled"), testkit.CompletedSample("ended")
+	labelled.Labels, ended.Labels = map[string]string{"team": "a"}, map[string]string{"team": "a"}
+	b := newBench(t, append(samples(), labelled, ended)...)
+	b.want(exitDone, "cancel", "-l", "team=a")
+	if got := b.out.String(); got != "taskgroup.kubernetes.covalent.xyz/labelled cancelling\n" {
+		t.Errorf("said %q", got)
+	}
+	if b.get("demo-run").Spec.Cancel || b.get("ended").Spec.Cancel {
+		t.Error("more was cancelled than was asked for")
+	}
+	b.want(exitUsage, "cancel")
+	b.want(exitFailed, "cancel", "nobody")
+}
+
+// TestCancelOfADispatcher is for those whose dispatcher is gone.
+func TestCancelOfADispatcher(t *testing.T) {
+	long := strings.Repeat("d", 70)
+	one, two, three := testkit.RunningSample("one"), testkit.RunningSample("two"), testkit.RunningSample("three")
+	one.Labels = map[string]string{v1alpha1.DispatcherLabel: "lab", v1alpha1.DispatchLabel: "d1"}
+	two.Labels = map[string]string{v1alpha1.DispatcherLabel: "lab", v1alpha1.DispatchLabel: executor.DispatchLabel(long), "team": "a"}
+	three.Labels = map[string]string{v1alpha1.DispatcherLabel: "other", v1alpha1.DispatchLabel: "d1"}
+	for want, args := range map[string][]string{
+		"one two":   {"--dispatcher", "lab"},
+		"one three": {"--dispatch", "d1"},
+		"two":       {"--dispatch", long},
+		"three":     {"--dispatcher", "other", "--dispatch", "d1"},
+		"":          {"-l", "team=a", "--dispatcher", "other"},
+	} {
+		b := newBench(t, one, two, three)
+		b.want(exitDone, append([]string{"cancel"}, args...)...)
+		var cancelled []string
+		for _, name := range []string{"one", "three", "two"} {
+			if b.get(name).Spec.Cancel {
+				cancelled = append(cancelled, name)
+			}
+		}
+		slices.Sort(cancelled)
+		wanted := strings.Fields(want)
+		slices.Sort(wanted)
+		if !slices.Equal(cancelled, wanted) {
+			t.Errorf("%v cancelled %v, want %v", args, cancelled, wanted)
+		}
+	}
+	newBench(t, one).want(exitUsage, "cancel", "--dispatcher", "no label")
+}
+
+func TestRetry(t *testing.T) {
+	former := testkit.OOMKilledSample("g")
+	former.Labels = map[string]string{"team": "a"}
+	former.Spec.Suspend = true
+	b := newBench(t, former, testkit.RunningSample("g-r1"), testkit.RunningSample("runs"))
+	b.want(exitDone, "retry", "g", "--memory", "2Gi", "--image", "other:1")
+	again := b.get("g-r2")
+	want := former.DeepCopy().Spec
+	want.Suspend = false
+	want.Pod.Image = "other:1"
+	memory := again.Spec.Pod.Resources.Limits.Memory().String()
+	if memory != "2Gi" || again.Spec.Pod.Resources.Requests.Memory().String() != "2Gi" {
+		t.Errorf("memory is %s", memory)
+	}
+	want.Pod.Resources, again.Spec.Pod.Resources = nil, nil
+	if diff := cmp.Diff(want, again.Spec); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if again.Labels["team"] != "a" || len(again.Status.Conditions) > 0 {
+		t.Errorf("labels are %v, status is %+v", again.Labels, again.Status)
+	}
+	if !strings.Contains(b.err.String(), "ended as OOMKilled") {
+		t.Errorf("it does not say how: %s", b.err.String())
+	}
+	b.want(exitFailed, "retry", "runs")
+	if !strings.Contains(b.err.String(), "next: wait for its end") {
+		t.Errorf("one that runs: %s", b.err.String())
+	}
+	signed := testkit.OOMKilledSample("signed")
+	signed.Spec.Pod.VolumeMounts = []v1alpha1.VolumeMount{{Name: "urls", MountPath: contract.SignedURLsDir}}
+	refusing := newBench(t, signed)
+	refusing.want(exitFailed, "retry", "signed")
+	if !strings.Contains(refusing.err.String(), "next: dispatch its workflow again") {
+		t.Errorf("one that was sent with presign: %s", refusing.err.String())
+	}
+	b.want(exitUsage, "retry", "g", "--memory", "much")
+	b.want(exitDone, "retry", "g", "--dry-run")
+	golden(t, "retry.yaml", b.out.String())
+	var list v1alpha1.TaskGroupList
+	if err := b.client.List(t.Context(), &list); err != nil || len(list.Items) != 4 {
+		t.Errorf("a dry run left %d groups (%v)", len(list.Items), err)
+	}
+}

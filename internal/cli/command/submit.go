@@ -1,0 +1,134 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/submission"
+)
+
+// submitOptions are the flags of submit.
+type submitOptions struct {
+	request submission.Request
+	dryRun  bool
+	wait    bool
+	waiting waitOptions
+	format  output.Format
+}
+
+func (a *app) submitCommand() *cobra.Command {
+	options := submitOptions{waiting: waitOptions{until: "finished"}}
+	cmd := &cobra.Command{
+		Use:   "submit [flags] -- COMMAND [ARG...]",
+		Short: "Run a command, several tasks, or a Python function as a group",
+		Long: `Run a command as a group of one task; or several tasks, each a line for sh, in
+order in one pod or, with --parallel, in a pod each; or a function of a Python
+file, which goes along in the group: the image needs python3 and what the file
+imports, nothing else. What the function returns is printed.
+
+--arg and --kwarg take JSON, or text where it is none: --arg 3 --arg hello.`,
+		Example: a.text(`  {cmd} submit --image python:3.12 --wait -- python3 -c 'print("hello")'
+  {cmd} submit --task 'make' --task 'make check' --memory 2Gi
+  {cmd} submit --parallel --task 'sh part.sh 1' --task 'sh part.sh 2'
+  {cmd} submit --python model.py:train --arg 10 --kwarg rate=0.1
+  {cmd} submit --dry-run -o yaml -- sh -c 'date' > group.yaml`),
+		RunE: a.run(func(cmd *cobra.Command, command []string) error {
+			options.request.Command = command
+			return a.submit(cmd, &options)
+		}),
+	}
+	bindRequest(cmd, &options.request)
+	flags := cmd.Flags()
+	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
+	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
+	options.waiting.bind(cmd)
+	outputFlag(cmd, &options.format, output.JSON, output.YAML, output.Name)
+	_ = cmd.RegisterFlagCompletionFunc("python", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return []cobra.Completion{"py"}, cobra.ShellCompDirectiveFilterFileExt
+	})
+	return cmd
+}
+
+func bindRequest(cmd *cobra.Command, r *submission.Request) {
+	flags := cmd.Flags()
+	flags.StringVar(&r.Name, "name", "", "name of the group; made of the command's by default")
+	flags.Var(pairs{&r.Labels}, "label", "labels of the group, such as team=a (repeatable)")
+	flags.StringVar(&r.Queue, "queue", "", "Kueue's queue for it")
+	flags.StringArrayVar(&r.Lines, "task", nil, "a task, as a line for sh (repeatable)")
+	flags.StringVar(&r.Python, "python", "", "a function, as file.py:function")
+	flags.StringArrayVar(&r.Args, "arg", nil, "with --python: a positional argument (repeatable)")
+	flags.Var(pairs{&r.Kwargs}, "kwarg", "with --python: a keyword argument, as name=value (repeatable)")
+	flags.StringVar(&r.Image, "image", "", "image that the tasks run in; the operator's default image by default")
+	flags.StringVar(&r.ServiceAccount, "service-account", "", "identity of the pod")
+	flags.StringVar(&r.Memory, "memory", "", "memory request and limit, such as 2Gi")
+	flags.StringVar(&r.CPU, "cpu", "", "processors to set aside, such as 500m")
+	flags.Var(pairs{&r.Env}, "env", "environment, as NAME=value (repeatable)")
+	flags.StringArrayVar(&r.Volumes, "volume", nil, "a claim to mount, as CLAIM:/path or CLAIM:/path:ro (repeatable)")
+	flags.StringVar(&r.Outputs, "outputs", "", "URI below which results go; without one they are in the pod's log only")
+	flags.BoolVar(&r.Parallel, "parallel", false, "a pod for each task, instead of all in order in one pod")
+	flags.Int32Var(&r.Parallelism, "parallelism", 0, "with --parallel: how many pods at a time; all by default")
+	flags.Int32Var(&r.Retries, "retries", 0, "how often a failure of the tasks is retried")
+	flags.Int64Var(&r.TimeLimit, "time-limit", 0, "how long the pod may run, in seconds; for ever by default")
+	flags.Int32Var(&r.TTL, "ttl", 0, "seconds after its end until the group is deleted; never by default")
+	flags.BoolVar(&r.Suspend, "suspend", false, "create it suspended; resume lets it run")
+}
+
+func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
+	if err := options.format.Check(output.Table, output.JSON, output.YAML, output.Name); err != nil {
+		return misused("%w", err)
+	}
+	tg, err := options.request.TaskGroup()
+	if err != nil {
+		return misused("%w", err)
+	}
+	if options.dryRun {
+		tg.Namespace = cmd.Flag("namespace").Value.String()
+		return a.printNew(options.format, tg)
+	}
+	session, err := a.session()
+	if err != nil {
+		return err
+	}
+	tg.Namespace = session.Namespace
+	if err := session.Client.Create(cmd.Context(), tg); err != nil {
+		return fmt.Errorf("creating the TaskGroup: %w", err)
+	}
+	switch {
+	case options.format != output.Table:
+		if err := output.Print(a.Out, options.format, tg); err != nil {
+			return err
+		}
+	default:
+		output.PrintName(a.Out, tg, "created")
+	}
+	if !options.wait {
+		return nil
+	}
+	return a.wait(cmd.Context(), session, []string{tg.Name}, &options.waiting)
+}
+
+// pairs is a flag that is repeated, each time as name=value: a value may have
+// commas.
+type pairs struct{ into *map[string]string }
+
+// Set adds a pair.
+func (p pairs) Set(text string) error {
+	name, value, ok := strings.Cut(text, "=")
+	if !ok || name == "" {
+		return fmt.Errorf("it is name=value, not %q", text)
+	}
+	if *p.into == nil {
+		*p.into = map[string]string{}
+	}
+	(*p.into)[name] = value
+	return nil
+}
+
+// String is empty: there is no default.
+func (p pairs) String() string { return "" }
+
+// Type is what --help shows.
+func (p pairs) Type() string { return "name=value" }

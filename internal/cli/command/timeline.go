@@ -1,0 +1,107 @@
+package command
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/timeline"
+)
+
+// timelineOptions are the flags of timeline.
+type timelineOptions struct {
+	selector selector
+	all      bool
+	format   string
+	mounts   mountFlag
+}
+
+// timelineFormats are what a timeline can be drawn as.
+var timelineFormats = []string{"text", "svg", "html"}
+
+func (a *app) timelineCommand() *cobra.Command {
+	options := timelineOptions{mounts: newMounts()}
+	cmd := &cobra.Command{
+		Use:   "timeline NAME... | -l LABELS | --all",
+		Short: "Draw when each task waited and ran",
+		Long: `Draw when each task waited for a node, started, waited its turn and ran. The times
+of tasks are in the manifest, if this machine can read it; else those of the pods
+stand for them. SVG and HTML need nothing but themselves.`,
+		Example: a.text(`  {cmd} timeline my-group
+  {cmd} timeline -l dispatch=nightly -o html > nightly.html`),
+		ValidArgsFunction: a.completeNames(anyGroup),
+		RunE: a.run(func(cmd *cobra.Command, names []string) error {
+			if !slices.Contains(timelineFormats, options.format) {
+				return misused("--output is text, svg or html, not %q", options.format)
+			}
+			if err := checkTargets(names, &options.selector, options.all); err != nil {
+				return err
+			}
+			session, err := a.session()
+			if err != nil {
+				return err
+			}
+			return a.timeline(cmd.Context(), session, names, &options)
+		}),
+	}
+	options.selector.bind(cmd)
+	options.mounts.bind(cmd)
+	cmd.Flags().BoolVar(&options.all, "all", false, "all groups of the namespace")
+	cmd.Flags().StringVarP(&options.format, "output", "o", "text", "format: text, svg or html")
+	_ = cmd.RegisterFlagCompletionFunc("output", words(timelineFormats...))
+	return cmd
+}
+
+func (a *app) timeline(ctx context.Context, session *cluster.Session, names []string, options *timelineOptions) error {
+	groups, err := a.targets(ctx, session, names, &options.selector)
+	if err != nil {
+		return err
+	}
+	if len(groups) == 0 {
+		return fmt.Errorf("there are no such groups in the namespace %s", session.Namespace)
+	}
+	inputs := make([]timeline.Input, 0, len(groups))
+	for i := range groups {
+		// What cannot be read is a coarser picture, not an error.
+		input := timeline.Input{Group: &groups[i]}
+		input.Pods, _ = session.Pods(ctx, &groups[i])
+		input.Manifests, _ = asset.Manifests(ctx, options.mounts.mounts, &groups[i])
+		inputs = append(inputs, input)
+	}
+	chart := timeline.Build(inputs, a.Clock.Now())
+	switch options.format {
+	case "svg":
+		chart.SVG(a.Out)
+	case "html":
+		chart.HTML(a.Out)
+	default:
+		chart.Text(a.Out, terminal.SizeOf(a.Out).Width, a.palette)
+	}
+	return nil
+}
+
+// targets reads the groups that names or labels choose.
+func (a *app) targets(ctx context.Context, session *cluster.Session, names []string, selected *selector) ([]v1alpha1.TaskGroup, error) {
+	if len(names) == 0 {
+		list, err := session.List(ctx, session.Namespace, selected.labels)
+		if err != nil {
+			return nil, err
+		}
+		return list.Items, nil
+	}
+	groups := make([]v1alpha1.TaskGroup, 0, len(names))
+	for _, name := range names {
+		tg, err := session.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, *tg)
+	}
+	return groups, nil
+}

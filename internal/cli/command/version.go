@@ -1,0 +1,85 @@
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
+)
+
+// versions are what version prints.
+type versions struct {
+	Client     string `json:"client"`
+	Go         string `json:"go"`
+	Platform   string `json:"platform"`
+	API        string `json:"api"`
+	Kubernetes string `json:"kubernetes,omitempty"`
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	var clientOnly bool
+	var format output.Format
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Tell the versions of this program and of the cluster",
+		Example: a.text("  {cmd} version --client -o json"),
+		Args:    cobra.NoArgs,
+		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
+			if err := format.Check(output.Table, output.JSON, output.YAML); err != nil {
+				return misused("%w", err)
+			}
+			v := versions{Client: a.version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, API: v1alpha1.GroupVersion.String()}
+			var problem error
+			if !clientOnly {
+				v.Kubernetes, problem = a.kubernetesVersion(cmd)
+			}
+			if format != output.Table {
+				return output.Encode(a.Out, format, v)
+			}
+			fmt.Fprintf(a.Out, "taskgroup   %s (%s, %s)\nAPI         %s\n", v.Client, v.Go, v.Platform, v.API)
+			if !clientOnly {
+				fmt.Fprintf(a.Out, "Kubernetes  %s\n", cmp.Or(v.Kubernetes, "unknown"))
+			}
+			return problem
+		}),
+	}
+	cmd.Flags().BoolVar(&clientOnly, "client", false, "this program's alone: no cluster is asked")
+	outputFlag(cmd, &format, output.JSON, output.YAML)
+	return cmd
+}
+
+func (a *app) kubernetesVersion(cmd *cobra.Command) (string, error) {
+	session, err := a.session()
+	if err != nil {
+		return "", err
+	}
+	version, err := session.Version(cmd.Context())
+	if err != nil {
+		return "", cluster.Explain(fmt.Errorf("asking the API server's version: %w", err))
+	}
+	return version, nil
+}
+
+// version is what was built: as whoever built it says, or that of the module, or the
+// commit. Only `go run` and a bare `go build` outside of a checkout leave "(devel)".
+func (a *app) version() string {
+	if a.Version != "" {
+		return a.Version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && (info.Main.Version == "" || info.Main.Version == "(devel)") {
+			return setting.Value
+		}
+	}
+	return cmp.Or(info.Main.Version, "unknown")
+}

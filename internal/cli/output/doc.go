@@ -1,0 +1,2 @@
+// Package output prints TaskGroups for programs: JSON, YAML and names.
+package output
