@@ -20,6 +20,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 const dispatch = "6f1c6d2e-3a52-4b7e-9a3f-0b8f3c1d2e4a"
@@ -122,11 +123,9 @@ func ended(reason v1alpha1.Reason, state v1alpha1.TaskState, nodes ...contract.N
 
 func running(nodes ...contract.NodeID) *v1alpha1.TaskGroup {
 	name := executor.Name(dispatch, int64(nodes[0]))
-	tg := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "team", Name: name, UID: types.UID("uid-of-" + name), Labels: map[string]string{v1alpha1.DispatchLabel: dispatch},
-	}}
+	tg := testkit.New("team", name).Outputs("file:///out").Obj()
+	tg.UID, tg.Labels = types.UID("uid-of-"+name), map[string]string{v1alpha1.DispatchLabel: dispatch}
 	tg.Spec.DispatchID, tg.Spec.TaskGroupID = dispatch, new(int64(nodes[0]))
-	tg.Spec.Assets = &v1alpha1.Assets{Outputs: "file:///out"}
 	for _, node := range nodes {
 		tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(node)})
 	}

@@ -35,6 +35,15 @@ func TaskGroup(name string) *TaskGroupBuilder {
 	}}
 }
 
+// New starts a group as a client creates it, without the fields that the API
+// server sets. It is never retried.
+func New(namespace, name string) *TaskGroupBuilder {
+	return &TaskGroupBuilder{v1alpha1.TaskGroup{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Spec:       v1alpha1.TaskGroupSpec{Retries: &v1alpha1.Retries{InfrastructureLimit: new(int32(0))}},
+	}}
+}
+
 // Obj is what was built.
 func (b *TaskGroupBuilder) Obj() *v1alpha1.TaskGroup { return b.tg.DeepCopy() }
 
@@ -46,6 +55,12 @@ func (b *TaskGroupBuilder) Commands(n int) *TaskGroupBuilder {
 			Command: []string{"true"},
 		})
 	}
+	return b
+}
+
+// Tasks adds tasks.
+func (b *TaskGroupBuilder) Tasks(tasks ...v1alpha1.TaskSpec) *TaskGroupBuilder {
+	b.tg.Spec.Tasks = append(b.tg.Spec.Tasks, tasks...)
 	return b
 }
 

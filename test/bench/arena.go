@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
@@ -145,12 +146,9 @@ func rawJob(job *batchv1.Job) *batchv1.Job {
 	return raw
 }
 
-// group is a TaskGroup of n plain commands that keeps a manifest.
+// group returns a TaskGroup of n plain commands with a location for outputs.
 func group(n int) *v1alpha1.TaskGroup {
-	tg := &v1alpha1.TaskGroup{}
-	for i := range n {
-		tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(i), Command: []string{"true"}})
-	}
-	tg.Spec.Assets = &v1alpha1.Assets{Outputs: "file:///out"}
+	tg := testkit.New("", "").Commands(n).Outputs("file:///out").Obj()
+	tg.Spec.Retries = nil
 	return tg
 }

@@ -14,29 +14,21 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
-// group is a TaskGroup whose pods see the assets, and that is not retried.
+// group returns a TaskGroup whose pods mount the assets, which is never retried.
 func group(name string, tasks ...v1alpha1.TaskSpec) *v1alpha1.TaskGroup {
-	return &v1alpha1.TaskGroup{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		Spec: v1alpha1.TaskGroupSpec{
-			Tasks:   tasks,
-			Retries: &v1alpha1.Retries{InfrastructureLimit: new(int32(0))},
-			Assets:  &v1alpha1.Assets{Outputs: "file:///assets/results"},
-			Pod: &v1alpha1.PodOptions{
-				Volumes: []v1alpha1.Volume{{Name: "assets", PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
-					ClaimName: "taskgroup-assets",
-				}}},
-				VolumeMounts: []v1alpha1.VolumeMount{{Name: "assets", MountPath: "/assets"}},
-			},
-		},
-	}
+	return testkit.New(namespace, name).Tasks(tasks...).Outputs("file:///assets/results").Pod(v1alpha1.PodOptions{
+		Volumes: []v1alpha1.Volume{{Name: "assets", PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{
+			ClaimName: "taskgroup-assets",
+		}}},
+		VolumeMounts: []v1alpha1.VolumeMount{{Name: "assets", MountPath: "/assets"}},
+	}).Obj()
 }
 
 // functions is a group of functions without arguments, numbered from 0.

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
@@ -103,15 +104,9 @@ func namespace(t *testing.T) string {
 	return ns.Name
 }
 
-// commands is a group of n plain commands that keeps a manifest and is not retried.
+// commands returns a group of n plain commands with a location for outputs, which is never retried.
 func commands(namespace, name string, n int) *v1alpha1.TaskGroup {
-	tg := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
-	for i := range n {
-		tg.Spec.Tasks = append(tg.Spec.Tasks, v1alpha1.TaskSpec{NodeID: v1alpha1.NodeID(i), Command: []string{"true"}})
-	}
-	tg.Spec.Retries = &v1alpha1.Retries{InfrastructureLimit: new(int32(0))}
-	tg.Spec.Assets = &v1alpha1.Assets{Outputs: "file:///out"}
-	return tg
+	return testkit.New(namespace, name).Commands(n).Outputs("file:///out").Obj()
 }
 
 // create creates a group whose pods behave as given.
