@@ -94,12 +94,12 @@ func ManifestURI(attemptURI string) string { return attemptURI + "/manifest.json
 // TaskManifestURI is where the pod of one task of a Parallel group commits its
 // manifest.
 func TaskManifestURI(attemptURI string, node NodeID) string {
-	return attemptURI + "/" + strconv.FormatInt(int64(node), 10) + "/manifest.json"
+	return attemptURI + "/" + node.String() + "/manifest.json"
 }
 
 // AssetURI is where an attempt puts an asset of a task.
 func AssetURI(attemptURI string, node NodeID, key AssetKey) string {
-	return attemptURI + "/" + strconv.FormatInt(int64(node), 10) + "/" + string(key)
+	return attemptURI + "/" + node.String() + "/" + string(key)
 }
 
 // DecodeManifest reads a manifest. It refuses a version it does not know.

@@ -1,8 +1,13 @@
 package contract
 
+import "strconv"
+
 // NodeID is Covalent's electron_id: the number of a node in the graph of one
 // dispatch. In JSON maps it is a string, since JSON has no other keys.
 type NodeID int64
+
+// String returns the ID in decimal, which is part of the task's object keys.
+func (n NodeID) String() string { return strconv.FormatInt(int64(n), 10) }
 
 // TaskState is Covalent's vocabulary for the state of a task
 // (covalent/_shared_files/util_classes.py, RESULT_STATUS).

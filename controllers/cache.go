@@ -20,7 +20,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
 // podGroupIndex finds the pods of a group by its UID without a scan.
@@ -61,7 +60,7 @@ func stripTaskGroup(obj any) (any, error) {
 		return obj, nil
 	}
 	tg.ManagedFields = nil
-	if !plan.IsTerminal(&tg.Status) {
+	if !tg.Status.IsFinished() {
 		return tg, nil
 	}
 	tg.ObjectMeta = identity(&tg.ObjectMeta)
@@ -74,7 +73,7 @@ func stripTaskGroup(obj any) (any, error) {
 func endConditions(all []metav1.Condition) []metav1.Condition {
 	end := make([]metav1.Condition, 0, 2)
 	for i := range all {
-		if c := &all[i]; c.Type == v1alpha1.ConditionSucceeded || c.Type == v1alpha1.ConditionFinished {
+		if c := &all[i]; c.Type == string(v1alpha1.ConditionSucceeded) || c.Type == string(v1alpha1.ConditionFinished) {
 			end = append(end, metav1.Condition{Type: shared(c.Type), Status: shared(c.Status), Reason: shared(c.Reason)})
 		}
 	}

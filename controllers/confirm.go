@@ -40,7 +40,7 @@ func (r *TaskGroupReconciler) confirm(ctx context.Context, o *plan.Observed, p *
 		}
 		return r.isQuiet(ctx, o)
 	}
-	if p.Status == nil || plan.ReasonOf(p.Status) != v1alpha1.ReasonCancelled {
+	if p.Status == nil || p.Status.Reason() != v1alpha1.ReasonCancelled {
 		return true, nil
 	}
 	if o.JobUID == "" {

@@ -39,7 +39,7 @@ func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedNam
 		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
 	}
 	tg := r.memory.newest(cached)
-	if tg.DeletionTimestamp != nil || plan.IsTerminal(&tg.Status) {
+	if tg.DeletionTimestamp != nil || tg.Status.IsFinished() {
 		if tg == cached {
 			r.memory.forget(name)
 		}

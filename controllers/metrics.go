@@ -60,18 +60,18 @@ func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *b
 		queueSeconds.Observe(max(0, job.CreationTimestamp.Sub(before.CreationTimestamp.Time).Seconds()))
 	}
 	if spent(after) > spent(&before.Status) {
-		reason := v1alpha1.Reason(plan.LastJob(after).Reason)
-		retries.WithLabelValues(string(plan.SourceOf(reason)), reasonLabel(reason)).Inc()
+		reason := plan.LastJob(after).Reason
+		retries.WithLabelValues(string(reason.Info().Source), stateLabel(reason)).Inc()
 	}
 	if isCancelled(after) && !isCancelled(&before.Status) {
 		cancellations.Inc()
 	}
-	if !plan.IsTerminal(after) {
+	if !after.IsFinished() {
 		return
 	}
-	groupsFinished.WithLabelValues(reasonLabel(plan.ReasonOf(after))).Inc()
+	groupsFinished.WithLabelValues(stateLabel(after.Reason())).Inc()
 	for i := range after.Tasks {
-		tasksFinished.WithLabelValues(string(after.Tasks[i].State), reasonLabel(v1alpha1.Reason(after.Tasks[i].Reason))).Inc()
+		tasksFinished.WithLabelValues(string(after.Tasks[i].State), stateLabel(after.Tasks[i].Reason)).Inc()
 	}
 	if after.StartTime != nil && after.CompletionTime != nil {
 		runSeconds.Observe(max(0, after.CompletionTime.Sub(after.StartTime.Time).Seconds()))
@@ -80,7 +80,7 @@ func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *b
 
 // isCancelled says whether a group is cancelled or about to be.
 func isCancelled(status *v1alpha1.TaskGroupStatus) bool {
-	reason := plan.ReasonOf(status)
+	reason := status.Reason()
 	return reason == v1alpha1.ReasonCancelling || reason == v1alpha1.ReasonCancelled
 }
 
@@ -89,12 +89,4 @@ func spent(status *v1alpha1.TaskGroupStatus) int32 {
 		return 0
 	}
 	return status.Retries.User + status.Retries.Infrastructure
-}
-
-// reasonLabel keeps what a container made up out of the series.
-func reasonLabel(reason v1alpha1.Reason) string {
-	if reason == "" || reason == v1alpha1.ReasonCompleted || reason == v1alpha1.ReasonCancelled || plan.IsFailure(reason) {
-		return string(reason)
-	}
-	return "Other"
 }

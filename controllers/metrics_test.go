@@ -27,7 +27,7 @@ func TestCancellationsAreCountedOnce(t *testing.T) {
 			before := counted(t, "taskgroup_cancellations_total")
 			for _, reason := range life.reasons {
 				after := tg.Status.DeepCopy()
-				after.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionSucceeded, Reason: string(reason)}}
+				after.Conditions = []metav1.Condition{{Type: string(v1alpha1.ConditionSucceeded), Reason: string(reason)}}
 				observe(tg, after, nil)
 				tg.Status = *after
 			}

@@ -53,12 +53,12 @@ func (r *TaskGroupReconciler) alertAfterEnd(ctx context.Context, pod *corev1.Pod
 	}
 	var tg v1alpha1.TaskGroup
 	err := r.Client.Get(ctx, name, &tg)
-	if err != nil || string(tg.UID) != pod.Labels[v1alpha1.UIDLabel] || !plan.IsTerminal(&tg.Status) {
+	if err != nil || string(tg.UID) != pod.Labels[v1alpha1.UIDLabel] || !tg.Status.IsFinished() {
 		return
 	}
 	podsAfterEnd.Inc()
 	logf.FromContext(ctx).Info("a pod was created after its group's end", "pod", pod.Name, "taskgroup", name)
-	r.Recorder.Eventf(&tg, pod, corev1.EventTypeWarning, "PodAfterEnd", "Watch",
+	r.Recorder.Eventf(&tg, pod, corev1.EventTypeWarning, string(v1alpha1.EventPodAfterEnd), string(v1alpha1.ActionWatch),
 		"Pod %s was created after the end; it may run until the garbage collector removes it", pod.Name)
 }
 

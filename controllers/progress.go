@@ -80,7 +80,7 @@ func (r *TaskGroupReconciler) admitNext() {
 // was written a moment ago; 0 for not at all.
 func (r *TaskGroupReconciler) progressWait(o *plan.Observed, status *v1alpha1.TaskGroupStatus, now time.Time) time.Duration {
 	if o.TaskGroup.Spec.Execution != v1alpha1.Parallel ||
-		plan.ReasonOf(status) != v1alpha1.ReasonRunning || plan.ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRunning {
+		status.Reason() != v1alpha1.ReasonRunning || o.TaskGroup.Status.Reason() != v1alpha1.ReasonRunning {
 		return 0
 	}
 	return r.memory.progress(o.TaskGroup, now, progressInterval)

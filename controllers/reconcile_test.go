@@ -356,8 +356,8 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonRunning)
-	if got := r.memory.newest(stale); plan.ReasonOf(&got.Status) != v1alpha1.ReasonRunning {
-		t.Errorf("a stale cache is believed: %s", plan.ReasonOf(&got.Status))
+	if got := r.memory.newest(stale); got.Status.Reason() != v1alpha1.ReasonRunning {
+		t.Errorf("a stale cache is believed: %s", got.Status.Reason())
 	}
 	fresh := r.taskGroup()
 	if got := r.memory.newest(fresh); got != fresh {

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -50,19 +49,19 @@ func (r *TaskGroupReconciler) write(ctx context.Context, o *plan.Observed, statu
 		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, client.IgnoreNotFound(err))
 	}
 	r.memory.rememberWritten(tg)
-	logf.FromContext(ctx).Info("wrote status", "reason", plan.ReasonOf(status), "done", status.Summary)
+	logf.FromContext(ctx).Info("wrote status", "reason", status.Reason(), "done", status.Summary)
 	observe(o.TaskGroup, status, o.Job)
-	if plan.IsTerminal(status) {
+	if status.IsFinished() {
 		r.recordEnd(tg)
 	}
 	return nil
 }
 
 func (r *TaskGroupReconciler) recordEnd(tg *v1alpha1.TaskGroup) {
-	c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
+	c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
 	eventType := corev1.EventTypeNormal
 	if c.Reason != string(v1alpha1.ReasonCompleted) && c.Reason != string(v1alpha1.ReasonCancelled) {
 		eventType = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(tg, nil, eventType, c.Reason, "Finish", "%s", contract.Truncate(c.Message, maxEventNote))
+	r.Recorder.Eventf(tg, nil, eventType, c.Reason, string(v1alpha1.ActionFinish), "%s", contract.Truncate(c.Message, maxEventNote))
 }

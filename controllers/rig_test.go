@@ -21,7 +21,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
@@ -135,7 +134,7 @@ func (r *rig) taskGroup() *v1alpha1.TaskGroup {
 
 func (r *rig) wantReason(want v1alpha1.Reason) {
 	r.t.Helper()
-	if got := plan.ReasonOf(&r.taskGroup().Status); got != want {
+	if got := r.taskGroup().Status.Reason(); got != want {
 		r.t.Errorf("the group is %s, want %s", got, want)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
 var stateDesc = prometheus.NewDesc("taskgroups", "TaskGroups that exist, by the reason of their condition Succeeded.", []string{"reason"}, nil)
@@ -29,30 +28,18 @@ func (c stateCollector) Collect(collected chan<- prometheus.Metric) {
 	}
 	counts := map[string]float64{}
 	for i := range groups.Items {
-		counts[stateLabel(plan.ReasonOf(&groups.Items[i].Status))]++
+		counts[stateLabel(groups.Items[i].Status.Reason())]++
 	}
 	for reason, count := range counts {
 		collected <- prometheus.MustNewConstMetric(stateDesc, prometheus.GaugeValue, count, reason)
 	}
 }
 
-// underWay are the reasons of groups that have not ended.
-var underWay = map[v1alpha1.Reason]bool{
-	v1alpha1.ReasonPending:    true,
-	v1alpha1.ReasonQueued:     true,
-	v1alpha1.ReasonStarting:   true,
-	v1alpha1.ReasonRunning:    true,
-	v1alpha1.ReasonSuspending: true,
-	v1alpha1.ReasonSuspended:  true,
-	v1alpha1.ReasonRetrying:   true,
-	v1alpha1.ReasonStopping:   true,
-	v1alpha1.ReasonCancelling: true,
-}
-
-// stateLabel is reasonLabel for groups that have not ended, too.
+// stateLabel returns the label of a reason. Of the reasons that a container made
+// up, there is one series.
 func stateLabel(reason v1alpha1.Reason) string {
-	if underWay[reason] {
+	if reason == "" || reason.IsKnown() {
 		return string(reason)
 	}
-	return reasonLabel(reason)
+	return "Other"
 }

@@ -115,7 +115,7 @@ func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (
 	if err != nil {
 		return ctrl.Result{}, quietConflict(err)
 	}
-	if observed.Unwatched && !plan.IsTerminal(&observed.TaskGroup.Status) {
+	if observed.Unwatched && !observed.TaskGroup.Status.IsFinished() {
 		wait = sooner(wait, confirmInterval)
 	}
 	return ctrl.Result{RequeueAfter: sooner(wait, decided.RequeueAfter)}, nil

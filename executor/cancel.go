@@ -65,7 +65,7 @@ func (e *Executor) cancelGroup(ctx context.Context, handle Handle, patience time
 	if err != nil {
 		return false, explain(fmt.Sprintf("cancelling TaskGroup %s", key), err)
 	}
-	reason, ended := endOf(&tg.Status)
+	reason, ended := tg.Status.Reason(), tg.Status.IsFinished()
 	return !ended || reason == v1alpha1.ReasonCancelled, nil
 }
 

@@ -18,28 +18,13 @@ func groupMapper() meta.RESTMapper {
 	return mapper
 }
 
-// endOf says how a group ended, if it has.
-func endOf(status *v1alpha1.TaskGroupStatus) (reason v1alpha1.Reason, ended bool) {
-	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
-		reason = v1alpha1.Reason(c.Reason)
-	}
-	return reason, meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionFinished)
-}
-
-func messageOf(status *v1alpha1.TaskGroupStatus) string {
-	if c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
-		return c.Message
-	}
-	return ""
-}
-
 // compact is what polls and receives need of a group: of one that runs hardly
 // anything, of one that ended no spec but where results are.
 func compact(tg *v1alpha1.TaskGroup) *v1alpha1.TaskGroup {
 	small := &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{
 		Namespace: tg.Namespace, Name: tg.Name, UID: tg.UID, ResourceVersion: tg.ResourceVersion,
 	}}
-	if _, ended := endOf(&tg.Status); !ended {
+	if !tg.Status.IsFinished() {
 		return small
 	}
 	small.Spec = v1alpha1.TaskGroupSpec{

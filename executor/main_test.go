@@ -112,8 +112,8 @@ func ended(reason v1alpha1.Reason, state v1alpha1.TaskState, nodes ...contract.N
 		succeeded = metav1.ConditionTrue
 	}
 	tg.Status = v1alpha1.TaskGroupStatus{Attempt: 1, Conditions: []metav1.Condition{
-		{Type: v1alpha1.ConditionSucceeded, Status: succeeded, Reason: string(reason), Message: "what the operator says"},
-		{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: string(reason)},
+		{Type: string(v1alpha1.ConditionSucceeded), Status: succeeded, Reason: string(reason), Message: "what the operator says"},
+		{Type: string(v1alpha1.ConditionFinished), Status: metav1.ConditionTrue, Reason: string(reason)},
 	}}
 	for _, node := range nodes {
 		tg.Status.Tasks = append(tg.Status.Tasks, v1alpha1.TaskStatus{NodeID: v1alpha1.NodeID(node), State: state})

@@ -103,7 +103,7 @@ func (e *Executor) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, sou
 // did not, reads what a former one left.
 func (e *Executor) readRecords(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (map[contract.NodeID]*contract.TaskRecord, error) {
 	records, err := e.readManifest(ctx, tg, source)
-	reason, _ := endOf(&tg.Status)
+	reason := tg.Status.Reason()
 	if source.sha256 != "" || !isMissing(err) || reason == v1alpha1.ReasonCompleted {
 		return records, err
 	}

@@ -33,7 +33,7 @@ func TestPollTells(t *testing.T) {
 		"cancelled": {becomes(v1alpha1.ReasonCancelled, v1alpha1.TaskCancelled), executor.ErrCancelled, v1alpha1.ReasonCancelled},
 		"deleted": {func(ctx context.Context, c client.WithWatch, tg *v1alpha1.TaskGroup) error {
 			return c.Delete(ctx, tg)
-		}, executor.ErrCancelled, ""},
+		}, executor.ErrCancelled, v1alpha1.ReasonPending},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tg := running(3)

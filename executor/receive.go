@@ -41,7 +41,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	if err != nil {
 		return nil, err
 	}
-	if _, ended := endOf(&tg.Status); !ended {
+	if !tg.Status.IsFinished() {
 		return nil, errorf(ErrNotFinished, "TaskGroup %s has not ended", handle.Name)
 	}
 	updates, err := e.updates(ctx, tg, group)
@@ -141,12 +141,12 @@ func CancelledUpdates(group contract.TaskGroupMetadata) []contract.TaskUpdate {
 
 // errorText is why a task failed, for the person who looks at its node.
 func errorText(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, unread error) string {
-	reason, _ := endOf(&tg.Status)
+	reason := tg.Status.Reason()
 	var text strings.Builder
 	if status.Reason != "" && status.Message != "" {
 		fmt.Fprintf(&text, "%s: %s\n", status.Reason, status.Message)
 	} else {
-		fmt.Fprintf(&text, "%s: %s\n", reason, messageOf(&tg.Status))
+		fmt.Fprintf(&text, "%s: %s\n", reason, tg.Status.Message())
 	}
 	if status.ExitCode != nil {
 		fmt.Fprintf(&text, "exit code: %d\n", *status.ExitCode)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -208,4 +207,4 @@ func (o *Options) applyTo(spec *v1alpha1.TaskGroupSpec) {
 	}
 }
 
-func nodeKey(node contract.NodeID) string { return strconv.FormatInt(int64(node), 10) }
+func nodeKey(node contract.NodeID) string { return node.String() }

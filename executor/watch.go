@@ -217,7 +217,7 @@ func (w *groupWatch) take(tg *v1alpha1.TaskGroup, told bool) {
 		w.records[tg.Name] = r
 	}
 	delete(w.doubtful, tg.Name)
-	reason, ended := endOf(&tg.Status)
+	reason, ended := tg.Status.Reason(), tg.Status.IsFinished()
 	reborn := r.uid != "" && r.uid != tg.UID
 	r.told = told
 	r.uid, r.gone, r.ended, r.reason, r.group = tg.UID, time.Time{}, ended, reason, nil

@@ -82,10 +82,10 @@ type JobReference struct {
 	// +kubebuilder:validation:Minimum=1
 	Attempt int32 `json:"attempt"`
 
-	// reason is why the attempt ended, in one word; empty while it has not.
+	// reason is the result of the attempt in one word; empty while it is active.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	Reason string `json:"reason,omitempty"`
+	Reason Reason `json:"reason,omitempty"`
 
 	// message is why the attempt ended, in a sentence.
 	// +optional
@@ -151,7 +151,7 @@ type TaskStatus struct {
 	// reason is why the task failed, in one word.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	Reason string `json:"reason,omitempty"`
+	Reason Reason `json:"reason,omitempty"`
 
 	// message is why the task failed, in a sentence.
 	// +optional

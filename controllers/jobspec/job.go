@@ -73,7 +73,7 @@ func (a *Attempt) nodes(tg *v1alpha1.TaskGroup) string {
 	}
 	var ids []string
 	for _, task := range a.Tasks(tg) {
-		ids = append(ids, strconv.FormatInt(int64(task.NodeID), 10))
+		ids = append(ids, task.NodeID.String())
 	}
 	return strings.Join(ids, ",")
 }

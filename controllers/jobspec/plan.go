@@ -1,8 +1,6 @@
 package jobspec
 
 import (
-	"strconv"
-
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
@@ -40,7 +38,7 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 }
 
 func planTask(task *v1alpha1.TaskSpec, assets *v1alpha1.Assets) contract.PlanTask {
-	key := strconv.FormatInt(int64(task.NodeID), 10)
+	key := task.NodeID.String()
 	p := contract.PlanTask{
 		NodeID:   contract.NodeID(task.NodeID),
 		Command:  task.Command,
@@ -64,7 +62,7 @@ func planTask(task *v1alpha1.TaskSpec, assets *v1alpha1.Assets) contract.PlanTas
 func usedInputs(tasks []contract.PlanTask, assets *v1alpha1.Assets) map[contract.NodeID]string {
 	var used map[contract.NodeID]string
 	add := func(node contract.NodeID) {
-		uri, ok := assets.Inputs[strconv.FormatInt(int64(node), 10)]
+		uri, ok := assets.Inputs[node.String()]
 		if !ok {
 			return
 		}

@@ -19,9 +19,6 @@ const (
 	// maxAttemptMessage is the bound of status.jobs[].message, in bytes.
 	maxAttemptMessage = 1024
 
-	// defaultInfrastructureLimit stands for a group that says nothing of retries.
-	defaultInfrastructureLimit = 3
-
 	// firstBackoff doubles with every retry up to maxBackoff. Half of it is
 	// jitter, so that groups that failed together do not come back together.
 	firstBackoff = 2 * time.Second
@@ -29,7 +26,7 @@ const (
 
 	// suspendedAttempt is the reason of an attempt that spec.suspend stopped; it
 	// is no failure and spends no budget.
-	suspendedAttempt = string(v1alpha1.ReasonSuspended)
+	suspendedAttempt = v1alpha1.ReasonSuspended
 )
 
 // LastJob is the newest attempt that the status knows; nil before the first.
@@ -89,16 +86,15 @@ func doneTasks(tg *v1alpha1.TaskGroup) map[v1alpha1.NodeID]bool {
 
 // mayRetry says whether a budget has room for another attempt.
 func mayRetry(tg *v1alpha1.TaskGroup, reason v1alpha1.Reason) bool {
-	class, known := failureClasses[reason]
-	if known && !class.retried {
+	if !reason.Info().Retryable {
 		return false
 	}
 	spent := v1alpha1.RetryCounts{}
 	if tg.Status.Retries != nil {
 		spent = *tg.Status.Retries
 	}
-	if SourceOf(reason) == Infrastructure {
-		limit := int32(defaultInfrastructureLimit)
+	if reason.Info().Source == v1alpha1.SourceInfrastructure {
+		limit := v1alpha1.DefaultInfrastructureRetries
 		if r := tg.Spec.Retries; r != nil && r.InfrastructureLimit != nil {
 			limit = *r.InfrastructureLimit
 		}
@@ -113,7 +109,7 @@ func spend(status *v1alpha1.TaskGroupStatus, reason v1alpha1.Reason) {
 	if status.Retries != nil {
 		counts = *status.Retries
 	}
-	if SourceOf(reason) == Infrastructure {
+	if reason.Info().Source == v1alpha1.SourceInfrastructure {
 		counts.Infrastructure++
 	} else {
 		counts.User++
@@ -146,7 +142,7 @@ func retryAt(group types.UID, status *v1alpha1.TaskGroupStatus) time.Time {
 }
 
 // closeAttempt notes in the status why the newest attempt ended.
-func closeAttempt(status *v1alpha1.TaskGroupStatus, reason, message, manifest string, now time.Time) {
+func closeAttempt(status *v1alpha1.TaskGroupStatus, reason v1alpha1.Reason, message, manifest string, now time.Time) {
 	last := LastJob(status)
 	if last == nil {
 		return

@@ -77,7 +77,7 @@ func (l *life) end(attempt int32, pod *corev1.Pod) {
 
 func (l *life) wantReason(want v1alpha1.Reason) {
 	l.t.Helper()
-	if got := plan.ReasonOf(&l.tg.Status); got != want {
+	if got := l.tg.Status.Reason(); got != want {
 		l.t.Fatalf("the group is %s, want %s: %+v", got, want, l.tg.Status)
 	}
 }
@@ -179,7 +179,7 @@ func TestStoppedBeforeItsFirstTask(t *testing.T) {
 	l.end(1, testkit.Pod(l.jobs[1]).Ended(143, "Error", early).Obj())
 	l.decide()
 	l.wantReason(v1alpha1.ReasonRetrying)
-	if last := plan.LastJob(&l.tg.Status); last.Reason != string(v1alpha1.ReasonTerminated) || l.tg.Status.Retries.Infrastructure != 1 {
+	if last := plan.LastJob(&l.tg.Status); last.Reason != v1alpha1.ReasonTerminated || l.tg.Status.Retries.Infrastructure != 1 {
 		t.Errorf("the attempt ended as %s, spent %+v", last.Reason, l.tg.Status.Retries)
 	}
 }

@@ -147,7 +147,7 @@ func TestTerminalIsSticky(t *testing.T) {
 			"foreign Job":  observe(ended, testkit.Job(tg).Foreign().Obj()),
 		} {
 			if diff := cmp.Diff(plan.Plan{}, plan.Decide(news, now.Add(time.Hour))); diff != "" {
-				t.Errorf("%s after %s (-want +got):\n%s", name, plan.ReasonOf(end.Status), diff)
+				t.Errorf("%s after %s (-want +got):\n%s", name, end.Status.Reason(), diff)
 			}
 		}
 	}
@@ -188,7 +188,7 @@ func TestFailedUnseen(t *testing.T) {
 			seen := testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Status(before).Obj()
 			got := outcomeOf(plan.Decide(observe(seen, failed), now))
 			if got.Manifest != want || !got.Terminal || got.States != "FF" {
-				t.Errorf("%s after %q: got %+v, want the manifest %q", reason, plan.ReasonOf(before), got, want)
+				t.Errorf("%s after %q: got %+v, want the manifest %q", reason, before.Reason(), got, want)
 			}
 		}
 	}

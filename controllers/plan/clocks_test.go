@@ -60,7 +60,7 @@ func TestClocks(t *testing.T) {
 				o.Pods = append(o.Pods, tc.pod(job))
 			}
 			p := plan.Decide(o, tc.now)
-			if got := plan.ReasonOf(p.Status); got != tc.want {
+			if got := p.Status.Reason(); got != tc.want {
 				t.Fatalf("it is %s, want %s: %+v", got, tc.want, outcomeOf(p))
 			}
 			if got := v1alpha1.Reason(plan.LastJob(p.Status).Reason); got != tc.attempt {
@@ -81,7 +81,7 @@ func TestGivenUp(t *testing.T) {
 	l.pods[0] = testkit.Pod(l.jobs[1]).Waiting("InvalidImageName", "Couldn't parse image name").Obj()
 	l.decide()
 	l.wantReason(v1alpha1.ReasonStopping)
-	if p := l.decide(); p.DeleteJob == nil || plan.IsTerminal(&l.tg.Status) {
+	if p := l.decide(); p.DeleteJob == nil || l.tg.Status.IsFinished() {
 		t.Fatal("does not wait for the pod to go")
 	}
 	l.jobs[1] = testkit.Job(l.tg).Deleting(time.Minute).Obj()

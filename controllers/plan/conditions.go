@@ -46,9 +46,9 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 			c.LastTransitionTime = metav1.Time{Time: now}
 		}
 	}
-	set := func(conditionType string, value metav1.ConditionStatus) {
+	set := func(conditionType v1alpha1.ConditionType, value metav1.ConditionStatus) {
 		meta.SetStatusCondition(&status.Conditions, metav1.Condition{
-			Type:               conditionType,
+			Type:               string(conditionType),
 			Status:             value,
 			ObservedGeneration: status.ObservedGeneration,
 			LastTransitionTime: metav1.Time{Time: now},
@@ -66,19 +66,19 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 	switch {
 	case reason == v1alpha1.ReasonSuspended:
 		set(v1alpha1.ConditionSuspended, metav1.ConditionTrue)
-	case meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionSuspended):
+	case meta.IsStatusConditionTrue(status.Conditions, string(v1alpha1.ConditionSuspended)):
 		set(v1alpha1.ConditionSuspended, metav1.ConditionFalse)
 	}
 }
 
 // setKstatus sets the two conditions that generic tools wait for. A cancelled
 // group is where it was asked to be, so it is not stalled.
-func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1.Reason, set func(string, metav1.ConditionStatus)) {
+func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1.Reason, set func(v1alpha1.ConditionType, metav1.ConditionStatus)) {
 	if !finished {
 		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
 		return
 	}
-	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReconciling)
+	meta.RemoveStatusCondition(&status.Conditions, string(v1alpha1.ConditionReconciling))
 	if reason != v1alpha1.ReasonCompleted && reason != v1alpha1.ReasonCancelled {
 		set(v1alpha1.ConditionStalled, metav1.ConditionTrue)
 	}

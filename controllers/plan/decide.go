@@ -48,7 +48,7 @@ func settled(o *Observed, now time.Time) *Plan {
 	if o.TaskGroup.DeletionTimestamp != nil {
 		return &Plan{}
 	}
-	if !IsTerminal(&o.TaskGroup.Status) {
+	if !o.TaskGroup.Status.IsFinished() {
 		return nil
 	}
 	ttl := o.TaskGroup.Spec.TTLSecondsAfterFinished
@@ -148,13 +148,13 @@ func stopping(o *Observed, now time.Time) *Plan {
 		}
 		return p
 	}
-	if ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonStopping {
+	if o.TaskGroup.Status.Reason() != v1alpha1.ReasonStopping {
 		if status := lastWordsStatus(o, last.UID); status != nil {
 			return &Plan{Status: status}
 		}
 		return nil
 	}
-	v := verdict{reason: v1alpha1.Reason(last.Reason), message: last.Message}
+	v := verdict{reason: last.Reason, message: last.Message}
 	if pod := o.podOf(last.UID); pod != nil {
 		v.record, v.pod = recordOf(o, pod), pod
 	}
@@ -178,7 +178,7 @@ func suspended(o *Observed, now time.Time) *Plan {
 }
 
 func backingOff(o *Observed, now time.Time) *Plan {
-	if o.Job != nil || ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRetrying {
+	if o.Job != nil || o.TaskGroup.Status.Reason() != v1alpha1.ReasonRetrying {
 		return nil
 	}
 	left := retryAt(o.TaskGroup.UID, &o.TaskGroup.Status).Sub(now)
@@ -256,7 +256,7 @@ func running(o *Observed, now time.Time) *Plan {
 	}
 	if began := beganAt(pod); began != nil {
 		// A node whose clock is ahead gets no grace: it might never be over.
-		if age := now.Sub(began.Time); age >= 0 && age < runningGrace && ReasonOf(&o.TaskGroup.Status) != v1alpha1.ReasonRunning {
+		if age := now.Sub(began.Time); age >= 0 && age < runningGrace && o.TaskGroup.Status.Reason() != v1alpha1.ReasonRunning {
 			return &Plan{RequeueAfter: runningGrace - age}
 		}
 	}

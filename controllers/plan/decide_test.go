@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -78,10 +77,10 @@ func outcomeOf(p plan.Plan) outcome {
 	if p.Status == nil {
 		return got
 	}
-	got.Reason = plan.ReasonOf(p.Status)
-	got.Message = meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionSucceeded).Message
+	got.Reason = p.Status.Reason()
+	got.Message = p.Status.Condition(v1alpha1.ConditionSucceeded).Message
 	got.Done = p.Status.Summary
-	got.Terminal = plan.IsTerminal(p.Status)
+	got.Terminal = p.Status.IsFinished()
 	for _, task := range p.Status.Tasks {
 		got.States += string(contract.TaskState(task.State).Letter())
 	}
@@ -279,12 +278,12 @@ func TestConditionsOfAnEnd(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			p := plan.Decide(observe(tg, job, tc.pod), now)
-			for condition, want := range map[string]string{
+			for condition, want := range map[v1alpha1.ConditionType]string{
 				v1alpha1.ConditionSucceeded: tc.succeeded, v1alpha1.ConditionFinished: tc.finished,
 				v1alpha1.ConditionReconciling: tc.reconciling, v1alpha1.ConditionStalled: tc.stalled,
 			} {
 				got := ""
-				if c := meta.FindStatusCondition(p.Status.Conditions, condition); c != nil {
+				if c := p.Status.Condition(condition); c != nil {
 					got = string(c.Status)
 				}
 				if got != want {

@@ -156,7 +156,7 @@ func fuzzedStep(t *testing.T, s *script, l *life) {
 	if again := plan.Decide(o, l.now); !cmp.Equal(first, again) {
 		t.Fatalf("the same news, and another plan:\n%s", cmp.Diff(first, again))
 	}
-	if plan.IsTerminal(&before.Status) && (first.CreateJob || first.DeleteJob != nil || first.Status != nil) {
+	if before.Status.IsFinished() && (first.CreateJob || first.DeleteJob != nil || first.Status != nil) {
 		t.Fatalf("a group that has ended is touched: %+v", first)
 	}
 	if first.CreateJob && o.Job != nil {
@@ -168,17 +168,17 @@ func fuzzedStep(t *testing.T, s *script, l *life) {
 	if first.Status == nil {
 		return
 	}
-	if plan.IsTerminal(first.Status) {
+	if first.Status.IsFinished() {
 		for _, pod := range l.pods {
-			if !plan.PodEnded(pod) && plan.ReasonOf(first.Status) != v1alpha1.ReasonNameConflict {
-				t.Fatalf("the group is %s while pod %s lives (I5)", plan.ReasonOf(first.Status), pod.Name)
+			if !plan.PodEnded(pod) && first.Status.Reason() != v1alpha1.ReasonNameConflict {
+				t.Fatalf("the group is %s while pod %s lives (I5)", first.Status.Reason(), pod.Name)
 			}
 		}
 		for _, task := range first.Status.Tasks {
 			if !contract.TaskState(task.State).IsTerminal() {
 				t.Fatalf("the group has ended and task %d is %s", task.NodeID, task.State)
 			}
-			if plan.ReasonOf(first.Status) == v1alpha1.ReasonCompleted && task.State != v1alpha1.TaskCompleted {
+			if first.Status.Reason() == v1alpha1.ReasonCompleted && task.State != v1alpha1.TaskCompleted {
 				t.Fatalf("the group is Completed and task %d is %s (I9)", task.NodeID, task.State)
 			}
 		}
@@ -201,7 +201,7 @@ func requireMonotone(t *testing.T, before, after *v1alpha1.TaskGroupStatus) {
 	if after.CompletionTime != nil && after.StartTime != nil && after.CompletionTime.Before(after.StartTime) {
 		t.Fatalf("it ended before it began (I17): %v, %v", after.StartTime, after.CompletionTime)
 	}
-	if plan.IsTerminal(before) {
+	if before.IsFinished() {
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Fatalf("the end is not final (I6):\n%s", diff)
 		}

@@ -37,7 +37,7 @@ func taskOfPod(o *Observed, pod *corev1.Pod) (int, bool) {
 		return 0, false
 	}
 	for i := range o.TaskGroup.Spec.Tasks {
-		if strconv.FormatInt(int64(o.TaskGroup.Spec.Tasks[i].NodeID), 10) == ids[index] {
+		if o.TaskGroup.Spec.Tasks[i].NodeID.String() == ids[index] {
 			return i, true
 		}
 	}
@@ -120,7 +120,7 @@ func taskOfVerdict(node v1alpha1.NodeID, v verdict) v1alpha1.TaskStatus {
 		return task
 	}
 	task.State = v1alpha1.TaskFailed
-	task.Reason = string(v.reason)
+	task.Reason = v.reason
 	task.Message = contract.Truncate(oneLine(v.message), maxParallelMessage)
 	if v.record != nil {
 		if v.record.States[0] == contract.TaskCancelled {
@@ -198,7 +198,7 @@ func parallelFinish(o *Observed, tasks []v1alpha1.TaskStatus, v verdict, now tim
 	status := progressed(o, o.attemptPod())
 	status.Tasks = tasks
 	if last := LastJob(status); last != nil && last.Reason == "" {
-		closeAttempt(status, string(v.reason), v.message, "", now)
+		closeAttempt(status, v.reason, v.message, "", now)
 	}
 	settle(status, v, o.TaskGroup.Generation, now)
 	return &Plan{Status: status}
@@ -246,7 +246,7 @@ func keepCompleted(tasks, ended []v1alpha1.TaskStatus, attempt int32) {
 // gone by now.
 func keepEnded(tasks, known []v1alpha1.TaskStatus) {
 	for i := range known {
-		if contract.TaskState(known[i].State).IsTerminal() && !contract.TaskState(tasks[i].State).IsTerminal() {
+		if known[i].State.IsTerminal() && !tasks[i].State.IsTerminal() {
 			tasks[i] = known[i]
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -29,7 +28,7 @@ func refusedSince(tg *v1alpha1.TaskGroup, now time.Time) time.Time {
 	if last := LastJob(&tg.Status); last != nil && last.CompletionTime != nil {
 		began = later(began, last.CompletionTime.Time)
 	}
-	switch c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSuspended); {
+	switch c := tg.Status.Condition(v1alpha1.ConditionSuspended); {
 	case c == nil:
 		return began
 	case c.Status == metav1.ConditionTrue:

@@ -21,33 +21,33 @@ import (
 var recordings = map[string]struct {
 	tasks   int
 	reason  v1alpha1.Reason
-	source  plan.Source
+	source  v1alpha1.Source
 	message string
 	// states are the tasks' as in outcome; empty for a pod that cannot start.
 	states string
 }{
-	"cancel-by-spec": {2, v1alpha1.ReasonTerminated, plan.Infrastructure,
+	"cancel-by-spec": {2, v1alpha1.ReasonTerminated, v1alpha1.SourceInfrastructure,
 		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
-	"deleted-pod": {2, v1alpha1.ReasonTerminated, plan.Infrastructure,
+	"deleted-pod": {2, v1alpha1.ReasonTerminated, v1alpha1.SourceInfrastructure,
 		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
-	"evicted":         {1, v1alpha1.ReasonEvicted, plan.Infrastructure, "Pod NAME was disrupted: EvictionByEvictionAPI: Eviction API: evicting", "X"},
-	"exception":       {2, v1alpha1.ReasonTaskError, plan.User, "Task 0: ValueError: böse zweite Zeile", "FX"},
-	"command-fails":   {2, v1alpha1.ReasonExitCode, plan.User, "Task 0: exit code 3", "FX"},
-	"segfault":        {2, v1alpha1.ReasonExitCode, plan.User, "Task 0: killed by signal 11 (SIGSEGV) before the function returned", "FX"},
-	"running-seconds": {2, v1alpha1.ReasonDeadlineExceeded, plan.User, "Task 0: the group ran longer than spec.timeouts.runningSeconds of 1 s: killed by signal 15 (SIGTERM)", "FX"},
-	"out-of-memory": {2, v1alpha1.ReasonOOMKilled, plan.User,
+	"evicted":         {1, v1alpha1.ReasonEvicted, v1alpha1.SourceInfrastructure, "Pod NAME was disrupted: EvictionByEvictionAPI: Eviction API: evicting", "X"},
+	"exception":       {2, v1alpha1.ReasonTaskError, v1alpha1.SourceUser, "Task 0: ValueError: böse zweite Zeile", "FX"},
+	"command-fails":   {2, v1alpha1.ReasonExitCode, v1alpha1.SourceUser, "Task 0: exit code 3", "FX"},
+	"segfault":        {2, v1alpha1.ReasonExitCode, v1alpha1.SourceUser, "Task 0: killed by signal 11 (SIGSEGV) before the function returned", "FX"},
+	"running-seconds": {2, v1alpha1.ReasonDeadlineExceeded, v1alpha1.SourceUser, "Task 0: the group ran longer than spec.timeouts.runningSeconds of 1 s: killed by signal 15 (SIGTERM)", "FX"},
+	"out-of-memory": {2, v1alpha1.ReasonOOMKilled, v1alpha1.SourceUser,
 		"Task 0: killed by the kernel for want of memory: the container's limit is 96.0 MiB, its peak was 95.3 MiB: raise spec.pod.resources.limits.memory", "FX"},
-	"grows": {1, v1alpha1.ReasonOOMKilled, plan.User,
+	"grows": {1, v1alpha1.ReasonOOMKilled, v1alpha1.SourceUser,
 		"Task 0: killed by the kernel for want of memory: the container's limit is 80.0 MiB, its peak was 79.3 MiB: raise spec.pod.resources.limits.memory", "F"},
-	"kubelets-deadline": {1, v1alpha1.ReasonDeadlineExceeded, plan.User,
+	"kubelets-deadline": {1, v1alpha1.ReasonDeadlineExceeded, v1alpha1.SourceUser,
 		"Pod NAME was ended by its node: DeadlineExceeded: Pod was active on the node longer than the specified deadline", "F"},
-	"no-image": {2, v1alpha1.ReasonImagePullFailed, plan.Platform,
+	"no-image": {2, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
 		`Pod NAME: ErrImageNeverPull: Container image "localhost/does-not/exist:1" is not present with pull policy of Never`, ""},
-	"invalid-image": {1, v1alpha1.ReasonImagePullFailed, plan.Platform,
+	"invalid-image": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
 		`Pod NAME: InvalidImageName: Failed to apply default image tag "Not/An:Image:Name": couldn't parse image name "Not/An:Image:Name": invalid reference format: repository name (An) must be lowercase`, ""},
-	"unreachable-registry": {1, v1alpha1.ReasonImagePullFailed, plan.Platform,
+	"unreachable-registry": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
 		`Pod NAME: ErrImagePull: failed to pull and unpack image "localhost:1/does-not/exist:1": failed to resolve image: failed to do request: Head "https://localhost:1/v2/does-not/exist/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused`, ""},
-	"missing-secret": {1, v1alpha1.ReasonContainerConfigError, plan.Platform, `Pod NAME: CreateContainerConfigError: secret "nobody-made-it" not found`, ""},
+	"missing-secret": {1, v1alpha1.ReasonContainerConfigError, v1alpha1.SourcePlatform, `Pod NAME: CreateContainerConfigError: secret "nobody-made-it" not found`, ""},
 }
 
 func TestRecordedPods(t *testing.T) {
@@ -78,12 +78,12 @@ func TestRecordedPods(t *testing.T) {
 			got := outcomeOf(plan.Plan{Status: status})
 			if want.states == "" {
 				last := plan.LastJob(status)
-				got.Reason, got.Message, got.States = v1alpha1.Reason(last.Reason), last.Message, ""
+				got.Reason, got.Message, got.States = last.Reason, last.Message, ""
 			}
 			if diff := cmp.Diff([]string{string(want.reason), want.message, want.states}, []string{string(got.Reason), got.Message, got.States}); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
-			if source := plan.SourceOf(got.Reason); source != want.source {
+			if source := got.Reason.Info().Source; source != want.source {
 				t.Errorf("the source is %s, want %s", source, want.source)
 			}
 		})

@@ -17,7 +17,7 @@ const silenceGrace = 10 * time.Second
 // changes no decision.
 func withSilence(o *Observed, p Plan, now time.Time) Plan {
 	pod := silentPod(o)
-	if pod == nil || p.CreateJob || (p.Status != nil && IsTerminal(p.Status)) || IsTerminal(&o.TaskGroup.Status) {
+	if pod == nil || p.CreateJob || (p.Status != nil && p.Status.IsFinished()) || o.TaskGroup.Status.IsFinished() {
 		return p
 	}
 	if wait := pod.DeletionTimestamp.Add(silenceGrace).Sub(now); wait > 0 {
@@ -29,7 +29,7 @@ func withSilence(o *Observed, p Plan, now time.Time) Plan {
 	if p.Status == nil {
 		p.Status = o.TaskGroup.Status.DeepCopy()
 	}
-	underWay(p.Status, ReasonOf(p.Status), fmt.Sprintf(
+	underWay(p.Status, p.Status.Reason(), fmt.Sprintf(
 		"Pod %s should have ended by %s and node %s does not say that it has: see kubectl describe node %s; a machine that is gone for good is given up with kubectl delete node",
 		pod.Name, pod.DeletionTimestamp.UTC().Format(time.TimeOnly+" MST"), pod.Spec.NodeName, pod.Spec.NodeName), now)
 	return p

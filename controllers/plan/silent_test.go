@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
@@ -53,7 +52,7 @@ func TestSilentNodeIsNamed(t *testing.T) {
 			if got := outcomeOf(p).Message; !strings.Contains(got, "node node-1 does not say that it has") {
 				t.Errorf("later it says %q", got)
 			}
-			if again := l.decide(); again.Status == nil || plan.ReasonOf(again.Status) != tc.reason || outcomeOf(again).Message != outcomeOf(p).Message {
+			if again := l.decide(); again.Status == nil || again.Status.Reason() != tc.reason || outcomeOf(again).Message != outcomeOf(p).Message {
 				t.Errorf("and then %+v", outcomeOf(again))
 			}
 		})

@@ -53,7 +53,7 @@ func TestGraces(t *testing.T) {
 			p := plan.Decide(tc.observed, testkit.Created.Add(tc.after))
 			var reason v1alpha1.Reason
 			if p.Status != nil {
-				reason = plan.ReasonOf(p.Status)
+				reason = p.Status.Reason()
 			}
 			if reason != tc.reason || p.RequeueAfter != tc.requeue {
 				t.Errorf("got %q, again after %s; want %q, %s", reason, p.RequeueAfter, tc.reason, tc.requeue)

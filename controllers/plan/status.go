@@ -6,7 +6,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -15,22 +14,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
-// IsTerminal says whether the group has ended. Nothing leaves that state.
-func IsTerminal(status *v1alpha1.TaskGroupStatus) bool {
-	return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionFinished)
-}
-
-// ReasonOf is the one word that `kubectl get tg` shows.
-func ReasonOf(status *v1alpha1.TaskGroupStatus) v1alpha1.Reason {
-	c := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionSucceeded)
-	if c == nil {
-		return v1alpha1.ReasonPending
-	}
-	return v1alpha1.Reason(c.Reason)
-}
-
 func isCancelling(status *v1alpha1.TaskGroupStatus) bool {
-	return ReasonOf(status) == v1alpha1.ReasonCancelling
+	return status.Reason() == v1alpha1.ReasonCancelling
 }
 
 // verdict is how an attempt ended.
@@ -54,7 +39,7 @@ func finish(o *Observed, v verdict, now time.Time) Plan {
 	status.Tasks = endedTasks(o, v)
 	status.Manifest = manifestOf(o, v, v.pod)
 	if last := LastJob(status); last != nil && last.Reason == "" {
-		closeAttempt(status, string(v.reason), v.message, digestOf(v), now)
+		closeAttempt(status, v.reason, v.message, digestOf(v), now)
 	}
 	settle(status, v, o.TaskGroup.Generation, now)
 	return Plan{Status: status}
@@ -113,7 +98,7 @@ func queuedStatus(o *Observed, message string, now time.Time) *v1alpha1.TaskGrou
 // retryingStatus closes an attempt and promises another one.
 func retryingStatus(o *Observed, v verdict, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, o.attemptPod())
-	closeAttempt(status, string(v.reason), v.message, digestOf(v), now)
+	closeAttempt(status, v.reason, v.message, digestOf(v), now)
 	spend(status, v.reason)
 	status.Tasks = pendingTasks(o, v.record)
 	underWay(status, v1alpha1.ReasonRetrying, fmt.Sprintf("Attempt %d failed: %s: %s. The next begins at %s",
@@ -124,7 +109,7 @@ func retryingStatus(o *Observed, v verdict, now time.Time) *v1alpha1.TaskGroupSt
 // givenUpStatus closes an attempt whose pod is still to be removed.
 func givenUpStatus(o *Observed, v verdict, reason v1alpha1.Reason, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, o.attemptPod())
-	closeAttempt(status, string(v.reason), v.message, "", now)
+	closeAttempt(status, v.reason, v.message, "", now)
 	status.Tasks = pendingTasks(o, nil)
 	underWay(status, reason, words(string(v.reason), v.message), now)
 	return status

@@ -18,14 +18,14 @@ func TestSuspendBeforeTheFirstJob(t *testing.T) {
 		t.Error("a Job is created")
 	}
 	l.wantReason(v1alpha1.ReasonSuspended)
-	if !meta.IsStatusConditionTrue(l.tg.Status.Conditions, v1alpha1.ConditionSuspended) {
+	if !meta.IsStatusConditionTrue(l.tg.Status.Conditions, string(v1alpha1.ConditionSuspended)) {
 		t.Error("the condition Suspended is not True")
 	}
 	l.tg.Spec.Suspend = false
 	l.begin(1)
 	l.decide()
 	l.wantReason(v1alpha1.ReasonRunning)
-	if !meta.IsStatusConditionFalse(l.tg.Status.Conditions, v1alpha1.ConditionSuspended) {
+	if !meta.IsStatusConditionFalse(l.tg.Status.Conditions, string(v1alpha1.ConditionSuspended)) {
 		t.Error("the condition Suspended is not False")
 	}
 }
@@ -126,7 +126,7 @@ func TestCancelWhileSuspended(t *testing.T) {
 func TestAQueueIsNotFoughtOver(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Timeouts(v1alpha1.Timeouts{QueuedSeconds: new(int64(10))}).Obj()
 	p := plan.Decide(observe(tg, testkit.Job(tg).Held().Obj()), now.Add(time.Hour))
-	if p.DeleteJob != nil || p.CreateJob || plan.ReasonOf(p.Status) != v1alpha1.ReasonQueued {
+	if p.DeleteJob != nil || p.CreateJob || p.Status.Reason() != v1alpha1.ReasonQueued {
 		t.Errorf("got %+v", outcomeOf(p))
 	}
 }

@@ -48,7 +48,7 @@ func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 			tasks[i].State = state
 		}
 		if f := v.record.Failure; f != nil && f.NodeID != nil && v1alpha1.NodeID(*f.NodeID) == tasks[i].NodeID {
-			tasks[i].Reason = contract.Truncate(string(f.Reason), maxReason)
+			tasks[i].Reason = v1alpha1.Reason(contract.Truncate(string(f.Reason), maxReason))
 			tasks[i].Message = contract.Truncate(oneLine(f.Message), maxConditionMessage)
 			tasks[i].ExitCode = f.ExitCode
 		}
@@ -63,7 +63,7 @@ func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 	tasks := uniformTasks(o, v1alpha1.TaskFailed)
 	for i := range tasks {
 		if tasks[i].State == v1alpha1.TaskFailed {
-			tasks[i].Reason = string(v.reason)
+			tasks[i].Reason = v.reason
 		}
 	}
 	return tasks
@@ -72,7 +72,7 @@ func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 // cancelOpen cancels what has not ended.
 func cancelOpen(tasks []v1alpha1.TaskStatus) {
 	for i := range tasks {
-		if !contract.TaskState(tasks[i].State).IsTerminal() {
+		if !tasks[i].State.IsTerminal() {
 			tasks[i].State = v1alpha1.TaskCancelled
 		}
 	}

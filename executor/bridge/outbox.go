@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -259,4 +258,4 @@ func (o *outbox) record(ctx context.Context, uid types.UID, l *letter) error {
 	return nil
 }
 
-func nodeKey(node v1alpha1.NodeID) string { return strconv.FormatInt(int64(node), 10) }
+func nodeKey(node v1alpha1.NodeID) string { return node.String() }

@@ -36,8 +36,8 @@ func At(tg *v1alpha1.TaskGroup, reason v1alpha1.Reason, message string) *v1alpha
 		}
 	}
 	tg.Status.Conditions = []metav1.Condition{
-		{Type: v1alpha1.ConditionSucceeded, Status: succeeded, Reason: string(reason), Message: message, LastTransitionTime: *After(2 * time.Second)},
-		{Type: v1alpha1.ConditionFinished, Status: finished, Reason: string(reason), Message: message, LastTransitionTime: *After(2 * time.Second)},
+		{Type: string(v1alpha1.ConditionSucceeded), Status: succeeded, Reason: string(reason), Message: message, LastTransitionTime: *After(2 * time.Second)},
+		{Type: string(v1alpha1.ConditionFinished), Status: finished, Reason: string(reason), Message: message, LastTransitionTime: *After(2 * time.Second)},
 	}
 	return tg
 }

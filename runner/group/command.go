@@ -78,7 +78,7 @@ func commandOutput(exit process.Exit, path string) outcome {
 // variables are what every task finds in its environment.
 func (r *run) variables(node contract.NodeID) map[string]string {
 	set := map[string]string{
-		"TASKGROUP_NODE_ID": strconv.FormatInt(int64(node), 10),
+		"TASKGROUP_NODE_ID": node.String(),
 		"TASKGROUP_ATTEMPT": strconv.Itoa(int(r.Plan.Attempt)),
 	}
 	if r.Plan.DispatchID != "" {
@@ -110,5 +110,5 @@ func (r *run) commandVariables(task *contract.PlanTask, in *inputs, place place)
 }
 
 func inputVariable(node contract.NodeID) string {
-	return "TASKGROUP_INPUT_" + strconv.FormatInt(int64(node), 10)
+	return "TASKGROUP_INPUT_" + node.String()
 }

@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
@@ -214,10 +213,10 @@ func (a *arena) followAll(ctx context.Context, t *trial, list client.ObjectList,
 func state(object client.Object) (ended bool, err error) {
 	switch o := object.(type) {
 	case *v1alpha1.TaskGroup:
-		if reason := plan.ReasonOf(&o.Status); plan.IsTerminal(&o.Status) && reason != v1alpha1.ReasonCompleted {
+		if reason := o.Status.Reason(); o.Status.IsFinished() && reason != v1alpha1.ReasonCompleted {
 			return true, fmt.Errorf("TaskGroup %s ended as %s", o.Name, reason)
 		}
-		return plan.IsTerminal(&o.Status), nil
+		return o.Status.IsFinished(), nil
 	case *batchv1.Job:
 		for _, c := range o.Status.Conditions {
 			if c.Type == batchv1.JobFailed {

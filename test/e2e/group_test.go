@@ -13,7 +13,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -60,7 +59,7 @@ func awaitReason(t *testing.T, key client.ObjectKey, reasons ...v1alpha1.Reason)
 }
 
 func messageOf(tg *v1alpha1.TaskGroup) string {
-	return meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded).Message
+	return tg.Status.Condition(v1alpha1.ConditionSucceeded).Message
 }
 
 // hostPath is where this machine has what pods call by a URI.

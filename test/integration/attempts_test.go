@@ -136,7 +136,7 @@ func TestSuspendAndResume(t *testing.T) {
 	tg.Spec.Suspend = true
 	key := create(t, tg, rig.Behaviour{Runs: true})
 	tg = awaitReason(t, key, v1alpha1.ReasonSuspended)
-	if !meta.IsStatusConditionTrue(tg.Status.Conditions, v1alpha1.ConditionSuspended) || len(jobsOf(t, key)) != 0 {
+	if !meta.IsStatusConditionTrue(tg.Status.Conditions, string(v1alpha1.ConditionSuspended)) || len(jobsOf(t, key)) != 0 {
 		t.Errorf("suspended before it began: %+v", tg.Status)
 	}
 	patchSpec(t, key, `{"suspend":false}`)
@@ -193,7 +193,7 @@ func TestQueueHoldsTheJob(t *testing.T) {
 	tg = awaitReason(t, key, v1alpha1.ReasonQueued, v1alpha1.ReasonStopping, v1alpha1.ReasonUnschedulable)
 	err = rig.Await(t.Context(), "the status to tell of the queue", func(ctx context.Context) (bool, string, error) {
 		err := cluster.Client.Get(ctx, key, tg)
-		c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
+		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
 		return strings.Contains(c.Message, "is suspended by whoever queues it"), fmt.Sprintf("%+v", c), err
 	})
 	if err != nil {
@@ -254,7 +254,7 @@ func TestPodQuotaSaysWhy(t *testing.T) {
 	tg = awaitReason(t, key, v1alpha1.ReasonQueued)
 	err := rig.Await(t.Context(), "the quota to be named", func(ctx context.Context) (bool, string, error) {
 		err := cluster.Client.Get(ctx, key, tg)
-		c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
+		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
 		return strings.Contains(c.Message, "exceeded quota: no-pods"), c.Message, err
 	})
 	if err != nil {
@@ -314,7 +314,7 @@ func TestParallelFailuresAreTheirOwn(t *testing.T) {
 	}
 	key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: string(raw)}})
 	tg = awaitReason(t, key, v1alpha1.ReasonRetrying)
-	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "3 of 3 tasks failed") {
+	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "3 of 3 tasks failed") {
 		t.Errorf("message is %q", c.Message)
 	}
 	if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {

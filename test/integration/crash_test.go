@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
@@ -260,10 +259,10 @@ func endOf(t *testing.T, history *invariants.History) string {
 }
 
 func (e *end) read(status *v1alpha1.TaskGroupStatus) {
-	e.Reason, e.Attempt, e.Retries, e.Manifest = plan.ReasonOf(status), status.Attempt, status.Retries, status.Manifest != nil
+	e.Reason, e.Attempt, e.Retries, e.Manifest = status.Reason(), status.Attempt, status.Retries, status.Manifest != nil
 	e.Attempts, e.Tasks = nil, nil
 	for i := range status.Jobs {
-		e.Attempts = append(e.Attempts, status.Jobs[i].Reason)
+		e.Attempts = append(e.Attempts, string(status.Jobs[i].Reason))
 	}
 	for i := range status.Tasks {
 		e.Tasks = append(e.Tasks, status.Tasks[i].State)

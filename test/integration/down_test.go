@@ -13,7 +13,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -130,7 +129,7 @@ func TestOperatorDownMeanwhile(t *testing.T) {
 	awaitReason(t, late, v1alpha1.ReasonCompleted)
 	for name, tc := range meanwhile {
 		tg := awaitReason(t, keys[name], tc.want)
-		if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, tc.says) {
+		if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, tc.says) {
 			t.Errorf("%s: the message is %q, want %q", name, c.Message, tc.says)
 		}
 	}

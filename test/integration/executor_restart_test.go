@@ -189,8 +189,8 @@ func cancelAll(t *testing.T, c client.Client, handles []executor.Handle) {
 			return err
 		}
 		tg.Status.Conditions = []metav1.Condition{
-			{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonCancelled), LastTransitionTime: now},
-			{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonCancelled), LastTransitionTime: now},
+			{Type: string(v1alpha1.ConditionSucceeded), Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonCancelled), LastTransitionTime: now},
+			{Type: string(v1alpha1.ConditionFinished), Status: metav1.ConditionTrue, Reason: string(v1alpha1.ReasonCancelled), LastTransitionTime: now},
 		}
 		return c.Status().Update(ctx, &tg)
 	})

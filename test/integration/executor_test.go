@@ -125,8 +125,8 @@ func endAll(t *testing.T, c client.Client, handles []executor.Handle) {
 		tg.Status.Attempt = 1
 		tg.Status.Tasks = []v1alpha1.TaskStatus{{NodeID: tg.Spec.Tasks[0].NodeID, State: v1alpha1.TaskFailed, Reason: "OOMKilled"}}
 		tg.Status.Conditions = []metav1.Condition{
-			{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Reason: "OOMKilled", Message: "the memory limit was reached", LastTransitionTime: now},
-			{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: "OOMKilled", LastTransitionTime: now},
+			{Type: string(v1alpha1.ConditionSucceeded), Status: metav1.ConditionFalse, Reason: "OOMKilled", Message: "the memory limit was reached", LastTransitionTime: now},
+			{Type: string(v1alpha1.ConditionFinished), Status: metav1.ConditionTrue, Reason: "OOMKilled", LastTransitionTime: now},
 		}
 		return c.Status().Update(ctx, &tg)
 	})

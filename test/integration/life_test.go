@@ -32,7 +32,7 @@ func TestLifeOfAGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
-	if tg.Status.Summary != "3/3" || tg.Status.CompletionTime == nil || !meta.IsStatusConditionTrue(tg.Status.Conditions, v1alpha1.ConditionSucceeded) {
+	if tg.Status.Summary != "3/3" || tg.Status.CompletionTime == nil || !meta.IsStatusConditionTrue(tg.Status.Conditions, string(v1alpha1.ConditionSucceeded)) {
 		t.Errorf("at the end: %+v", tg.Status)
 	}
 	want := v1alpha1.ManifestReference{URI: "file:///out/" + string(tg.UID) + "/a1/manifest.json", SHA256: rig.AnyDigest}
@@ -118,7 +118,7 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tg := awaitReason(t, create(t, commands(ns, name, 3), tc.behaviour), tc.reason)
-			c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
+			c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
 			if c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, tc.message) || tg.Status.Summary != tc.done {
 				t.Errorf("got %s %q, done %s; want False %q, done %s", c.Status, c.Message, tg.Status.Summary, tc.message, tc.done)
 			}
@@ -185,7 +185,7 @@ func TestQuotaIsNoFailure(t *testing.T) {
 	awaitQuota(t, quota)
 	key := create(t, commands(ns, "g", 1), rig.Behaviour{})
 	tg := awaitReason(t, key, v1alpha1.ReasonQueued)
-	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "exceeded quota: no-jobs") {
+	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "exceeded quota: no-jobs") {
 		t.Errorf("message is %q", c.Message)
 	}
 	if err := cluster.Client.Delete(t.Context(), quota); err != nil {

@@ -9,11 +9,9 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
@@ -51,8 +49,8 @@ func awaitMessage(t *testing.T, key client.ObjectKey, want string) *v1alpha1.Tas
 		if err := cluster.Client.Get(ctx, key, &tg); err != nil {
 			return false, "", err
 		}
-		c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
-		if plan.IsTerminal(&tg.Status) {
+		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
+		if tg.Status.IsFinished() {
 			return false, "", fmt.Errorf("it ended as %s: %s", c.Reason, c.Message)
 		}
 		return strings.Contains(c.Message, want), c.Reason + ": " + c.Message, nil
@@ -80,7 +78,7 @@ func nodeIsSilent(t *testing.T, ns string) {
 		t.Fatal(err)
 	}
 	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
-	if tg.Status.Jobs[0].Reason != string(v1alpha1.ReasonNodeLost) || tg.Status.Retries.User != 0 {
+	if tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost || tg.Status.Retries.User != 0 {
 		t.Errorf("status is %+v", tg.Status)
 	}
 }
@@ -99,7 +97,7 @@ func nodeIsGone(t *testing.T, ns string) {
 	cancel(t, keys[2])
 	awaitReason(t, keys[2], v1alpha1.ReasonCancelling)
 	tg := awaitReason(t, keys[1], v1alpha1.ReasonNodeLost)
-	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "DeletionByPodGC") {
+	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "DeletionByPodGC") {
 		t.Errorf("message is %q", c.Message)
 	}
 	awaitReason(t, keys[2], v1alpha1.ReasonCancelled)
@@ -109,7 +107,7 @@ func nodeIsGone(t *testing.T, ns string) {
 		t.Fatal(err)
 	}
 	tg = awaitReason(t, keys[0], v1alpha1.ReasonCompleted)
-	if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Jobs[0].Reason != string(v1alpha1.ReasonNodeLost) {
+	if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost {
 		t.Errorf("status is %+v", tg.Status)
 	}
 }

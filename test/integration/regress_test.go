@@ -10,7 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -131,7 +130,7 @@ func TestAnEndWithoutARecord(t *testing.T) {
 			key := untouched(t, commands(ns, name, 1))
 			kubeletSays(t, key, corev1.PodSucceeded, states...)
 			tg := awaitReason(t, key, v1alpha1.ReasonUnknown)
-			if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "left no record") {
+			if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "left no record") {
 				t.Errorf("message is %q", c.Message)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
@@ -179,12 +178,12 @@ func jobHas(j *batchv1.Job, conditions ...batchv1.JobConditionType) bool {
 func jobFinished(j *batchv1.Job) bool { return jobHas(j, batchv1.JobComplete, batchv1.JobFailed) }
 
 func finished(tg *v1alpha1.TaskGroup) bool {
-	return meta.IsStatusConditionTrue(tg.Status.Conditions, v1alpha1.ConditionFinished)
+	return tg.Status.IsFinished()
 }
 
 // verdict is the condition that says how a group is.
 func verdict(tg *v1alpha1.TaskGroup) metav1.Condition {
-	if c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded); c != nil {
+	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); c != nil {
 		return *c
 	}
 	return metav1.Condition{}

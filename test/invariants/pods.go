@@ -130,7 +130,7 @@ func suspensions(g *group) int {
 	attempts := map[int32]bool{}
 	for _, v := range g.life {
 		for _, ref := range v.obj.Status.Jobs {
-			if ref.Reason == string(v1alpha1.ReasonSuspended) {
+			if ref.Reason == v1alpha1.ReasonSuspended {
 				attempts[ref.Attempt] = true
 			}
 		}

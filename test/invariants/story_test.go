@@ -187,7 +187,7 @@ func (s *story) fails(group string, attempt int) {
 func reports(reason v1alpha1.Reason) func(*v1alpha1.TaskGroup) {
 	return func(tg *v1alpha1.TaskGroup) {
 		tg.Status.ObservedGeneration = tg.Generation
-		condition := metav1.Condition{Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionUnknown, Reason: string(reason)}
+		condition := metav1.Condition{Type: string(v1alpha1.ConditionSucceeded), Status: metav1.ConditionUnknown, Reason: string(reason)}
 		meta.SetStatusCondition(&tg.Status.Conditions, condition)
 	}
 }
@@ -196,7 +196,7 @@ func reports(reason v1alpha1.Reason) func(*v1alpha1.TaskGroup) {
 func ends(reason v1alpha1.Reason) func(*v1alpha1.TaskGroup) {
 	return func(tg *v1alpha1.TaskGroup) {
 		reports(reason)(tg)
-		meta.SetStatusCondition(&tg.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionFinished, Status: metav1.ConditionTrue, Reason: string(reason)})
+		meta.SetStatusCondition(&tg.Status.Conditions, metav1.Condition{Type: string(v1alpha1.ConditionFinished), Status: metav1.ConditionTrue, Reason: string(reason)})
 		tg.Status.CompletionTime = &metav1.Time{Time: began.Add(time.Hour)}
 		if reason != v1alpha1.ReasonCompleted {
 			return
@@ -220,7 +220,7 @@ func attempts(attempt int) func(*v1alpha1.TaskGroup) {
 }
 
 // closed gives an attempt its reason.
-func closed(attempt int, reason string) func(*v1alpha1.TaskGroup) {
+func closed(attempt int, reason v1alpha1.Reason) func(*v1alpha1.TaskGroup) {
 	return func(tg *v1alpha1.TaskGroup) { tg.Status.Jobs[attempt-1].Reason = reason }
 }
 

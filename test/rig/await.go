@@ -10,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
 // patience is how long a condition may take on a slow machine.
@@ -38,12 +37,12 @@ func (c *Cluster) AwaitReason(ctx context.Context, key client.ObjectKey, reasons
 		if err := c.Client.Get(ctx, key, &tg); err != nil {
 			return false, "", err
 		}
-		now := plan.ReasonOf(&tg.Status)
+		now := tg.Status.Reason()
 		if slices.Contains(reasons, now) {
 			return true, string(now), nil
 		}
 		seen := fmt.Sprintf("%s: %+v", now, tg.Status)
-		if plan.IsTerminal(&tg.Status) {
+		if tg.Status.IsFinished() {
 			return false, seen, fmt.Errorf("it ended as %s", now)
 		}
 		return false, seen, nil
@@ -58,7 +57,7 @@ func (c *Cluster) AwaitFinished(ctx context.Context, key client.ObjectKey) (*v1a
 		if err := c.Client.Get(ctx, key, &tg); err != nil {
 			return false, "", err
 		}
-		return plan.IsTerminal(&tg.Status), fmt.Sprintf("%+v", tg.Status), nil
+		return tg.Status.IsFinished(), fmt.Sprintf("%+v", tg.Status), nil
 	})
 	return &tg, err
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -33,7 +32,7 @@ func Download(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, record
 		if err := belongs(tg, &asset); err != nil {
 			return paths, err
 		}
-		path := filepath.Join(dir, strconv.FormatInt(int64(record.NodeID), 10), string(key))
+		path := filepath.Join(dir, record.NodeID.String(), string(key))
 		if err := save(ctx, reader, &asset, path); err != nil {
 			return paths, err
 		}

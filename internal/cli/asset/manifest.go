@@ -13,7 +13,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
@@ -53,7 +52,7 @@ func Manifests(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup) ([]co
 // committed: nobody saw how its pod ended.
 func mayBeMissing(tg *v1alpha1.TaskGroup) bool {
 	m := tg.Status.Manifest
-	return m != nil && m.SHA256 == "" && view.ReasonOf(tg) != v1alpha1.ReasonCompleted
+	return m != nil && m.SHA256 == "" && tg.Status.Reason() != v1alpha1.ReasonCompleted
 }
 
 // ManifestOf reads that of one attempt of a Sequential group.

@@ -10,7 +10,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
 
 // change is one field of a group that may change after its creation.
@@ -24,8 +23,8 @@ type change struct {
 
 func (a *app) changeCommands() []*cobra.Command {
 	ended := func(tg *v1alpha1.TaskGroup) string {
-		if view.IsFinished(tg) {
-			return "has ended already, as " + string(view.ReasonOf(tg))
+		if tg.Status.IsFinished() {
+			return "has ended already, as " + string(tg.Status.Reason())
 		}
 		return ""
 	}

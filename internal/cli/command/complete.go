@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ func (a *app) completeNames(useful func(*v1alpha1.TaskGroup) bool) cobra.Complet
 		for i := range list.Items {
 			tg := &list.Items[i]
 			if strings.HasPrefix(tg.Name, prefix) && !slices.Contains(args, tg.Name) && useful(tg) {
-				names = append(names, cobra.CompletionWithDesc(tg.Name, string(view.ReasonOf(tg))+" "+tg.Status.Summary))
+				names = append(names, cobra.CompletionWithDesc(tg.Name, string(tg.Status.Reason())+" "+tg.Status.Summary))
 			}
 		}
 		return names, cobra.ShellCompDirectiveNoFileComp
@@ -60,7 +59,7 @@ func (a *app) completeTasks(cmd *cobra.Command, args []string, prefix string) ([
 	var nodes []cobra.Completion
 	for i := range tg.Spec.Tasks {
 		status := view.StatusOf(tg, tg.Spec.Tasks[i].NodeID)
-		if node := strconv.FormatInt(int64(status.NodeID), 10); strings.HasPrefix(node, prefix) {
+		if node := status.NodeID.String(); strings.HasPrefix(node, prefix) {
 			nodes = append(nodes, cobra.CompletionWithDesc(node, string(status.State)))
 		}
 	}
@@ -78,7 +77,7 @@ func one(complete cobra.CompletionFunc) cobra.CompletionFunc {
 }
 
 func anyGroup(*v1alpha1.TaskGroup) bool         { return true }
-func finishedGroup(tg *v1alpha1.TaskGroup) bool { return view.IsFinished(tg) }
+func finishedGroup(tg *v1alpha1.TaskGroup) bool { return tg.Status.IsFinished() }
 
 func (a *app) completeNamespaces(cmd *cobra.Command, _ []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionPatience)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
 
 // streams are the logs that are being followed.
@@ -36,7 +35,7 @@ func (l *logging) follow(ctx context.Context) error {
 	watching.Go(func() { s.watchPods(pods, ctx) })
 	err := l.session.Follow(ctx, cluster.Query{Namespace: l.tg.Namespace, Names: []string{l.tg.Name}}, func(groups []v1alpha1.TaskGroup) bool {
 		// One that is gone has ended.
-		return len(groups) == 0 || view.IsFinished(&groups[0])
+		return len(groups) == 0 || groups[0].Status.IsFinished()
 	})
 	stop()
 	watching.Wait()

@@ -130,10 +130,10 @@ func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool) {
 			attempt = strconv.Itoa(int(tg.Status.Attempt))
 		}
 		row = append(row, table.Text(tg.Name),
-			table.Cell{Text: string(view.ReasonOf(tg)), Colour: progress.Colours[view.StageOf(tg)]},
+			table.Cell{Text: string(tg.Status.Reason()), Colour: progress.Colours[view.StageOf(tg)]},
 			table.Blank(tg.Status.Summary), table.Blank(attempt))
 		if wide {
-			row = append(row, table.Blank(view.MessageOf(tg)), table.Blank(tg.Spec.DispatchID), table.Blank(tg.Status.NodeName))
+			row = append(row, table.Blank(tg.Status.Message()), table.Blank(tg.Spec.DispatchID), table.Blank(tg.Status.NodeName))
 		}
 		out.Add(append(row, table.Text(view.Age(view.CreatedAt(tg), now)))...)
 	}

@@ -95,7 +95,7 @@ func (a *app) logs(ctx context.Context, session *cluster.Session, name string, o
 func nodesOf(tg *v1alpha1.TaskGroup) string {
 	ids := make([]string, 0, len(tg.Spec.Tasks))
 	for i := range tg.Spec.Tasks {
-		ids = append(ids, strconv.FormatInt(int64(tg.Spec.Tasks[i].NodeID), 10))
+		ids = append(ids, tg.Spec.Tasks[i].NodeID.String())
 	}
 	return strings.Join(ids, ", ")
 }
@@ -124,8 +124,8 @@ func (l *logging) once(ctx context.Context) error {
 	for i := range pods {
 		err := l.show(ctx, &pods[i], false)
 		switch {
-		case apierrors.IsBadRequest(err) && !view.IsFinished(l.tg):
-			return &cluster.Problem{What: fmt.Sprintf("pod %s has not started: %s", pods[i].Name, view.MessageOf(l.tg)), Next: "-f waits until it has", Err: err}
+		case apierrors.IsBadRequest(err) && !l.tg.Status.IsFinished():
+			return &cluster.Problem{What: fmt.Sprintf("pod %s has not started: %s", pods[i].Name, l.tg.Status.Message()), Next: "-f waits until it has", Err: err}
 		case apierrors.IsNotFound(err) || apierrors.IsBadRequest(err):
 			// It went meanwhile, or its container never ran.
 			return l.fromStore(ctx, contract.AssetStdout, contract.AssetStderr)
@@ -137,7 +137,7 @@ func (l *logging) once(ctx context.Context) error {
 		return nil
 	}
 	if l.tg.Status.Attempt == 0 {
-		return &cluster.Problem{What: fmt.Sprintf("%s has no pod yet: it is %s", l.tg.Name, view.ReasonOf(l.tg)), Next: "-f waits until it has"}
+		return &cluster.Problem{What: fmt.Sprintf("%s has no pod yet: it is %s", l.tg.Name, l.tg.Status.Reason()), Next: "-f waits until it has"}
 	}
 	return l.fromStore(ctx, contract.AssetStdout, contract.AssetStderr)
 }

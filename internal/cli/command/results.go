@@ -95,7 +95,7 @@ func (a *app) noResults(tg *v1alpha1.TaskGroup, options *resultsOptions) error {
 	what := "it has not ended: there is no manifest yet"
 	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" {
 		what = "it keeps nothing but its log: it has no spec.assets.outputs"
-	} else if view.IsFinished(tg) {
+	} else if tg.Status.IsFinished() {
 		what = "it ended before a manifest was committed"
 	}
 	if options.download != "" {
@@ -113,7 +113,7 @@ func (a *app) printStates(tg *v1alpha1.TaskGroup, format output.Format) {
 	out := table.Table{Palette: a.palette, Header: []string{"TASK", "STATE", "REASON"}}
 	for i := range tg.Spec.Tasks {
 		status := view.StatusOf(tg, tg.Spec.Tasks[i].NodeID)
-		out.Add(table.Text(strconv.FormatInt(int64(status.NodeID), 10)), table.Text(string(status.State)), table.Text(status.Reason))
+		out.Add(table.Text(status.NodeID.String()), table.Text(string(status.State)), table.Text(string(status.Reason)))
 	}
 	out.Fprint(a.Out)
 }
@@ -136,7 +136,7 @@ func (a *app) printRecords(records []contract.TaskRecord) {
 	out := table.Table{Palette: a.palette, Header: []string{"TASK", "STATE", "OUTPUT", "STDOUT", "STDERR", "SHA256", "STARTED", "TIME", "PEAK MEMORY", "CPU", "MESSAGE"}}
 	for i := range records {
 		r := &records[i]
-		row := []table.Cell{table.Text(strconv.FormatInt(int64(r.NodeID), 10)), table.Text(string(r.State))}
+		row := []table.Cell{table.Text(r.NodeID.String()), table.Text(string(r.State))}
 		for _, key := range []contract.AssetKey{contract.AssetOutput, contract.AssetStdout, contract.AssetStderr} {
 			size := ""
 			if asset, ok := r.Assets[key]; ok {

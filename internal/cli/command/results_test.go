@@ -79,7 +79,7 @@ func TestResultsThatNobodySaw(t *testing.T) {
 	tg := storedIn(t, server.URL, folder)
 	tg.Status.Manifest.SHA256 = ""
 	meta.SetStatusCondition(&tg.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionSucceeded, Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonCancelled), Message: "Its Job was deleted",
+		Type: string(v1alpha1.ConditionSucceeded), Status: metav1.ConditionFalse, Reason: string(v1alpha1.ReasonCancelled), Message: "Its Job was deleted",
 	})
 	b := newBench(t, tg)
 	b.want(exitDone, "results", "g")

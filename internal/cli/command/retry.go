@@ -12,7 +12,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/submission"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
 
 // retryOptions are the flags of retry.
@@ -64,9 +63,9 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 	if err != nil {
 		return err
 	}
-	if !view.IsFinished(former) {
+	if !former.Status.IsFinished() {
 		return &cluster.Problem{
-			What: fmt.Sprintf("%s has not ended: it is %s", name, view.ReasonOf(former)),
+			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
 			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
 		}
 	}
@@ -120,7 +119,7 @@ func (a *app) retried(cmd *cobra.Command, session *cluster.Session, former, agai
 		}
 	} else {
 		output.PrintName(a.Out, again, "created")
-		fmt.Fprintf(a.Err, "it has the spec of %s, which ended as %s, and runs all %d tasks anew\n", former.Name, view.ReasonOf(former), len(again.Spec.Tasks))
+		fmt.Fprintf(a.Err, "it has the spec of %s, which ended as %s, and runs all %d tasks anew\n", former.Name, former.Status.Reason(), len(again.Spec.Tasks))
 	}
 	if !options.wait {
 		return nil

@@ -166,7 +166,7 @@ func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
 		here[tg.Name] = true
 		w.last[tg.Name] = *tg
 		delete(w.gone, tg.Name)
-		if !view.IsFinished(tg) && !view.Is(tg, w.until) {
+		if !tg.Status.IsFinished() && !view.Is(tg, w.until) {
 			left++
 		}
 	}
@@ -186,8 +186,8 @@ func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
 func (w *waiting) unfinished() string {
 	var names []string
 	for name, tg := range w.last {
-		if !view.IsFinished(&tg) && !w.gone[name] {
-			names = append(names, fmt.Sprintf("%s is %s", name, view.ReasonOf(&tg)))
+		if !tg.Status.IsFinished() && !w.gone[name] {
+			names = append(names, fmt.Sprintf("%s is %s", name, tg.Status.Reason()))
 		}
 	}
 	slices.Sort(names)
@@ -222,7 +222,7 @@ func (w *waiting) codeOf(tg *v1alpha1.TaskGroup) int {
 	switch {
 	case view.Is(tg, w.until) && w.until != "finished":
 		return exitDone
-	case w.gone[tg.Name] && !view.IsFinished(tg):
+	case w.gone[tg.Name] && !tg.Status.IsFinished():
 		return exitCancelled
 	}
 	switch view.StageOf(tg) {

@@ -46,11 +46,11 @@ func Fprint(w io.Writer, f *Facts) {
 func (f *Facts) head(w io.Writer) {
 	tg := f.Group
 	done, all := view.Done(tg)
-	reason := f.Palette.Paint(progress.Colours[view.StageOf(tg)], string(view.ReasonOf(tg)))
+	reason := f.Palette.Paint(progress.Colours[view.StageOf(tg)], string(tg.Status.Reason()))
 	field(w, "Name", tg.Name)
 	field(w, "Namespace", tg.Namespace)
 	field(w, "Status", fmt.Sprintf("%s, %d of %d tasks completed", reason, done, all))
-	field(w, "Message", table.Clean(view.MessageOf(tg)))
+	field(w, "Message", table.Clean(tg.Status.Message()))
 	if why := view.WhyItWaits(tg); why != "" {
 		field(w, "Why it waits", why)
 	}
@@ -110,7 +110,7 @@ func (f *Facts) timeline(w io.Writer) {
 	if deleted := view.At(tg.DeletionTimestamp); !deleted.IsZero() {
 		moments = append(moments, moment{deleted, "deletion was asked for"})
 	}
-	moments = append(moments, moment{view.At(tg.Status.CompletionTime), string(view.ReasonOf(tg))})
+	moments = append(moments, moment{view.At(tg.Status.CompletionTime), string(tg.Status.Reason())})
 	moments = slices.DeleteFunc(moments, func(m moment) bool { return m.at.IsZero() })
 	if len(moments) == 0 {
 		return
@@ -122,8 +122,8 @@ func (f *Facts) timeline(w io.Writer) {
 	for _, m := range moments {
 		out.Add(table.Text(m.at.UTC().Format(time.DateTime)), table.Text("+"+view.Span(m.at.Sub(moments[0].at))), table.Text(m.what))
 	}
-	if !view.IsFinished(tg) {
-		out.Add(table.Text(f.Now.UTC().Format(time.DateTime)), table.Text("+"+view.Span(f.Now.Sub(moments[0].at))), table.Text("now: "+string(view.ReasonOf(tg))))
+	if !tg.Status.IsFinished() {
+		out.Add(table.Text(f.Now.UTC().Format(time.DateTime)), table.Text("+"+view.Span(f.Now.Sub(moments[0].at))), table.Text("now: "+string(tg.Status.Reason())))
 	}
 	out.Fprint(w)
 }
@@ -142,7 +142,7 @@ func (f *Facts) attempts(w io.Writer) {
 			ended = attempt.End.UTC().Format(time.TimeOnly)
 		}
 		out.Add(table.Text(strconv.Itoa(int(attempt.Number))), table.Text(attempt.Job), table.Text(attempt.Memory),
-			table.Text(ended), table.Text(reason), table.Blank(attempt.Message))
+			table.Text(ended), table.Text(string(reason)), table.Blank(attempt.Message))
 	}
 	out.Fprint(w)
 }
@@ -163,8 +163,8 @@ func (f *Facts) tasks(w io.Writer) {
 		if status.ExitCode != nil {
 			code = strconv.Itoa(int(*status.ExitCode))
 		}
-		out.Add(table.Text(strconv.FormatInt(int64(task.NodeID), 10)), table.Cell{Text: string(status.State), Colour: stateColours[status.State]},
-			table.Text(status.Reason), table.Text(code), table.Text(view.What(f.Group, task)), table.Blank(status.Message))
+		out.Add(table.Text(task.NodeID.String()), table.Cell{Text: string(status.State), Colour: stateColours[status.State]},
+			table.Text(string(status.Reason)), table.Text(code), table.Text(view.What(f.Group, task)), table.Blank(status.Message))
 	}
 	out.Fprint(w)
 }

@@ -51,7 +51,7 @@ func fit(groups []v1alpha1.TaskGroup, height int) (shown []v1alpha1.TaskGroup, h
 	room := max(height-1, 1)
 	for _, finished := range []bool{false, true} {
 		for i := range groups {
-			if view.IsFinished(&groups[i]) == finished && len(shown) < room {
+			if groups[i].Status.IsFinished() == finished && len(shown) < room {
 				shown = append(shown, groups[i])
 			}
 		}
@@ -64,9 +64,9 @@ func line(tg *v1alpha1.TaskGroup, name int, now time.Time, width int, palette te
 	done, all := view.Done(tg)
 	bar := Bar(done, all, barWidth)
 	rest := fmt.Sprintf(" %*s  %s  %s", 7, fmt.Sprintf("%d/%d", done, all),
-		table.Pad(string(view.ReasonOf(tg)), 12), table.Pad(view.Span(view.Elapsed(tg, now).Truncate(time.Second)), 6))
+		table.Pad(string(tg.Status.Reason()), 12), table.Pad(view.Span(view.Elapsed(tg, now).Truncate(time.Second)), 6))
 	if stage == view.Failed || stage == view.Waiting {
-		rest += "  " + table.Clean(view.MessageOf(tg))
+		rest += "  " + table.Clean(tg.Status.Message())
 	}
 	left := table.Pad(tg.Name, name) + "  "
 	room := width - table.Width(left) - barWidth
@@ -89,8 +89,8 @@ func Bar(done, all, width int) string {
 // Line is what is said of a change where there is no terminal.
 func Line(tg *v1alpha1.TaskGroup) string {
 	done, all := view.Done(tg)
-	line := fmt.Sprintf("%s: %s %d/%d", tg.Name, view.ReasonOf(tg), done, all)
-	if message := table.Clean(view.MessageOf(tg)); message != "" {
+	line := fmt.Sprintf("%s: %s %d/%d", tg.Name, tg.Status.Reason(), done, all)
+	if message := table.Clean(tg.Status.Message()); message != "" {
 		line += ": " + message
 	}
 	return line

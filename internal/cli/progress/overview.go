@@ -37,7 +37,7 @@ func Overview(groups []v1alpha1.TaskGroup, now time.Time, size terminal.Size, na
 	lines := []string{strings.Join(words, "   ")}
 	ordered := slices.Clone(groups)
 	slices.SortStableFunc(ordered, func(a, b v1alpha1.TaskGroup) int {
-		if d := urgency[view.StageOf(&a)] - urgency[view.StageOf(&b)]; d != 0 && (!view.IsFinished(&a) || !view.IsFinished(&b)) {
+		if d := urgency[view.StageOf(&a)] - urgency[view.StageOf(&b)]; d != 0 && (!a.Status.IsFinished() || !b.Status.IsFinished()) {
 			return d
 		}
 		return cmp.Or(view.At(b.Status.CompletionTime).Compare(view.At(a.Status.CompletionTime)), view.CreatedAt(&b).Compare(view.CreatedAt(&a)))
@@ -57,9 +57,9 @@ func Overview(groups []v1alpha1.TaskGroup, now time.Time, size terminal.Size, na
 		colour := Colours[view.StageOf(tg)]
 		message := ""
 		if stage := view.StageOf(tg); stage == view.Waiting || stage == view.Failed {
-			message = view.MessageOf(tg)
+			message = tg.Status.Message()
 		}
-		out.Add(append(row, table.Text(table.Cut(tg.Name, maxName)), table.Cell{Text: string(view.ReasonOf(tg)), Colour: colour},
+		out.Add(append(row, table.Text(table.Cut(tg.Name, maxName)), table.Cell{Text: string(tg.Status.Reason()), Colour: colour},
 			table.Blank(fmt.Sprintf("%d/%d", done, all)), table.Cell{Text: Bar(done, all, barWidth/2), Colour: colour},
 			table.Text(view.Span(view.Elapsed(tg, now).Truncate(time.Second))), table.Blank(tg.Status.NodeName), table.Blank(message))...)
 	}

@@ -78,7 +78,7 @@ func (r *Reporter) Show(groups []v1alpha1.TaskGroup) {
 	for i := range groups {
 		tg := &groups[i]
 		done, _ := view.Done(tg)
-		now := fmt.Sprint(view.ReasonOf(tg), done, view.IsFinished(tg))
+		now := fmt.Sprint(tg.Status.Reason(), done, tg.Status.IsFinished())
 		if r.said[tg.UID] != now {
 			r.said[tg.UID] = now
 			fmt.Fprintln(r.w, Line(tg))

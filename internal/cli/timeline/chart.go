@@ -97,7 +97,7 @@ type life struct {
 
 func lifeOf(in *Input, now time.Time) life {
 	tg := in.Group
-	l := life{finished: view.IsFinished(tg)}
+	l := life{finished: tg.Status.IsFinished()}
 	for _, t := range []time.Time{view.CreatedAt(tg), view.At(tg.Status.StartTime), view.At(tg.Status.CompletionTime), now} {
 		if year := t.UTC().Year(); year >= 2000 && year < 2200 {
 			l.base = t
@@ -147,9 +147,9 @@ func rowsOf(in *Input, now time.Time) []Row {
 	l := lifeOf(in, now)
 	tg := in.Group
 	kind := kindOf(tg)
-	head := Row{Label: tg.Name, Note: fmt.Sprintf("%s in %s", view.ReasonOf(tg), view.Span(l.ended.Sub(l.created)))}
+	head := Row{Label: tg.Name, Note: fmt.Sprintf("%s in %s", tg.Status.Reason(), view.Span(l.ended.Sub(l.created)))}
 	if l.created.IsZero() || l.ended.IsZero() {
-		head.Note = string(view.ReasonOf(tg))
+		head.Note = string(tg.Status.Reason())
 	}
 	head.Spans = append(l.before(l.began), spanOf(kind, l.began, l.ended)...)
 	rows := append([]Row{head}, l.attempts(tg)...)
@@ -205,12 +205,12 @@ func (l *life) attempts(tg *v1alpha1.TaskGroup) (rows []Row) {
 		switch {
 		case job.Reason == "":
 			end, kind = l.ended, Running
-		case job.Reason == string(v1alpha1.ReasonCompleted):
+		case job.Reason == v1alpha1.ReasonCompleted:
 			kind = Completed
-		case job.Reason == string(v1alpha1.ReasonCancelled):
+		case job.Reason == v1alpha1.ReasonCancelled:
 			kind = Cancelled
 		}
-		note := job.Reason
+		note := string(job.Reason)
 		if note == "" {
 			note = "not ended"
 		}
@@ -230,9 +230,9 @@ var stateKinds = map[v1alpha1.TaskState]Kind{
 func (l *life) task(in *Input, index int, record *contract.TaskRecord) Row {
 	tg := in.Group
 	status := view.StatusOf(tg, tg.Spec.Tasks[index].NodeID)
-	row := Row{Label: "task " + strconv.FormatInt(int64(status.NodeID), 10), Depth: 1, Note: string(status.State)}
+	row := Row{Label: "task " + status.NodeID.String(), Depth: 1, Note: string(status.State)}
 	if status.Reason != "" {
-		row.Note += ": " + status.Reason
+		row.Note += ": " + string(status.Reason)
 	}
 	own := *l
 	var former []Span

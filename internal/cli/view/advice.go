@@ -22,10 +22,10 @@ var waits = map[v1alpha1.Reason]string{
 // WhyItWaits says in words why a group does not run; empty where it runs or has
 // ended.
 func WhyItWaits(tg *v1alpha1.TaskGroup) string {
-	if IsFinished(tg) {
+	if tg.Status.IsFinished() {
 		return ""
 	}
-	return waits[ReasonOf(tg)]
+	return waits[tg.Status.Reason()]
 }
 
 // remedies say what to do about a reason. {name} and {cmd} are filled in.
@@ -50,6 +50,8 @@ var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonTerminated:            {"its pod was deleted: {cmd} retry {name}"},
 	v1alpha1.ReasonImagePullFailed:       {"name an image that the nodes can pull: {cmd} retry {name} --image IMAGE", "or give it spec.pod.imagePullSecrets"},
 	v1alpha1.ReasonContainerConfigError:  {"create what the message names, such as a Secret, then: {cmd} retry {name}"},
+	v1alpha1.ReasonVolumeMountFailed:     {"create or repair the volume that the message names, then: {cmd} retry {name}"},
+	v1alpha1.ReasonStorageExceeded:       {"raise spec.pod.resources.limits[ephemeral-storage] or the emptyDir's sizeLimit, or write to a volume"},
 	v1alpha1.ReasonUnschedulable:         {"ask for what the nodes have (spec.pod.resources, nodeSelector, tolerations), then create it anew"},
 	v1alpha1.ReasonQuotaExceeded:         {"make room in the quota, then: {cmd} retry {name}"},
 	v1alpha1.ReasonInputUnavailable:      {"put the object where the message says, then: {cmd} retry {name}"},
@@ -70,7 +72,7 @@ var remedies = map[v1alpha1.Reason][]string{
 // WhatNext are things to do about a group as it is; command is how this program
 // is called.
 func WhatNext(tg *v1alpha1.TaskGroup, command string) []string {
-	reason := ReasonOf(tg)
+	reason := tg.Status.Reason()
 	name := tg.Name
 	if tg.Namespace != "" {
 		name += " -n " + tg.Namespace

@@ -15,7 +15,7 @@ import (
 type Attempt struct {
 	Number  int32
 	Job     string
-	Reason  string
+	Reason  v1alpha1.Reason
 	Message string
 	End     time.Time
 	// Memory is the limit that the attempt had; empty where there was none, or
@@ -47,7 +47,7 @@ func Attempts(tg *v1alpha1.TaskGroup, pods []corev1.Pod) []Attempt {
 			Number: job.Attempt, Job: job.Name, Reason: job.Reason, Message: job.Message,
 			End: At(job.CompletionTime), Memory: memory,
 		})
-		if job.Reason == string(v1alpha1.ReasonOOMKilled) {
+		if job.Reason == v1alpha1.ReasonOOMKilled {
 			outOfMemory++
 		}
 	}

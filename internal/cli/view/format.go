@@ -56,7 +56,7 @@ func What(tg *v1alpha1.TaskGroup, task *v1alpha1.TaskSpec) string {
 	if tg.Spec.Assets == nil {
 		return ""
 	}
-	uri := string(tg.Spec.Assets.Functions[strconv.FormatInt(int64(task.NodeID), 10)])
+	uri := string(tg.Spec.Assets.Functions[task.NodeID.String()])
 	// A signed URI is a password.
 	uri, _, _ = strings.Cut(uri, "?")
 	return "function " + uri[strings.LastIndexByte(uri, '/')+1:]

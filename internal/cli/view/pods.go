@@ -31,7 +31,7 @@ func TaskOf(tg *v1alpha1.TaskGroup, pod *corev1.Pod) (position int, ok bool) {
 		return 0, false
 	}
 	position = slices.IndexFunc(tg.Spec.Tasks, func(t v1alpha1.TaskSpec) bool {
-		return strconv.FormatInt(int64(t.NodeID), 10) == ids[index]
+		return t.NodeID.String() == ids[index]
 	})
 	return position, position >= 0
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -27,38 +26,15 @@ const (
 // Stages are all of them, in the order of a life.
 var Stages = []Stage{Waiting, Running, Completed, Failed, Cancelled}
 
-// ReasonOf is the word that `kubectl get tg` shows.
-func ReasonOf(tg *v1alpha1.TaskGroup) v1alpha1.Reason {
-	c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
-	if c == nil || c.Reason == "" {
-		return v1alpha1.ReasonPending
-	}
-	return v1alpha1.Reason(c.Reason)
-}
-
-// MessageOf is the sentence that goes with the reason.
-func MessageOf(tg *v1alpha1.TaskGroup) string {
-	c := meta.FindStatusCondition(tg.Status.Conditions, v1alpha1.ConditionSucceeded)
-	if c == nil {
-		return ""
-	}
-	return c.Message
-}
-
-// IsFinished says whether the group has ended. Nothing leaves that state.
-func IsFinished(tg *v1alpha1.TaskGroup) bool {
-	return meta.IsStatusConditionTrue(tg.Status.Conditions, v1alpha1.ConditionFinished)
-}
-
 // StageOf is the group's stage.
 func StageOf(tg *v1alpha1.TaskGroup) Stage {
-	reason := ReasonOf(tg)
+	reason := tg.Status.Reason()
 	switch {
-	case !IsFinished(tg) && (reason == v1alpha1.ReasonRunning || reason == v1alpha1.ReasonCancelling):
+	case !tg.Status.IsFinished() && (reason == v1alpha1.ReasonRunning || reason == v1alpha1.ReasonCancelling):
 		return Running
-	case !IsFinished(tg):
+	case !tg.Status.IsFinished():
 		return Waiting
-	case meta.IsStatusConditionTrue(tg.Status.Conditions, v1alpha1.ConditionSucceeded):
+	case reason == v1alpha1.ReasonCompleted:
 		return Completed
 	case reason == v1alpha1.ReasonCancelled:
 		return Cancelled
@@ -115,11 +91,11 @@ func StatusOf(tg *v1alpha1.TaskGroup, node v1alpha1.NodeID) v1alpha1.TaskStatus 
 func Is(tg *v1alpha1.TaskGroup, state string) bool {
 	switch strings.ToLower(state) {
 	case "active":
-		return !IsFinished(tg)
+		return !tg.Status.IsFinished()
 	case "finished":
-		return IsFinished(tg)
+		return tg.Status.IsFinished()
 	}
-	return strings.EqualFold(state, string(StageOf(tg))) || strings.EqualFold(state, string(ReasonOf(tg)))
+	return strings.EqualFold(state, string(StageOf(tg))) || strings.EqualFold(state, string(tg.Status.Reason()))
 }
 
 // Sort orders groups by namespace and name, as kubectl does.

@@ -1,9 +1,6 @@
 package view
 
 import (
-	"os"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -37,7 +34,7 @@ func TestStages(t *testing.T) {
 			if got := StageOf(tc.tg); got != tc.stage {
 				t.Errorf("stage is %s, want %s", got, tc.stage)
 			}
-			if got := ReasonOf(tc.tg); got != tc.reason {
+			if got := tc.tg.Status.Reason(); got != tc.reason {
 				t.Errorf("reason is %s, want %s", got, tc.reason)
 			}
 			for _, state := range tc.is {
@@ -52,23 +49,14 @@ func TestStages(t *testing.T) {
 	}
 }
 
-// TestEveryReasonHasAdvice reads the API's file, so that a new reason cannot be
-// forgotten here.
+// TestEveryReasonHasAdvice iterates over the API's table, so that a new reason
+// cannot be forgotten here.
 func TestEveryReasonHasAdvice(t *testing.T) {
-	source, err := os.ReadFile("../../../api/v1alpha1/conditions.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reasons := regexp.MustCompile(`(?m)^\tReason\w+ Reason = "(\w+)"`).FindAllStringSubmatch(string(source), -1)
-	if len(reasons) < 20 {
-		t.Fatalf("found only %d reasons", len(reasons))
-	}
-	for _, match := range reasons {
-		reason := v1alpha1.Reason(match[1])
+	for _, reason := range v1alpha1.Reasons() {
 		if !IsState(string(reason)) {
 			t.Errorf("--state does not know %s", reason)
 		}
-		ended := !slices.Contains(underWay, reason)
+		ended := reason.Info().Terminal
 		if ended && len(remedies[reason]) == 0 {
 			t.Errorf("nothing is said about what to do when a group ended as %s", reason)
 		}
