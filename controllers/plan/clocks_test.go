@@ -63,7 +63,7 @@ func TestClocks(t *testing.T) {
 			if got := p.Status.Reason(); got != tc.want {
 				t.Fatalf("it is %s, want %s: %+v", got, tc.want, outcomeOf(p))
 			}
-			if got := v1alpha1.Reason(plan.LastJob(p.Status).Reason); got != tc.attempt {
+			if got := plan.LastJob(p.Status).Reason; got != tc.attempt {
 				t.Errorf("the attempt ended as %q, want %q", got, tc.attempt)
 			}
 			if p.DeleteJob != nil {

@@ -202,12 +202,12 @@ func (l *life) attempts(tg *v1alpha1.TaskGroup) (rows []Row) {
 		job := &tg.Status.Jobs[i]
 		end := l.possible(view.At(job.CompletionTime))
 		kind := Failed
-		switch {
-		case job.Reason == "":
+		switch job.Reason {
+		case "":
 			end, kind = l.ended, Running
-		case job.Reason == v1alpha1.ReasonCompleted:
+		case v1alpha1.ReasonCompleted:
 			kind = Completed
-		case job.Reason == v1alpha1.ReasonCancelled:
+		case v1alpha1.ReasonCancelled:
 			kind = Cancelled
 		}
 		note := string(job.Reason)
