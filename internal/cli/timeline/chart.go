@@ -209,6 +209,7 @@ func (l *life) attempts(tg *v1alpha1.TaskGroup) (rows []Row) {
 			kind = Completed
 		case v1alpha1.ReasonCancelled:
 			kind = Cancelled
+		default:
 		}
 		note := string(job.Reason)
 		if note == "" {
