@@ -12,6 +12,7 @@ TAG := dev
 VENV := $(CACHE)/venv
 # What a workflow of the real Covalent takes: it and the program that the plugin starts.
 COVALENT := $(VENV)-covalent/ready $(BIN)/taskgroup
+LOCKS := python/requirements
 # What `taskgroup version` tells: a tag, or a commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
@@ -47,7 +48,6 @@ e2e: ## A real node: kubelet, containerd, pods. Needs root.
 .PHONY: plugin-test plugin-e2e
 plugin-test: plugin-wheels $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
 	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
-	@$(VENV)-covalent/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e python
 	@TASKGROUP_TEST_S3_SERVER=$$($(BIN)/cluster build --s3-server) && export TASKGROUP_TEST_S3_SERVER && \
 		cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
 plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
@@ -149,18 +149,26 @@ lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint
 	@cd python && ../$(VENV)/bin/mypy --python-executable ../$(VENV)-covalent/bin/python --cache-dir ../$(CACHE)/mypy
 
 .PHONY: verify
-verify: generate lint ## Generated files current, modules tidy, lint clean, tree clean.
+verify: generate lint ## Generated files and locks current, modules tidy, lint clean, tree clean.
+	@hack/lock.sh --check
 	@go mod tidy -diff && cd hack && go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { git status --short; echo "error: the tree is not clean: commit what 'make generate' changed"; exit 1; }
 
 # The Python of tests and linters; the product needs none on the machine.
-$(VENV)/ready: python/requirements-test.txt
+$(VENV)/ready: $(LOCKS)/build.txt $(LOCKS)/test.txt hack/venv.sh
 	@echo "==> making the tests' Python environment"
-	@hack/venv.sh $(VENV) $<
+	@hack/venv.sh $(VENV) $(filter %.txt,$^)
 
-$(VENV)-covalent/ready: python/requirements-covalent.txt
+# The plugin is installed from its sources, with the locked setuptools.
+$(VENV)-covalent/ready: $(LOCKS)/build.txt $(LOCKS)/covalent.txt hack/venv.sh python/pyproject.toml python/setup.py
 	@echo "==> making a Python environment with the real Covalent (a minute the first time)"
-	@hack/venv.sh $(VENV)-covalent $<
+	@hack/venv.sh $(VENV)-covalent $(filter %.txt,$^)
+	@$(VENV)-covalent/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e python || \
+		{ rm -f $@; exit 1; }
+
+.PHONY: lock
+lock: ## Lock the Python packages of python/requirements and of the Python image; LOCK_FLAGS=--upgrade takes the newest.
+	@hack/lock.sh $(LOCK_FLAGS)
 
 # The Pythons of other Debian releases, by suite.
 $(CACHE)/pythons/%/python: hack/pythons.sh

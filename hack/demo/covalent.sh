@@ -32,7 +32,6 @@ start() {
   local port
   port=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   mkdir -p -m 0700 "$home" "$XDG_RUNTIME_DIR"
-  "$python" -m pip install --quiet --disable-pip-version-check --no-deps -e python || die "the plugin cannot be installed"
   covalent db migrate >"$home/migrate.log" 2>&1 || { cat "$home/migrate.log"; die "Covalent's database cannot be made"; }
   covalent start --no-cluster --no-triggers -p "$port" >"$home/start.log" 2>&1 || { cat "$home/start.log"; die "Covalent does not start"; }
 }

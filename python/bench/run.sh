@@ -20,7 +20,6 @@ end() {
 }
 trap end EXIT
 
-"$python" -m pip install --quiet --disable-pip-version-check --no-deps -e python
 bin/cluster up --name "$name" --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
 KUBECONFIG=$(bin/cluster kubeconfig --name "$name")
 export KUBECONFIG

@@ -17,9 +17,6 @@ end() {
 }
 trap end EXIT
 
-# Covalent's own Python, with the plugin.
-"$python" -m pip install --quiet --disable-pip-version-check --no-deps -e python
-
 bin/cluster up --name $name --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
 KUBECONFIG=$(bin/cluster kubeconfig --name $name)
 export KUBECONFIG
