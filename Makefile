@@ -170,12 +170,19 @@ $(VENV)-covalent/ready: $(LOCKS)/build.txt $(LOCKS)/covalent.txt hack/venv.sh py
 lock: ## Lock the Python packages of python/requirements and of the Python image; LOCK_FLAGS=--upgrade takes the newest.
 	@hack/lock.sh $(LOCK_FLAGS)
 
+# Both kinds of cloudpickle's pickles, for tests/test_unpickler.py.
+CLOUDPICKLES := $(patsubst $(LOCKS)/cloudpickle-%.txt,$(CACHE)/cloudpickle/%/ready,$(wildcard $(LOCKS)/cloudpickle-*.txt))
+$(CACHE)/cloudpickle/%/ready: $(LOCKS)/cloudpickle-%.txt | $(VENV)/ready
+	@rm -rf $(@D)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: --target $(@D) -r $<
+	@touch $@
+
 # The Pythons of other Debian releases, by suite.
 $(CACHE)/pythons/%/python: hack/pythons.sh
 	@hack/pythons.sh $* $(CACHE)/pythons/$*
 
 .PHONY: venv venv-covalent
-venv: $(VENV)/ready
+venv: $(VENV)/ready $(CLOUDPICKLES)
 venv-covalent: $(VENV)-covalent/ready
 
 .PHONY: clean

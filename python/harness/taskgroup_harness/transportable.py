@@ -16,6 +16,8 @@ from typing import Any
 
 import cloudpickle
 
+from taskgroup_harness import unpickler
+
 _OFFSET = 8
 _HEADER_AT = 2 * _OFFSET
 # Pickled bytes encoded at a time: a multiple of 3, so that the pieces join.
@@ -79,7 +81,7 @@ def _unpickle(encoded: bytes) -> Any:
     except binascii.Error as err:
         raise NotTransportableError(f"the pickle's base64 is broken: {err}: truncated?") from err
     del encoded
-    return cloudpickle.loads(pickled)
+    return unpickler.loads(pickled)
 
 
 def dump(obj: Any, path: str) -> int:
