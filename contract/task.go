@@ -89,10 +89,11 @@ const (
 	// ReasonDeadlineExceeded is a task that took longer than a task may, or that
 	// was running when the group's time was over.
 	ReasonDeadlineExceeded Reason = "DeadlineExceeded"
-	// ReasonTerminated is a task that was stopped because its pod was told to end.
+	// ReasonTerminated is a task that was stopped because its pod received SIGTERM,
+	// whatever its exit code is.
 	ReasonTerminated Reason = "Terminated"
 	// ReasonNotStarted is a task that never ran, since one before it failed or
-	// the pod was told to end.
+	// the pod received SIGTERM.
 	ReasonNotStarted Reason = "NotStarted"
 	// ReasonPlanInvalid is a plan that the runner could not read: the operator
 	// and the runner image do not belong together.

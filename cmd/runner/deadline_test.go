@@ -155,9 +155,9 @@ func TestDeadlineWhileTheHarnessIsStopped(t *testing.T) {
 	expectFailure(t, e, contract.ReasonDeadlineExceeded, "took longer than spec.timeouts.taskSeconds of 3 s: its process was still starting")
 }
 
-// TestToldToEndAfterTheDeadline has the pod's own end come while a task that
-// does not listen still has time from its deadline.
-func TestToldToEndAfterTheDeadline(t *testing.T) {
+// TestSIGTERMAfterTheDeadline sends SIGTERM to the pod while a task that ignores
+// signals may still take some time after its deadline.
+func TestSIGTERMAfterTheDeadline(t *testing.T) {
 	t.Parallel()
 	p := newPod(t, shell(1, "trap 'echo ready' TERM; while :; do sleep 0.01; done"), shell(2, "echo never"))
 	p.plan.TaskSeconds = 1
@@ -165,7 +165,7 @@ func TestToldToEndAfterTheDeadline(t *testing.T) {
 	e := p.interrupt(syscall.SIGTERM).expect(1, "FX")
 	expectFailure(t, e, contract.ReasonDeadlineExceeded,
 		"took longer than spec.timeouts.taskSeconds of 1 s: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time")
-	// 1 s, and half of the pod's grace: not the 5 s of a deadline.
+	// 1 s, and two thirds of the pod's grace period: not the 5 s of a deadline.
 	if took := e.task(1).EndTime.Sub(*e.task(1).StartTime); took > 5*time.Second {
 		t.Errorf("the task was killed after %s", took)
 	}

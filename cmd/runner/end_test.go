@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
@@ -17,8 +18,14 @@ import (
 func (p *pod) program(args ...string) *exec.Cmd { return exec.Command(runnerPath, args...) }
 
 // interrupt runs the pod, sends a signal to the runner as soon as the pod's log
-// says "ready", and returns what it leaves.
+// has the line "ready", and returns the results.
 func (p *pod) interrupt(sig syscall.Signal) *ended {
+	p.t.Helper()
+	return p.interruptWhen(sig, func() bool { return true })
+}
+
+// interruptWhen is interrupt that also waits until a condition holds.
+func (p *pod) interruptWhen(sig syscall.Signal, holds func() bool) *ended {
 	p.t.Helper()
 	runner := p.command()
 	var stderr bytes.Buffer
@@ -39,6 +46,11 @@ func (p *pod) interrupt(sig syscall.Signal) *ended {
 			p.t.Fatalf("the task never was ready: %v\n%s", err, stderr.String())
 		}
 	}
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatal("the condition for the signal does not hold after 20 s")
+		}
+	}
 	if err := runner.Process.Signal(sig); err != nil {
 		p.t.Fatal(err)
 	}
@@ -46,7 +58,7 @@ func (p *pod) interrupt(sig syscall.Signal) *ended {
 	return p.collect(runner.Wait(), log.String(), stderr.String())
 }
 
-func TestToldToEnd(t *testing.T) {
+func TestSIGTERM(t *testing.T) {
 	tests := map[string]struct {
 		task    contract.PlanTask
 		sig     syscall.Signal
@@ -56,30 +68,39 @@ func TestToldToEnd(t *testing.T) {
 	}{
 		"a function": {
 			task: function(1, "waits"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+			message: "stopped because the pod received SIGTERM: killed by signal 15 (SIGTERM)",
 		},
 		"a function that does not listen": {
 			task: function(1, "waits_stubbornly"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
+			message: "stopped because the pod received SIGTERM: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
 		},
 		"a function that returns all the same": {
-			task: function(1, "ends_on_signal"), python: true, sig: syscall.SIGTERM, state: contract.TaskCompleted,
+			task: function(1, "ends_on_signal"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod received SIGTERM: exit code 0",
+		},
+		"a function that calls sys.exit": {
+			task: function(1, "exits_on_signal"), python: true, sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod received SIGTERM: exit code 0",
+		},
+		"a command that saves its work": {
+			task: shell(1, onSignal("echo half > $TASKGROUP_OUTPUT; exit 0")), sig: syscall.SIGTERM, state: contract.TaskCancelled,
+			message: "stopped because the pod received SIGTERM: exit code 0",
 		},
 		"a command": {
 			task: shell(1, "echo ready; exec sleep 60"), sig: syscall.SIGINT, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+			message: "stopped because the pod received SIGTERM: killed by signal 15 (SIGTERM)",
 		},
 		"a command with children": {
 			task: shell(1, "sleep 60 & echo ready; wait"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: killed by signal 15 (SIGTERM)",
+			message: "stopped because the pod received SIGTERM: killed by signal 15 (SIGTERM)",
 		},
 		"a command with a handler": {
 			task: shell(1, "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: exit code 5",
+			message: "stopped because the pod received SIGTERM: exit code 5",
 		},
 		"a command that does not listen": {
 			task: shell(1, "trap '' TERM; echo ready; while :; do sleep 0.1; done"), sig: syscall.SIGTERM, state: contract.TaskCancelled,
-			message: "stopped because the pod was told to end: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
+			message: "stopped because the pod received SIGTERM: killed by signal 9 (SIGKILL), since SIGTERM did not end it in time",
 		},
 	}
 	for name, test := range tests {
@@ -102,10 +123,32 @@ func TestToldToEnd(t *testing.T) {
 			if got := e.text(1, contract.AssetStdout); got != "ready\n" {
 				t.Errorf("partial stdout %q", got)
 			}
-			if next := e.task(2); next.Reason != contract.ReasonNotStarted || next.Message != "the pod was told to end before this task started" {
+			if output, ok := record.Assets[contract.AssetOutput]; ok {
+				t.Errorf("the output of a task that was stopped is a result: %+v", output)
+			}
+			if f := e.message.Failure; f.NodeID == nil || *f.NodeID != 1 || f.Reason != contract.ReasonTerminated || f.Message != test.message {
+				t.Errorf("failure %+v", f)
+			}
+			if next := e.task(2); next.Reason != contract.ReasonNotStarted || next.Message != "the pod received SIGTERM before this task started" {
 				t.Errorf("the next task: %+v", next)
 			}
 		})
+	}
+}
+
+// TestSIGTERMAfterTheReport sends SIGTERM between the report of a function and the
+// end of its process, which the harness cannot announce: the result is not lost.
+func TestSIGTERMAfterTheReport(t *testing.T) {
+	t.Parallel()
+	p := newPythonPod(t, function(1, "returns_with_a_stopped_harness"), shell(2, "echo never"))
+	p.env["TASKGROUP_GRACE_SECONDS"] = "3"
+	report := filepath.Join(p.env["TASKGROUP_WORK"], "tasks", "0", "report.json")
+	e := p.interruptWhen(syscall.SIGTERM, func() bool {
+		_, err := os.Stat(report)
+		return err == nil
+	}).expect(143, "CX")
+	if e.result(1) != "whole" || e.task(1).Reason != "" {
+		t.Errorf("result %q of %+v", e.result(1), e.task(1))
 	}
 }
 

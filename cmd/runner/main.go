@@ -20,7 +20,7 @@
 //	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
 //
 // Exit codes: 0 all its tasks completed and the manifest is committed, 1 not so,
-// 2 no task could run, 143 the pod was told to end before all was done.
+// 2 no task could run, 143 the pod received SIGTERM before all tasks were completed.
 package main
 
 import (

@@ -18,7 +18,7 @@ const lastWords = time.Second
 
 // newStores returns the stores of this release. They look for credentials when
 // they are first used; s3 needs none where its URLs were signed for this pod. The
-// end of ctx is the pod being told to end.
+// cancellation of ctx is SIGTERM to the pod.
 func newStores(ctx context.Context, o *options) *store.Stores {
 	http, blobs := &web.Store{}, &azure.Store{}
 	var bucket store.Backend = &s3.Store{}

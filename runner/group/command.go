@@ -39,10 +39,10 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 	cause := r.await(ctx, command)
 	exit := command.Exit()
 	switch {
-	case exit.Success() && !isDeadline(cause):
-		return commandOutput(exit, place.output)
 	case cause != nil:
 		return stopped(cause, exit)
+	case exit.Success():
+		return commandOutput(exit, place.output)
 	case r.outOfMemory(exit, kills):
 		return r.starved(exit)
 	}

@@ -11,8 +11,8 @@
 //	    ┌───────────────────> COMPLETED  an earlier attempt did it: its record is taken over
 //	not begun ──> running ──> COMPLETED
 //	    │            ├──────> FAILED     by itself or at a deadline; the first one stops the group
-//	    │            └──────> CANCELLED  Terminated: the pod was told to end
-//	    └───────────────────> CANCELLED  NotStarted: one before it failed, or the pod was told to end
+//	    │            └──────> CANCELLED  Terminated: the pod received SIGTERM
+//	    └───────────────────> CANCELLED  NotStarted: one before it failed, or the pod received SIGTERM
 //
 // Nothing that a task does may keep the record from being written: a failure
 // of the runner itself while a task runs is that task's failure.

@@ -39,16 +39,15 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 	streams.release()
 	cause := r.await(ctx, running)
 	exit, err := running.Exit()
-	if isDeadline(cause) {
-		// Even one that returned in the end: a deadline is a deadline.
+	if cause != nil {
 		return stopped(cause, exit)
 	}
-	return r.judge(exit, err, place, cause, kills)
+	return r.judge(exit, err, place, kills)
 }
 
-// judge makes an outcome of how the task's process ended and what it reported.
-// Cause is why the task was stopped; nil where it was not.
-func (r *run) judge(exit process.Exit, ended error, place place, cause error, kills int64) outcome {
+// judge returns the outcome of a task that was not stopped, from the exit of its
+// process and from its report.
+func (r *run) judge(exit process.Exit, ended error, place place, kills int64) outcome {
 	report, err := python.ReadReport(place.report)
 	if err != nil && !errors.Is(err, python.ErrNoReport) {
 		return failed(contract.ReasonExitCode, "%s: %s", ending(exit), err).after(exit)
@@ -56,8 +55,6 @@ func (r *run) judge(exit process.Exit, ended error, place place, cause error, ki
 	switch {
 	case ended == nil && report != nil && report.Completed():
 		return completed(exit, place.output)
-	case cause != nil:
-		return stopped(cause, exit)
 	case r.outOfMemory(exit, kills):
 		return r.starved(exit)
 	case ended != nil:

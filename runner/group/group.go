@@ -43,7 +43,7 @@ type Config struct {
 	Interpreter string
 	// Stdout and Stderr are the pod's log.
 	Stdout, Stderr io.Writer
-	// Grace is how long the pod has from being told to end until it is killed.
+	// Grace is the pod's grace period: from SIGTERM to SIGKILL.
 	Grace time.Duration
 	// Flush is how often what a running task prints goes to the store;
 	// DefaultFlush where it is zero.
@@ -58,7 +58,8 @@ type Config struct {
 // Result is how a group ended.
 type Result struct {
 	Message contract.TerminationMessage
-	// Interrupted says that the pod was told to end before all was done.
+	// Interrupted reports that the pod received SIGTERM before all tasks were
+	// completed.
 	Interrupted bool
 }
 
@@ -73,9 +74,9 @@ type run struct {
 	records []contract.TaskRecord
 	// stopped is why no further task is started; empty while one may be.
 	stopped string
-	// told is closed when the pod is told to end.
-	told    <-chan struct{}
-	earlier earlier
+	// terminating is closed when the pod receives SIGTERM.
+	terminating <-chan struct{}
+	earlier     earlier
 	// unusable is why what is to be resumed cannot be; nil where it can.
 	unusable *outcome
 }
@@ -88,16 +89,16 @@ type output struct {
 	command   bool
 }
 
-// Run runs the group. The end of ctx is the pod being told to end: the running
-// task is stopped, and what there is is kept and committed all the same. The
-// error is of a plan or a pod in which no task could run.
+// Run runs the group. The cancellation of ctx is SIGTERM to the pod: the running
+// task is stopped, and the results so far are uploaded and committed. The error is
+// that of a plan or a pod in which no task could run.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
 	started := time.Now().UTC()
 	r, err := newRun(cfg)
 	if err != nil {
 		return nil, err
 	}
-	r.told = ctx.Done()
+	r.terminating = ctx.Done()
 	ctx, cancel := r.groupTime(ctx)
 	defer cancel()
 	r.resume(ctx)
@@ -138,7 +139,7 @@ func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 		return record
 	}
 	if r.stopped == "" && ctx.Err() != nil && !isDeadline(context.Cause(ctx)) {
-		r.stopped = toldToEnd
+		r.stopped = podTerminating
 	}
 	if r.stopped != "" {
 		return contract.TaskRecord{NodeID: task.NodeID, State: contract.TaskCancelled, Reason: contract.ReasonNotStarted, Message: r.stopped}
@@ -163,7 +164,7 @@ func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	r.mark(task.NodeID, fmt.Sprintf("%s: %s: %s", record.State, record.Reason, record.Message))
 	r.stopped = fmt.Sprintf("task %d before it failed: %s", task.NodeID, record.Reason)
 	if record.State == contract.TaskCancelled {
-		r.stopped = toldToEnd
+		r.stopped = podTerminating
 	}
 	return record
 }

@@ -13,12 +13,11 @@ import (
 func TestKillAfterLeavesTimeForTheUpload(t *testing.T) {
 	for grace, want := range map[time.Duration]time.Duration{
 		0:                0,
-		1 * time.Second:  500 * time.Millisecond,
-		6 * time.Second:  3 * time.Second,
-		12 * time.Second: 7 * time.Second,
+		3 * time.Second:  2 * time.Second,
 		15 * time.Second: 10 * time.Second,
 		30 * time.Second: 20 * time.Second,
-		60 * time.Second: 40 * time.Second,
+		60 * time.Second: 50 * time.Second,
+		time.Hour:        time.Hour - 10*time.Second,
 	} {
 		if got := killAfter(grace); got != want {
 			t.Errorf("killAfter(%s) = %s, want %s", grace, got, want)

@@ -44,8 +44,9 @@ func failed(reason contract.Reason, format string, args ...any) outcome {
 	return outcome{state: contract.TaskFailed, reason: reason, message: fmt.Sprintf(format, args...)}
 }
 
-// toldToEnd is why tasks do not start in a pod that ends.
-const toldToEnd = "the pod was told to end before this task started"
+// podTerminating is the message of a task that is not started because the pod
+// terminates.
+const podTerminating = "the pod received SIGTERM before this task started"
 
 // unfinished is a task that was stopped before it had a process; ctx is over,
 // and until then the task did what the words say.
@@ -53,7 +54,7 @@ func unfinished(ctx context.Context, words string) outcome {
 	if cause := context.Cause(ctx); isDeadline(cause) {
 		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, words)
 	}
-	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted, message: toldToEnd}
+	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted, message: podTerminating}
 }
 
 // after adds the process that ran.
@@ -87,7 +88,8 @@ func harmless(text string) string {
 	}, strings.ToValidUTF8(text, "\ufffd"))
 }
 
-// stopped is a task that the runner stopped, and why.
+// stopped returns the outcome of a task that the runner stopped for a cause: it is
+// not completed, also with exit code 0.
 func stopped(cause error, exit process.Exit) outcome {
 	how := ending(exit)
 	if exit.Signal == sigKill {
@@ -102,7 +104,7 @@ func stopped(cause error, exit process.Exit) outcome {
 	}
 	return outcome{
 		state: contract.TaskCancelled, reason: contract.ReasonTerminated,
-		message: "stopped because the pod was told to end: " + how,
+		message: "stopped because the pod received SIGTERM: " + how,
 	}.after(exit)
 }
 

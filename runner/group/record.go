@@ -99,7 +99,7 @@ func (r *run) finish(ctx context.Context, started time.Time) *Result {
 			result.Message.Failure = &contract.Failure{
 				NodeID: &record.NodeID, Reason: record.Reason, Message: record.Message, ExitCode: record.ExitCode,
 			}
-			// The first that did not complete is cancelled by the end of the pod alone.
+			// Only SIGTERM to the pod cancels the first task that did not complete.
 			result.Interrupted = record.State == contract.TaskCancelled
 		}
 	}

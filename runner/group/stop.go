@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// stopGrace is how much time a task whose deadline has passed gets to end by
-// itself.
-const stopGrace = 5 * time.Second
+const (
+	// stopGrace is how long a task whose deadline has passed may take to terminate
+	// after SIGTERM.
+	stopGrace = 5 * time.Second
+	// uploadReserve is the part of the pod's grace period that uploads and the commit
+	// get after the running task was killed.
+	uploadReserve = 10 * time.Second
+)
 
 // deadlineError is the cause of the end of a context whose time is over; its
 // text begins the task's message.
@@ -17,8 +22,8 @@ type deadlineError struct{ text string }
 
 func (e *deadlineError) Error() string { return e.text }
 
-// isDeadline says whether it was a deadline that ended a context, and not the
-// pod being told to end.
+// isDeadline reports whether a deadline cancelled a context, and not the SIGTERM
+// of the pod.
 func isDeadline(cause error) bool {
 	_, ok := errors.AsType[*deadlineError](cause)
 	return ok
@@ -49,11 +54,18 @@ func (r *run) taskTime(ctx context.Context) (context.Context, context.CancelFunc
 // running is a process that runs a task.
 type running interface {
 	Done() <-chan struct{}
+	// Terminated reports whether the task terminated, or a function reported its
+	// outcome, though Done may not be closed yet.
+	Terminated() bool
 	Signal(sig signal)
 }
 
-// await waits until a task has ended, and stops it at the end of ctx. It
-// returns the cause of that, or nil where the task ended by itself.
+// await waits until a task has terminated, and stops it when ctx is cancelled. It
+// returns why the task was stopped, or nil if it terminated by itself.
+//
+// A task that was stopped is never completed, whatever its exit code is: a program
+// that saves its work on SIGTERM exits with 0. A task that terminated before the
+// runner handled the request keeps its own outcome, so that no result is lost.
 func (r *run) await(ctx context.Context, task running) error {
 	select {
 	case <-task.Done():
@@ -61,32 +73,42 @@ func (r *run) await(ctx context.Context, task running) error {
 	case <-ctx.Done():
 	}
 	cause := context.Cause(ctx)
-	patience := killAfter(r.Grace)
+	limit := killAfter(r.Grace)
 	if isDeadline(cause) {
-		patience = stopGrace
+		limit = stopGrace
 	}
+	if task.Terminated() {
+		cause = nil
+	} else {
+		task.Signal(sigTerm)
+	}
+	r.killAtLimit(task, limit)
+	return cause
+}
+
+// killAtLimit waits until a task has terminated, and kills it after limit. SIGTERM
+// to the pod, which may arrive in that time, shortens the limit.
+func (r *run) killAtLimit(task running, limit time.Duration) {
 	stopped := time.Now()
-	task.Signal(sigTerm)
-	kill := time.NewTimer(patience)
+	kill := time.NewTimer(limit)
 	defer kill.Stop()
-	for told := r.told; ; {
+	for terminating := r.terminating; ; {
 		select {
 		case <-task.Done():
-			return cause
-		case <-told:
-			// The pod's end may come before the task's patience is over.
-			told = nil
-			kill.Reset(min(patience-time.Since(stopped), killAfter(r.Grace)))
+			return
+		case <-terminating:
+			terminating = nil
+			kill.Reset(min(limit-time.Since(stopped), killAfter(r.Grace)))
 		case <-kill.C:
 			task.Signal(sigKill)
 			<-task.Done()
-			return cause
+			return
 		}
 	}
 }
 
-// killAfter is how much of the grace period a task gets to end by itself: two
-// thirds, but the upload needs 5 s, and a short grace period is split evenly.
+// killAfter returns how long a task may take to terminate after SIGTERM to the pod:
+// the grace period without uploadReserve, or without a third if that is shorter.
 func killAfter(grace time.Duration) time.Duration {
-	return max(grace/2, min(grace*2/3, grace-5*time.Second))
+	return grace - min(uploadReserve, grace/3)
 }

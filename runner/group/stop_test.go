@@ -14,15 +14,19 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
 )
 
-// fakeTask is a process that ends some time after a signal.
+// fakeTask is a process that terminates some time after a signal.
 type fakeTask struct {
 	done chan struct{}
-	// endsAfter is how long after SIGTERM it ends; 0 is never.
+	// endsAfter is how long after SIGTERM it terminates; 0 is never.
 	endsAfter time.Duration
-	signals   []signal
+	// terminated is set for a process that has terminated and was not collected.
+	terminated bool
+	signals    []signal
 }
 
 func (f *fakeTask) Done() <-chan struct{} { return f.done }
+
+func (f *fakeTask) Terminated() bool { return f.terminated }
 
 func (f *fakeTask) Signal(sig signal) {
 	f.signals = append(f.signals, sig)
@@ -56,7 +60,7 @@ func TestAwait(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				pod, tell := context.WithCancel(t.Context())
 				defer tell()
-				r := &run{Config: Config{Grace: grace, Plan: &contract.Plan{TaskSeconds: int64(test.deadline / time.Second)}}, told: pod.Done()}
+				r := &run{Config: Config{Grace: grace, Plan: &contract.Plan{TaskSeconds: int64(test.deadline / time.Second)}}, terminating: pod.Done()}
 				if test.told > 0 {
 					time.AfterFunc(test.told, tell)
 				}
@@ -78,13 +82,13 @@ func TestAwait(t *testing.T) {
 func TestAwaitAShortGraceAfterADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pod, tell := context.WithCancel(t.Context())
-		r := &run{Config: Config{Grace: 2 * time.Second, Plan: &contract.Plan{RunningSeconds: 1}}, told: pod.Done()}
+		r := &run{Config: Config{Grace: 1500 * time.Millisecond, Plan: &contract.Plan{RunningSeconds: 1}}, terminating: pod.Done()}
 		time.AfterFunc(2*time.Second, tell)
 		ctx, cancel := r.groupTime(pod)
 		defer cancel()
 		started, task := time.Now(), &fakeTask{done: make(chan struct{})}
 		cause := r.await(ctx, task)
-		// The deadline after 1 s, the pod's end after 2, half of its grace.
+		// The deadline after 1 s, the pod's SIGTERM after 2, two thirds of its grace period.
 		if took := time.Since(started); took != 3*time.Second || !isDeadline(cause) {
 			t.Errorf("took %s with cause %v", took, cause)
 		}
@@ -100,22 +104,81 @@ func TestAwaitATaskThatEndsByItself(t *testing.T) {
 	}
 }
 
+// TestAwaitBothSidesOfTheRequest stops a task that terminated just before the
+// request was handled, and one that still ran: only the second one was stopped.
+func TestAwaitBothSidesOfTheRequest(t *testing.T) {
+	sigterm := errors.New("SIGTERM")
+	tests := map[string]struct {
+		request     error
+		terminated  bool
+		want        error
+		wantTook    time.Duration
+		wantSignals []signal
+	}{
+		"SIGTERM, while it runs":          {request: sigterm, want: sigterm, wantTook: 20 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
+		"SIGTERM, after it terminated":    {request: sigterm, terminated: true, wantTook: time.Second},
+		"a deadline, while it runs":       {request: late, want: late, wantTook: stopGrace, wantSignals: []signal{sigTerm, sigKill}},
+		"a deadline, after it terminated": {request: late, terminated: true, wantTook: time.Second},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, request := context.WithCancelCause(t.Context())
+				request(test.request)
+				task := &fakeTask{done: make(chan struct{}), terminated: test.terminated}
+				if test.terminated {
+					time.AfterFunc(time.Second, func() { close(task.done) })
+				}
+				r := &run{Config: Config{Grace: 30 * time.Second}}
+				started := time.Now()
+				if cause := r.await(ctx, task); !errors.Is(cause, test.want) || time.Since(started) != test.wantTook {
+					t.Errorf("stopped for %v after %s, want %v after %s", cause, time.Since(started), test.want, test.wantTook)
+				}
+				if diff := cmp.Diff(test.wantSignals, task.signals); diff != "" {
+					t.Errorf("signals (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestAwaitAReportWhoseProcessHangs kills a process that reported its outcome and
+// does not terminate. The report stands.
+func TestAwaitAReportWhoseProcessHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		task := &fakeTask{done: make(chan struct{}), terminated: true}
+		r := &run{Config: Config{Grace: 30 * time.Second}}
+		started := time.Now()
+		if cause := r.await(ctx, task); cause != nil || time.Since(started) != 20*time.Second {
+			t.Errorf("stopped for %v after %s", cause, time.Since(started))
+		}
+		if diff := cmp.Diff([]signal{sigKill}, task.signals); diff != "" {
+			t.Errorf("signals (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // hangs is a store that never answers.
 type hangs struct{ Store }
 
 func (hangs) Fetch(context.Context, string, string) (string, error) { select {} }
 
-// late is a context whose deadline has passed.
-func late(t *testing.T) context.Context {
+// late is the cause of a context whose deadline has passed.
+var late = &deadlineError{"too late"}
+
+// afterDeadline returns a context whose deadline has passed.
+func afterDeadline(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(&deadlineError{"too late"})
+	cancel(late)
 	return ctx
 }
 
 func TestDeadlineWhileInputsAreFetched(t *testing.T) {
 	r := &run{stage: stage.Start(t.Context(), hangs{}, t.TempDir(), []string{"s3://b/f"})}
-	in, bad := r.resolve(late(t), &contract.PlanTask{Function: "s3://b/f"})
+	in, bad := r.resolve(afterDeadline(t), &contract.PlanTask{Function: "s3://b/f"})
 	want := failed(contract.ReasonDeadlineExceeded, "too late: its inputs were still being fetched")
 	if in != nil || bad == nil || *bad != want {
 		t.Errorf("outcome %+v", bad)
@@ -125,7 +188,7 @@ func TestDeadlineWhileInputsAreFetched(t *testing.T) {
 func TestTimeIsOverBetweenTasks(t *testing.T) {
 	plan := &contract.Plan{Tasks: []contract.PlanTask{{NodeID: 1, Command: []string{"true"}}, {NodeID: 2, Command: []string{"true"}}}}
 	r := &run{Config: Config{Plan: plan, WorkDir: t.TempDir(), Stdout: io.Discard, Stderr: io.Discard}}
-	ctx := late(t)
+	ctx := afterDeadline(t)
 	got := []contract.TaskRecord{r.runTask(ctx, 0), r.runTask(ctx, 1)}
 	want := []contract.TaskRecord{
 		{NodeID: 1, State: contract.TaskFailed, Reason: contract.ReasonDeadlineExceeded, Message: "too late: this task had not started"},
@@ -139,7 +202,7 @@ func TestTimeIsOverBetweenTasks(t *testing.T) {
 func TestUnfinishedAtThePodsEnd(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("a signal"))
-	if got := unfinished(ctx, "Python was still starting"); got.state != contract.TaskCancelled || got.message != toldToEnd {
+	if got := unfinished(ctx, "Python was still starting"); got.state != contract.TaskCancelled || got.message != podTerminating {
 		t.Errorf("outcome %+v", got)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/sys/unix"
 
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 )
@@ -143,6 +144,36 @@ func TestSignalReachesTheGroup(t *testing.T) {
 		t.Errorf("exit %+v", got)
 	}
 	p.Signal(syscall.SIGTERM)
+}
+
+// TestTerminatedBeforeItIsCollected distinguishes a process that runs from one that
+// terminated, in the interval in which Done is still open.
+func TestTerminatedBeforeItIsCollected(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, process.Spec{Argv: []string{"cat"}, Env: env(), Dir: "/", Files: []*os.File{r}})
+	_ = r.Close()
+	if p.Terminated() {
+		t.Error("a process that runs is reported as terminated")
+	}
+	release := reaper.Hold()
+	_ = w.Close()
+	if err := unix.Waitid(unix.P_PID, p.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+		t.Error(err)
+	}
+	terminated := p.Terminated()
+	select {
+	case <-p.Done():
+		t.Error("the process was collected")
+	default:
+	}
+	release()
+	p.Exit()
+	if !terminated || !p.Terminated() {
+		t.Errorf("Terminated is %t before and %t after the process was collected", terminated, p.Terminated())
+	}
 }
 
 func TestStartSetsUpTheProcess(t *testing.T) {

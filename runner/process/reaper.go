@@ -69,15 +69,17 @@ func (r *Reaper) loop() {
 	}
 }
 
-// reap ends what a child left in its process group, then collects the child.
-// Until it is collected nobody else can have its number, so the group that is
-// killed is the right one.
+// reap kills the remaining processes of a child's process group, then collects
+// the child. No other process can get its pid before that, so the signal goes to
+// the right group.
 func (r *Reaper) reap(pid int) {
 	r.mu.Lock()
 	child := r.children[pid]
 	delete(r.children, pid)
 	r.mu.Unlock()
 	if child != nil {
+		child.mu.Lock()
+		defer child.mu.Unlock()
 		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 	var status unix.WaitStatus
@@ -122,4 +124,13 @@ func nextEnded() (int, error) {
 	raw := (*unix.Siginfo)(unsafe.Pointer(&info)) //nolint:gosec // childInfo has the size and layout of the kernel's siginfo_t
 	err := unix.Waitid(unix.P_ALL, 0, raw, unix.WEXITED|unix.WNOWAIT, nil)
 	return int(info.pid), err
+}
+
+// isZombie reports whether a child has terminated, without waiting for it and
+// without collecting it.
+func isZombie(pid int) bool {
+	var info childInfo
+	raw := (*unix.Siginfo)(unsafe.Pointer(&info)) //nolint:gosec // childInfo has the size and layout of the kernel's siginfo_t
+	err := unix.Waitid(unix.P_PID, pid, raw, unix.WEXITED|unix.WNOWAIT|unix.WNOHANG, nil)
+	return err == nil && int(info.pid) == pid
 }

@@ -36,10 +36,13 @@ type Process struct {
 	done chan struct{}
 	exit Exit
 	once sync.Once
+	// mu is held while the process is collected: its pid is valid while mu is
+	// held and done is open.
+	mu sync.Mutex
 }
 
-// Done is closed when the process has ended and was collected. What it left in
-// its process group has been killed by then.
+// Done is closed when the process has terminated and was collected. The remaining
+// processes of its process group have been killed by then.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Exit waits for the end and returns how it ended.
@@ -49,12 +52,27 @@ func (p *Process) Exit() Exit {
 }
 
 // Signal sends a signal to the process and its group; it does nothing once the
-// process has ended.
+// process was collected.
 func (p *Process) Signal(sig syscall.Signal) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	select {
 	case <-p.done:
 	default:
 		_ = syscall.Kill(-p.Pid, sig)
+	}
+}
+
+// Terminated reports whether the process has terminated, collected or not: Done
+// follows the termination with a delay.
+func (p *Process) Terminated() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.done:
+		return true
+	default:
+		return isZombie(p.Pid)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"syscall"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
@@ -84,9 +85,10 @@ var reported = []contract.Reason{
 // ErrNoReport is a task's process that ended without a word.
 var ErrNoReport = errors.New("the task left no report")
 
-// ReadReport reads what a task's process left, or returns ErrNoReport.
+// ReadReport reads the report that a task's process wrote, or returns
+// ErrNoReport. A file that would block a reader, such as a FIFO, is refused.
 func ReadReport(path string) (*Report, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoReport
 	}
@@ -94,6 +96,9 @@ func ReadReport(path string) (*Report, error) {
 		return nil, fmt.Errorf("reading the task's report: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.New("reading the task's report: it is not a regular file")
+	}
 	raw, err := io.ReadAll(io.LimitReader(f, maxReport))
 	if err != nil {
 		return nil, fmt.Errorf("reading the task's report: %w", err)

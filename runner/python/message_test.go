@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,6 +44,13 @@ func TestReadReport(t *testing.T) {
 				t.Errorf("err = %v, want %s", err, test.err)
 			}
 		})
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := python.ReadReport(fifo); err == nil || err.Error() != "reading the task's report: it is not a regular file" {
+		t.Errorf("a FIFO is read as %+v, %v", got, err)
 	}
 	if _, err := python.ReadReport(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, python.ErrNoReport) {
 		t.Errorf("err = %v, want ErrNoReport", err)

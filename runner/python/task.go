@@ -20,9 +20,11 @@ var ErrHarnessDied = errors.New("the Python process that runs the tasks ended")
 type Task struct {
 	session *Session
 	pid     int
-	done    chan struct{}
-	exit    process.Exit
-	err     error
+	// report is the file of the task's Report.
+	report string
+	done   chan struct{}
+	exit   process.Exit
+	err    error
 }
 
 // Run has the harness fork a task that writes to the given streams, and returns
@@ -42,7 +44,7 @@ func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.F
 		err = s.died(err)
 		return nil, fmt.Errorf("%w before it could start this one (%s)%s", err, ending(s.process.Exit()), s.quoted())
 	}
-	t := &Task{session: s, pid: e.PID, done: make(chan struct{})}
+	t := &Task{session: s, pid: e.PID, report: request.Report, done: make(chan struct{})}
 	if e.Event == "ended" {
 		// It was killed before it could say that it started.
 		t.exit = e.exit()
@@ -78,8 +80,20 @@ func (t *Task) wait() {
 	t.exit = e.exit()
 }
 
-// Done is closed when the task's process has ended.
+// Done is closed when the task's process has terminated.
 func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Terminated reports whether the function has returned and reported its outcome,
+// or its process has terminated. Done follows with a delay.
+func (t *Task) Terminated() bool {
+	select {
+	case <-t.done:
+		return true
+	default:
+		_, err := ReadReport(t.report)
+		return err == nil
+	}
+}
 
 // Exit waits for the end of the task's process. The error is ErrHarnessDied
 // where nobody saw the end; the Exit is the harness's then.

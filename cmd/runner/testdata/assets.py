@@ -207,6 +207,23 @@ def ends_on_signal():
     return "finished anyway"
 
 
+def exits_on_signal():
+    import signal
+    import time
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print("ready", flush=True)
+    time.sleep(60)
+
+
+def returns_with_a_stopped_harness():
+    import signal
+
+    print("ready", flush=True)
+    os.kill(os.getppid(), signal.SIGSTOP)
+    return "whole"
+
+
 def eats_memory():
     pieces = []
     while True:

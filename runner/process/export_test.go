@@ -1,0 +1,8 @@
+package process
+
+// Hold keeps the reaper from collecting processes until the returned function is
+// called. No process can be started meanwhile.
+func (r *Reaper) Hold() (release func()) {
+	r.mu.Lock()
+	return r.mu.Unlock
+}
