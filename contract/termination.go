@@ -15,9 +15,14 @@ const MaxTerminationMessage = 4096
 // terminationVersion is the version of the TerminationMessage's shape.
 const terminationVersion = 1
 
-// TerminationMessage is what a runner tells the controller through the pod's
-// status: enough for the group's status without opening any store.
+// TerminationMessage is the record that a runner passes to the controller through
+// the pod's status. It suffices for the group's status without opening any store.
 type TerminationMessage struct {
+	// Node is the task that the pod of a Parallel group ran. It is nil for the pod of
+	// a Sequential group, and in messages of runners that did not write it. A pod
+	// whose completion index was overridden runs another task than the controller
+	// expects.
+	Node *NodeID
 	// States are those of the tasks, in the order of the plan.
 	States []TaskState
 	// Failure is the first task that failed, or the runner's own failure.
@@ -40,6 +45,7 @@ type Failure struct {
 // bytes: the states are one letter each.
 type terminationJSON struct {
 	Version  int      `json:"v"`
+	Node     *NodeID  `json:"node,omitempty"`
 	States   string   `json:"states"`
 	Failure  *Failure `json:"failure,omitempty"`
 	Manifest string   `json:"manifest,omitempty"`
@@ -51,7 +57,7 @@ var ErrNoTerminationMessage = errors.New("the container left no record")
 // EncodeTerminationMessage returns at most MaxTerminationMessage bytes; it cuts
 // the failure's message where all would not fit.
 func EncodeTerminationMessage(t *TerminationMessage) ([]byte, error) {
-	wire := terminationJSON{Version: terminationVersion, Manifest: t.ManifestSHA256}
+	wire := terminationJSON{Version: terminationVersion, Node: t.Node, Manifest: t.ManifestSHA256}
 	letters := make([]byte, len(t.States))
 	for i, s := range t.States {
 		letters[i] = s.Letter()
@@ -102,7 +108,7 @@ func DecodeTerminationMessage(raw string, tasks int) (*TerminationMessage, error
 	if !isSHA256(wire.Manifest) {
 		return nil, fmt.Errorf("%w: malformed digest", ErrNoTerminationMessage)
 	}
-	t := &TerminationMessage{Failure: wire.Failure, ManifestSHA256: wire.Manifest}
+	t := &TerminationMessage{Node: wire.Node, Failure: wire.Failure, ManifestSHA256: wire.Manifest}
 	for i := range len(wire.States) {
 		state, ok := taskStateOf(wire.States[i])
 		if !ok {

@@ -1,7 +1,10 @@
 package contract_test
 
 import (
+	"encoding/json"
 	"errors"
+	"math"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -19,7 +22,8 @@ func failure(message string) *contract.Failure {
 
 func TestTerminationMessageRoundTrip(t *testing.T) {
 	tests := map[string]*contract.TerminationMessage{
-		"completed": {States: []contract.TaskState{contract.TaskCompleted}, ManifestSHA256: digest},
+		"completed":                 {States: []contract.TaskState{contract.TaskCompleted}, ManifestSHA256: digest},
+		"a pod of a Parallel group": {Node: new(contract.NodeID(0)), States: []contract.TaskState{contract.TaskCompleted}, ManifestSHA256: digest},
 		"every state": {
 			States: []contract.TaskState{contract.TaskPending, contract.TaskRunning, contract.TaskCompleted, contract.TaskFailed, contract.TaskCancelled},
 		},
@@ -48,6 +52,48 @@ func TestTerminationMessageRoundTrip(t *testing.T) {
 	}
 }
 
+// TestTerminationMessageOnTheWire reads the messages in testdata, among them those of
+// earlier releases, and encodes them to the same bytes.
+func TestTerminationMessageOnTheWire(t *testing.T) {
+	raw, err := os.ReadFile("testdata/termination.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fixtures map[string]struct {
+		Wire  json.RawMessage `json:"wire"`
+		Tasks int             `json:"tasks"`
+	}
+	if err := json.Unmarshal(raw, &fixtures); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]*contract.TerminationMessage{
+		"completed": {States: []contract.TaskState{contract.TaskCompleted, contract.TaskCompleted}, ManifestSHA256: digest},
+		"parallel":  {Node: new(contract.NodeID(0)), States: []contract.TaskState{contract.TaskCompleted}, ManifestSHA256: digest},
+		"terminated": {
+			States: []contract.TaskState{contract.TaskCompleted, contract.TaskCancelled},
+			Failure: &contract.Failure{
+				NodeID: new(contract.NodeID(7)), Reason: contract.ReasonTerminated,
+				Message: "stopped because the pod received SIGTERM: exit code 0", ExitCode: new(int32(0)),
+			},
+			ManifestSHA256: digest,
+		},
+	}
+	got := map[string]*contract.TerminationMessage{}
+	for name, fixture := range fixtures {
+		message, err := contract.DecodeTerminationMessage(string(fixture.Wire), fixture.Tasks)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		got[name] = message
+		if again, err := contract.EncodeTerminationMessage(message); err != nil || string(again) != string(fixture.Wire) {
+			t.Errorf("%s is encoded as %s, %v", name, again, err)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTerminationMessageIsCutToWhatTheKubeletKeeps(t *testing.T) {
 	states := make([]contract.TaskState, 256)
 	for i := range states {
@@ -58,7 +104,7 @@ func TestTerminationMessageIsCutToWhatTheKubeletKeeps(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			message := strings.Repeat(piece, 8192)
-			sent := &contract.TerminationMessage{States: states, Failure: failure(message), ManifestSHA256: digest}
+			sent := &contract.TerminationMessage{Node: new(contract.NodeID(math.MaxInt64)), States: states, Failure: failure(message), ManifestSHA256: digest}
 			raw, err := contract.EncodeTerminationMessage(sent)
 			if err != nil {
 				t.Fatal(err)
@@ -66,6 +112,9 @@ func TestTerminationMessageIsCutToWhatTheKubeletKeeps(t *testing.T) {
 			got, err := contract.DecodeTerminationMessage(string(raw), len(states))
 			if err != nil {
 				t.Fatal(err)
+			}
+			if got.Node == nil || *got.Node != math.MaxInt64 {
+				t.Errorf("node %v", got.Node)
 			}
 			if len(raw) > contract.MaxTerminationMessage || sent.Failure.Message != message {
 				t.Errorf("%d bytes; the caller's message has %d", len(raw), len(sent.Failure.Message))
@@ -94,6 +143,8 @@ func TestDecodeTerminationMessageRefuses(t *testing.T) {
 		"too few":       `{"v":1,"states":"C"}`,
 		"too many":      `{"v":1,"states":"CCC"}`,
 		"unknown state": `{"v":1,"states":"C?"}`,
+		"node is text":  `{"v":1,"node":"7","states":"CC"}`,
+		"node is large": `{"v":1,"node":9223372036854775808,"states":"CC"}`,
 		"short digest":  `{"v":1,"states":"CC","manifest":"abc"}`,
 		"upper case":    `{"v":1,"states":"CC","manifest":"` + strings.Repeat("0A", 32) + `"}`,
 		"too long":      `{"v":1,"states":"CC","x":"` + strings.Repeat("a", contract.MaxTerminationMessage) + `"}`,
@@ -152,6 +203,7 @@ func FuzzDecodeTerminationMessage(f *testing.F) {
 	}
 	f.Add(string(raw), 2)
 	f.Add(`{"v":1,"states":""}`, 0)
+	f.Add(`{"v":1,"node":7,"states":"C"}`, 1)
 	f.Fuzz(func(t *testing.T, raw string, tasks int) {
 		got, err := contract.DecodeTerminationMessage(raw, tasks)
 		if err != nil {

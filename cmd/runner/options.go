@@ -49,7 +49,7 @@ type options struct {
 	termination     string
 	// signedURLs is a file that is there where the pod has signed URLs.
 	signedURLs string
-	// index is the pod's own in a parallel group.
+	// index is that of the pod in a Parallel group; -1 if it is not known.
 	index int
 	// createTermination is set where the path is not the kubelet's, who creates its own.
 	createTermination bool
@@ -99,10 +99,14 @@ func optionsFrom(environ []string) (*options, error) {
 	if o.plan, err = contract.DecodePlan(own[contract.PlanEnv]); err != nil {
 		return o, err
 	}
-	if err = store.CheckOutputs(o.plan.Outputs); err == nil && o.plan.Parallel {
-		o.index, err = podIndex(index)
+	var indexErr error
+	if o.plan.Parallel {
+		o.index, indexErr = podIndex(index)
 	}
-	return o, err
+	if err := store.CheckOutputs(o.plan.Outputs); err != nil {
+		return o, err
+	}
+	return o, indexErr
 }
 
 func parseSeconds(name, text string, into *time.Duration) error {
@@ -129,14 +133,14 @@ func parseBytes(name, text string, into *int64) error {
 	return nil
 }
 
-// podIndex is which of the pods of a parallel group this one is.
+// podIndex returns the index of this pod in a Parallel group, or -1 and an error.
 func podIndex(text string) (int, error) {
 	if text == "" {
-		return 0, errors.New(contract.IndexEnv + " is not set: the pods of a parallel group are those of an indexed Job")
+		return -1, errors.New(contract.IndexEnv + " is not set: the pods of a parallel group are those of an indexed Job")
 	}
 	index, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, fmt.Errorf("%s is %q: want a number", contract.IndexEnv, text)
+		return -1, fmt.Errorf("%s is %q: want a number", contract.IndexEnv, text)
 	}
 	return index, nil
 }

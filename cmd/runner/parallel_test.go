@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
@@ -43,6 +45,9 @@ func TestPodsOfAParallelGroupRunOneTaskEach(t *testing.T) {
 		t.Errorf("result %s, log %q", function.result(7), function.stdout)
 	}
 	for index, e := range ended {
+		if node := e.message.Node; node == nil || *node != whole.plan.Tasks[index].NodeID {
+			t.Errorf("the termination message of pod %d names node %v", index, node)
+		}
 		if len(e.manifest.Tasks) != 1 || e.manifest.Tasks[0].NodeID != whole.plan.Tasks[index].NodeID {
 			t.Errorf("the manifest of pod %d tells of %+v", index, e.manifest.Tasks)
 		}
@@ -75,16 +80,19 @@ func TestParallelPodsThatCannotRun(t *testing.T) {
 	tests := map[string]struct {
 		change func(*pod)
 		want   string
+		// node is that of the termination message; nil if the pod does not know it.
+		node *contract.NodeID
 	}{
-		"no index":          {func(p *pod) { delete(p.env, contract.IndexEnv) }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job"},
-		"empty index":       {func(p *pod) { p.env[contract.IndexEnv] = "" }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job"},
-		"no number":         {func(p *pod) { p.env[contract.IndexEnv] = "one" }, `JOB_COMPLETION_INDEX is "one": want a number`},
-		"a fraction":        {func(p *pod) { p.env[contract.IndexEnv] = "0.5" }, `JOB_COMPLETION_INDEX is "0.5": want a number`},
-		"below 0":           {func(p *pod) { p.env[contract.IndexEnv] = "-1" }, "invalid plan: this is pod -1 of a group of 2 tasks"},
-		"beyond the last":   {func(p *pod) { p.env[contract.IndexEnv] = "2" }, "invalid plan: this is pod 2 of a group of 2 tasks"},
-		"beyond any":        {func(p *pod) { p.env[contract.IndexEnv] = "99999999999999999999" }, `JOB_COMPLETION_INDEX is "99999999999999999999": want a number`},
-		"a manifest":        {func(p *pod) { p.plan.Previous = &contract.ManifestReference{URI: "file:///m"} }, "invalid plan: a parallel group resumes no earlier attempt"},
-		"another's command": {func(p *pod) { p.plan.Tasks[0].Command = nil }, "invalid plan: task 1 needs either a command or a function"},
+		"no index":          {func(p *pod) { delete(p.env, contract.IndexEnv) }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job", nil},
+		"empty index":       {func(p *pod) { p.env[contract.IndexEnv] = "" }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job", nil},
+		"no number":         {func(p *pod) { p.env[contract.IndexEnv] = "one" }, `JOB_COMPLETION_INDEX is "one": want a number`, nil},
+		"a fraction":        {func(p *pod) { p.env[contract.IndexEnv] = "0.5" }, `JOB_COMPLETION_INDEX is "0.5": want a number`, nil},
+		"below 0":           {func(p *pod) { p.env[contract.IndexEnv] = "-1" }, "invalid plan: this is pod -1 of a group of 2 tasks", nil},
+		"beyond the last":   {func(p *pod) { p.env[contract.IndexEnv] = "2" }, "invalid plan: this is pod 2 of a group of 2 tasks", nil},
+		"beyond any":        {func(p *pod) { p.env[contract.IndexEnv] = "99999999999999999999" }, `JOB_COMPLETION_INDEX is "99999999999999999999": want a number`, nil},
+		"a manifest":        {func(p *pod) { p.plan.Previous = &contract.ManifestReference{URI: "file:///m"} }, "invalid plan: a parallel group resumes no earlier attempt", new(contract.NodeID(2))},
+		"bad outputs":       {func(p *pod) { p.plan.Outputs = "s3://b/o?key=1" }, "s3://b/o?REDACTED: outputs with a user, a password or a query: their URIs are recorded, give credentials in spec.pod", new(contract.NodeID(2))},
+		"another's command": {func(p *pod) { p.plan.Tasks[0].Command = nil }, "invalid plan: task 1 needs either a command or a function", new(contract.NodeID(2))},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,6 +106,8 @@ func TestParallelPodsThatCannotRun(t *testing.T) {
 			message, err := contract.DecodeTerminationMessage(string(raw), 1)
 			if err != nil || message.States[0] != contract.TaskCancelled || fmt.Sprint(*message.Failure) != fmt.Sprint(contract.Failure{Reason: contract.ReasonPlanInvalid, Message: test.want}) {
 				t.Errorf("termination message %s: %v", raw, err)
+			} else if diff := cmp.Diff(test.node, message.Node); diff != "" {
+				t.Errorf("node (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -108,5 +118,7 @@ func TestParallelPodsThatCannotRun(t *testing.T) {
 func TestIndexWithoutAParallelPlan(t *testing.T) {
 	p := newPod(t, command(1, "true"), command(2, "true"))
 	p.env[contract.IndexEnv] = "nonsense"
-	p.run().expect(0, "CC")
+	if e := p.run().expect(0, "CC"); e.message.Node != nil {
+		t.Errorf("the pod of a Sequential group names node %d", *e.message.Node)
+	}
 }

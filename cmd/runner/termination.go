@@ -9,7 +9,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// refused tells the controller of a group in which nothing could run.
+// refused writes the termination message of a pod in which no task could run.
 func refused(o *options, err error) {
 	message := contract.TerminationMessage{
 		Failure: &contract.Failure{Reason: contract.ReasonPlanInvalid, Message: err.Error()},
@@ -18,6 +18,9 @@ func refused(o *options, err error) {
 		tasks := len(o.plan.Tasks)
 		if o.plan.Parallel {
 			tasks = 1
+			if o.index >= 0 && o.index < len(o.plan.Tasks) {
+				message.Node = &o.plan.Tasks[o.index].NodeID
+			}
 		}
 		message.States = slices.Repeat([]contract.TaskState{contract.TaskCancelled}, tasks)
 	}

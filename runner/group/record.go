@@ -92,6 +92,9 @@ func (r *run) put(ctx context.Context, node contract.NodeID, key contract.AssetK
 // finish commits the manifest and says how the group ended.
 func (r *run) finish(ctx context.Context, started time.Time) *Result {
 	result := &Result{}
+	if r.Plan.Parallel {
+		result.Message.Node = &r.Plan.Tasks[0].NodeID
+	}
 	for i := range r.records {
 		record := &r.records[i]
 		result.Message.States = append(result.Message.States, record.State)
