@@ -72,7 +72,7 @@ while True: x.append(bytearray(8 << 20))'`)
 				runner.Path, runner.Args = "/bin/sh", []string{"sh", "-c", join}
 			}).expect(1, "F")
 			message := e.task(1).Message
-			start := "killed by the kernel for want of memory: the container's limit is 128.0 MiB, its peak was 128.0 MiB"
+			start := "OOM-killed: memory limit 128.0 MiB, peak 128.0 MiB: raise spec.pod.resources.limits.memory"
 			if e.task(1).Reason != contract.ReasonOOMKilled || !strings.HasPrefix(message, start) || *e.task(1).ExitCode != 137 {
 				t.Errorf("%s: %s", e.task(1).Reason, message)
 			}

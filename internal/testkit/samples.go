@@ -72,7 +72,7 @@ func CompletedSample(name string) *v1alpha1.TaskGroup {
 
 // OOMKilledSample returns a group that was OOM-killed in both of its attempts.
 func OOMKilledSample(name string) *v1alpha1.TaskGroup {
-	const message = "Task 1: killed by the kernel for want of memory: raise spec.pod.resources.limits.memory"
+	const message = "Task 1: OOM-killed: raise spec.pod.resources.limits.memory"
 	tg := Sample(name, 3)
 	tg.Spec.DispatchID = "6f1c2a52-8f0c-4d8e-9b52-0d5a3a1f7c11"
 	tg.Spec.Retries = &v1alpha1.Retries{Limit: 1, OOMMemoryFactor: "1.5"}

@@ -44,7 +44,7 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 	case exit.Success():
 		return commandOutput(exit, place.output)
 	case r.outOfMemory(exit, kills):
-		return r.starved(exit)
+		return r.oomKilled(exit)
 	}
 	return failed(contract.ReasonExitCode, "%s", ending(exit)).after(exit)
 }

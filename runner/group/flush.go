@@ -19,7 +19,7 @@ const (
 )
 
 // flusher uploads the streams of a task that runs every few seconds, so that a pod
-// that is killed outright, for want of memory or with its node, leaves them behind.
+// that is killed outright, OOM-killed or lost with its node, keeps them.
 // No manifest names them then; they are where contract.AssetURI says.
 type flusher struct {
 	run    *run

@@ -56,7 +56,7 @@ func (r *run) judge(exit process.Exit, ended error, place place, kills int64) ou
 	case ended == nil && report != nil && report.Completed():
 		return completed(exit, place.output)
 	case r.outOfMemory(exit, kills):
-		return r.starved(exit)
+		return r.oomKilled(exit)
 	case ended != nil:
 		return failed(contract.ReasonExitCode,
 			"the Python process that runs the task, its parent, ended before it did (%s): did the function kill it?", ending(exit)).after(exit)

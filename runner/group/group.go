@@ -33,7 +33,7 @@ type Config struct {
 	Plan   *contract.Plan
 	Store  Store
 	Reaper *process.Reaper
-	// Memory is the container's; it tells a kill for want of memory from others.
+	// Memory is that of the container; it distinguishes OOM kills from others.
 	Memory *cgroup.Memory
 	// WorkDir is a directory of the runner's own; it is created.
 	WorkDir string

@@ -71,6 +71,20 @@ func TestEnding(t *testing.T) {
 	}
 }
 
+func TestOOMMessage(t *testing.T) {
+	const limit, peak = 96 << 20, 99929293
+	for want, got := range map[string]string{
+		"OOM-killed: memory limit 96.0 MiB, peak 95.3 MiB: raise spec.pod.resources.limits.memory": oomMessage(limit, peak),
+		"OOM-killed: memory limit 96.0 MiB: raise spec.pod.resources.limits.memory":                oomMessage(limit, 0),
+		"OOM-killed: peak 95.3 MiB: raise spec.pod.resources.limits.memory":                        oomMessage(0, peak),
+		"OOM-killed: raise spec.pod.resources.limits.memory":                                       oomMessage(0, 0),
+	} {
+		if got != want {
+			t.Errorf("oomMessage = %q, want %q", got, want)
+		}
+	}
+}
+
 func TestRecordBoundsTheMessage(t *testing.T) {
 	long := make([]byte, 3*maxMessage)
 	for i := range long {

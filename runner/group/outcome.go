@@ -116,22 +116,31 @@ func ending(exit process.Exit) string {
 	return fmt.Sprintf("exit code %d", exit.Code)
 }
 
-// outOfMemory says whether the kernel killed a process since it counted kills
-// before. A shell ends with 137 where a child of its own was killed.
+// outOfMemory reports whether the kernel OOM-killed a process since the given count
+// of kills. A shell exits with 137 if a child of its own was killed.
 func (r *run) outOfMemory(exit process.Exit, before int64) bool {
 	return exit.Status() == int32(128+sigKill) && r.Memory.Kills() > before
 }
 
-// starved is a task that was killed for want of memory.
-func (r *run) starved(exit process.Exit) outcome {
-	text := "killed by the kernel for want of memory"
-	if limit := r.Memory.Limit(); limit > 0 {
-		text += ": the container's limit is " + mebibytes(limit)
+// oomKilled returns the outcome of a task that was OOM-killed.
+func (r *run) oomKilled(exit process.Exit) outcome {
+	return failed(contract.ReasonOOMKilled, "%s", oomMessage(r.Memory.Limit(), r.Memory.Peak())).after(exit)
+}
+
+// oomMessage names the container's memory limit and its peak, in bytes; 0 is unknown.
+func oomMessage(limit, peak int64) string {
+	var numbers []string
+	if limit > 0 {
+		numbers = append(numbers, "memory limit "+mebibytes(limit))
 	}
-	if peak := r.Memory.Peak(); peak > 0 {
-		text += ", its peak was " + mebibytes(peak)
+	if peak > 0 {
+		numbers = append(numbers, "peak "+mebibytes(peak))
 	}
-	return failed(contract.ReasonOOMKilled, "%s: raise spec.pod.resources.limits.memory", text).after(exit)
+	parts := []string{"OOM-killed"}
+	if len(numbers) > 0 {
+		parts = append(parts, strings.Join(numbers, ", "))
+	}
+	return strings.Join(append(parts, "raise spec.pod.resources.limits.memory"), ": ")
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }

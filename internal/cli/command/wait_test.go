@@ -134,7 +134,7 @@ func TestBarsOnATerminal(t *testing.T) {
 	text := <-seen
 	for _, want := range []string{
 		"g      ░░░░░░░░░░░░░░░░░░░░     0/2  Running       60s\x1b[K",
-		"other  ██████░░░░░░░░░░░░░░     1/3  OOMKilled     20s     Task 1: killed by th…\x1b[K",
+		"other  ██████░░░░░░░░░░░░░░     1/3  OOMKilled     20s     Task 1: OOM-killed: …\x1b[K",
 		"\x1b[2A\rg      ████████████████████     2/2  Completed     9.0s\x1b[K",
 	} {
 		if !strings.Contains(text, want) {

@@ -62,7 +62,7 @@ func (f *Facts) head(w io.Writer) {
 	}
 	field(w, "Node", tg.Status.NodeName)
 	if retries := tg.Status.Retries; retries != nil {
-		field(w, "Retries spent", fmt.Sprintf("%d of the tasks (%d for want of memory), %d of the cluster", retries.User, retries.OOM, retries.Infrastructure))
+		field(w, "Retries spent", fmt.Sprintf("%d of the tasks (%d after OOM kills), %d of the cluster", retries.User, retries.OOM, retries.Infrastructure))
 	}
 	if tg.Spec.Assets != nil {
 		field(w, "Outputs", store.RedactURI(string(tg.Spec.Assets.Outputs)))
