@@ -45,7 +45,7 @@ func TestCommandsPassFiles(t *testing.T) {
 		t.Error("a command that wrote no output has one")
 	}
 	out := e.text(2, contract.AssetStdout)
-	for _, want := range []string{"leftfrom outsidefrom outside", "/room/tasks/1/cwd\n", "\nKEPT=yes\n", "\nTASKGROUP_NODE_ID=2\n", "\nTASKGROUP_ATTEMPT=2\n", "\nHOME=" + p.dir + "/room/home\n"} {
+	for _, want := range []string{"leftfrom outsidefrom outside" + p.imageDir() + "\n", "\nTASKGROUP_DIR=" + p.dir + "/room/tasks/1/scratch\n", "\nKEPT=yes\n", "\nTASKGROUP_NODE_ID=2\n", "\nTASKGROUP_ATTEMPT=2\n", "\nHOME=" + p.dir + "/room/home\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q lacks %q", out, want)
 		}

@@ -75,6 +75,9 @@ type pod struct {
 func newPod(t *testing.T, tasks ...contract.PlanTask) *pod {
 	t.Helper()
 	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "image"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	p := &pod{t: t, dir: dir, plan: contract.Plan{
 		Version: contract.PlanVersion, DispatchID: "6f1c", TaskGroupID: 7, Namespace: "team-a", Name: "tg-1", UID: "uid-1", Attempt: 2,
 		Tasks: tasks, Inputs: map[contract.NodeID]string{},
@@ -130,6 +133,9 @@ func (p *pod) input(node contract.NodeID, name string) *pod {
 	return p
 }
 
+// imageDir is the WORKDIR of the pod's image.
+func (p *pod) imageDir() string { return filepath.Join(p.dir, "image") }
+
 // command returns the runner, ready to start.
 func (p *pod) command() *exec.Cmd {
 	p.t.Helper()
@@ -138,6 +144,7 @@ func (p *pod) command() *exec.Cmd {
 		p.t.Fatal(err)
 	}
 	runner := exec.Command(runnerPath)
+	runner.Dir = p.imageDir()
 	runner.Env = []string{contract.PlanEnv + "=" + encoded}
 	for name, value := range p.env {
 		runner.Env = append(runner.Env, name+"="+value)

@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -28,7 +29,7 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 	command, err := r.Reaper.Start(process.Spec{
 		Argv:  task.Command,
 		Env:   withVariables(r.Env, r.commandVariables(task, in, place)),
-		Dir:   place.cwd,
+		Dir:   cmp.Or(r.CommandDir, place.scratch),
 		Files: []*os.File{nil, streams.stdout.Writer(), streams.stderr.Writer()},
 	})
 	if err != nil {
@@ -75,9 +76,10 @@ func commandOutput(exit process.Exit, path string) outcome {
 	return completed(exit, path)
 }
 
-// variables are what every task finds in its environment.
-func (r *run) variables(node contract.NodeID) map[string]string {
+// variables returns the environment variables of every task.
+func (r *run) variables(node contract.NodeID, place place) map[string]string {
 	set := map[string]string{
+		"TASKGROUP_DIR":     place.scratch,
 		"TASKGROUP_NODE_ID": node.String(),
 		"TASKGROUP_ATTEMPT": strconv.Itoa(int(r.Plan.Attempt)),
 	}
@@ -95,7 +97,7 @@ var legalName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 
 // commandVariables adds the files that a command reads and may write.
 func (r *run) commandVariables(task *contract.PlanTask, in *inputs, place place) map[string]string {
-	set := r.variables(task.NodeID)
+	set := r.variables(task.NodeID, place)
 	set["TASKGROUP_OUTPUT"] = place.output
 	for i, node := range task.Args {
 		set[inputVariable(node)] = in.args[i].path

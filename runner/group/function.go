@@ -79,8 +79,8 @@ func (r *run) request(task *contract.PlanTask, in *inputs, place place) python.R
 		Hooks:       in.hooks.file(),
 		Args:        make([]python.File, 0, len(in.args)),
 		Kwargs:      make(map[string]python.File, len(in.kwargs)),
-		Directory:   place.cwd,
-		Environment: r.variables(task.NodeID),
+		Directory:   place.scratch,
+		Environment: r.variables(task.NodeID, place),
 		Output:      place.output,
 		Report:      place.report,
 	}

@@ -37,6 +37,9 @@ type Config struct {
 	Memory *cgroup.Memory
 	// WorkDir is a directory of the runner's own; it is created.
 	WorkDir string
+	// CommandDir is the working directory of commands. If it is empty, each command
+	// runs in the scratch directory of its task, as functions do.
+	CommandDir string
 	// Env is the environment of tasks, NAME=value.
 	Env []string
 	// Interpreter is the Python of the image, a name or a path.

@@ -14,21 +14,21 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"
 )
 
-// place is where one task works and leaves things, below the work directory.
+// place has the paths of one task, below the work directory.
 type place struct {
-	// cwd is the task's working directory.
-	cwd string
+	// scratch is an empty directory for the task.
+	scratch string
 	// The rest are files.
 	stdout, stderr, output, report string
 }
 
 func placeAt(dir string) place {
 	return place{
-		cwd:    filepath.Join(dir, "cwd"),
-		stdout: filepath.Join(dir, "stdout"),
-		stderr: filepath.Join(dir, "stderr"),
-		output: filepath.Join(dir, "output"),
-		report: filepath.Join(dir, "report.json"),
+		scratch: filepath.Join(dir, "scratch"),
+		stdout:  filepath.Join(dir, "stdout"),
+		stderr:  filepath.Join(dir, "stderr"),
+		output:  filepath.Join(dir, "output"),
+		report:  filepath.Join(dir, "report.json"),
 	}
 }
 
@@ -37,7 +37,7 @@ type streams struct{ stdout, stderr *stream.Capture }
 
 // open creates the directories and starts to capture.
 func (p place) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
-	if err := os.MkdirAll(p.cwd, 0o755); err != nil {
+	if err := os.MkdirAll(p.scratch, 0o755); err != nil {
 		return nil, err
 	}
 	out, err := stream.Start(stream.Config{File: p.stdout, Tee: stdout, Limit: limit})
