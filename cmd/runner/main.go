@@ -110,7 +110,7 @@ func runGroup(ctx context.Context, o *options) (*group.Result, error) {
 		Reaper:      reaper,
 		Memory:      cgroup.FindMemory("/"),
 		WorkDir:     o.workDir,
-		CommandDir:  workingDir(os.Stderr),
+		CommandDir:  workingDir(o.workDir, os.Stderr),
 		Env:         o.env,
 		Interpreter: o.python,
 		Stdout:      os.Stdout,

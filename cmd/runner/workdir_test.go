@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -38,6 +39,34 @@ func TestFunctionsRunInAnEmptyDirectory(t *testing.T) {
 	e := p.run().expect(0, "C")
 	if got, want := e.result(1), p.dir+"/room/tasks/0/scratch, set, 0 files"; got != want {
 		t.Errorf("the function runs in %q, want %q", got, want)
+	}
+}
+
+// TestImageWithoutADirectory runs commands in a root directory that is read-only, as
+// in a pod: the second task finds the file of the first one, and paths below the root
+// directory are found.
+func TestImageWithoutADirectory(t *testing.T) {
+	p := newPod(t, shell(1, "echo built > product"), shell(2, "cat product; ls -d usr/bin"))
+	readOnlyRoot := func(program string) func(*exec.Cmd) {
+		return func(command *exec.Cmd) {
+			command.SysProcAttr = &syscall.SysProcAttr{
+				Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+				UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+				GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+			}
+			script := `mount --bind "$1" "$1" && mount -o remount,bind,ro / && cd / && exec "$0"`
+			command.Path, command.Args = "/bin/sh", []string{"sh", "-c", script, program, p.dir}
+		}
+	}
+	trial := exec.Command("")
+	trial.Err = nil
+	readOnlyRoot("true")(trial)
+	if out, err := trial.CombinedOutput(); err != nil {
+		t.Skipf("this machine does not let a test mount: %v: %s", err, out)
+	}
+	e := p.runIn(readOnlyRoot(runnerPath)).expect(0, "CC")
+	if got := e.text(2, contract.AssetStdout); got != "built\nusr/bin\n" {
+		t.Errorf("the second task prints %q", got)
 	}
 }
 
