@@ -2,9 +2,10 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -12,73 +13,154 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
-// apply carries out what a plan asks of the Job.
-func (r *TaskGroupReconciler) apply(ctx context.Context, o *plan.Observed, p *plan.Plan) error {
+// apply confirms the claim of a plan and changes the object that the plan names. It
+// returns the plan to report: the given one, or another one if the API server does
+// not accept the Job.
+func (r *TaskGroupReconciler) apply(ctx context.Context, o *observation, p plan.Plan, now time.Time) (plan.Plan, error) {
 	if p.CreateJob {
-		return r.createJob(ctx, o)
+		if refused := r.creations.hold(client.ObjectKeyFromObject(o.TaskGroup)); refused != nil {
+			return refused.plan(o.Observed, now), nil
+		}
 	}
-	if p.DeleteJob != nil {
-		return r.deleteJob(ctx, p.DeleteJob)
+	if p.SwitchDelivery {
+		r.delivery.fallBack(ctx)
 	}
-	if p.DeleteGroup {
-		return r.deleteGroup(ctx, o.TaskGroup)
+	notAfter, err := r.confirm(ctx, o, p.Claim)
+	if err != nil {
+		return plan.Plan{}, err
 	}
-	return nil
+	ctx = evidence.SendBefore(ctx, notAfter)
+	switch {
+	case p.CreateJob:
+		err = r.createJob(ctx, o.Observed)
+	case p.DeleteJob != nil:
+		err = r.deleteJob(ctx, p.DeleteJob)
+	case p.DeleteGroup:
+		err = r.deleteGroup(ctx, o.TaskGroup)
+	}
+	if rejected, ok := errors.AsType[*rejectedError](err); ok {
+		return plan.Reject(o.Observed, rejected.reason, rejected.message, now), nil
+	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		return refused.plan(o.Observed, now), nil
+	}
+	return p, err
 }
 
-// createJob creates the attempt's Job. Its name is deterministic, so one that
-// exists is that of an earlier pass that the cache does not show yet, or
-// somebody else's: the next pass tells, with the Job in sight.
+// confirm collects and judges the evidence for a claim. It returns until when the
+// plan may be carried out, or an unconfirmedError.
+func (r *TaskGroupReconciler) confirm(ctx context.Context, o *observation, claim plan.Claim) (notAfter time.Time, err error) {
+	if claim == plan.ClaimNothing {
+		return o.lookedAt.Add(evidence.Lifetime), nil
+	}
+	tg := o.TaskGroup
+	collected, err := r.evidence.Collect(ctx, o.Observed, claim, r.Stopwatch.Now())
+	if err != nil {
+		return time.Time{}, err
+	}
+	verdict := evidence.Judge(claim, o.Observed, &collected)
+	now := r.Stopwatch.Now()
+	if verdict.Holds {
+		if claim == plan.ClaimNoJob {
+			r.ledger.MarkCertain(client.ObjectKeyFromObject(tg), tg.UID, r.epochs.Current(now))
+		}
+		return now.Add(evidence.Lifetime), nil
+	}
+	switch {
+	case verdict.FoundJob != "":
+		logf.FromContext(ctx).Info("found that the Job was created before", "job", o.JobName, "uid", verdict.FoundJob)
+		r.ledger.RecordJob(tg, o.Attempt, verdict.FoundJob)
+	case verdict.Running:
+		r.ledger.RecordRunningPod(tg)
+	case verdict.Stale:
+		logf.FromContext(ctx).Info("the cache of pods lags behind the API server; deciding again", "job", o.JobName)
+		stalePods.Inc()
+		r.ledger.RecordLivePods(tg, collected.Pods, now)
+		return time.Time{}, unconfirmedError{retryAfter: time.Millisecond}
+	}
+	return time.Time{}, unconfirmedError{retryAfter: confirmInterval}
+}
+
+// createJob creates the attempt's Job. Its name is deterministic, so an existing one
+// is from an earlier pass and not yet in the cache, or belongs to another owner.
 func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) error {
-	job, err := jobspec.Job(o.TaskGroup, plan.AttemptOf(o.TaskGroup, o.Attempt), r.Jobs)
+	config := r.Jobs
+	config.Delivery = r.delivery.current()
+	job, err := jobspec.Job(o.TaskGroup, plan.AttemptOf(o.TaskGroup, o.Attempt), config)
 	if err != nil {
 		return classifyRender(err)
 	}
+	group := client.ObjectKeyFromObject(o.TaskGroup)
 	err = r.Client.Create(ctx, job)
 	if apierrors.IsAlreadyExists(err) {
 		return r.adoptJob(ctx, o)
 	}
 	if err != nil {
 		if isUncertain(err) {
-			r.memory.vouch(client.ObjectKeyFromObject(o.TaskGroup), o.TaskGroup.UID, 0)
+			r.ledger.MarkCertain(group, o.TaskGroup.UID, 0)
 		}
-		return classifyCreate(job.Name, err)
+		return r.classifyCreate(group, job.Name, err)
 	}
-	r.memory.rememberCreated(o.TaskGroup, o.Attempt, job.UID, r.Stopwatch.Now())
+	r.ledger.RecordCreatedJob(o.TaskGroup, o.Attempt, job.UID, r.Stopwatch.Now())
+	r.wakeAll(r.creations.succeeded(group))
 	logf.FromContext(ctx).Info("created Job", "job", job.Name, "attempt", o.Attempt)
 	return nil
 }
 
-// adoptJob looks at the Job that is in the way. The cache selects by label and
-// may never show a Job that is not ours, so the API server is asked. Of one that is
-// gone by then nobody knows whose it was, so nothing is vouched for any more.
+// classifyCreate classifies an error of a create, and records it.
+func (r *TaskGroupReconciler) classifyCreate(group types.NamespacedName, job string, err error) error {
+	classified := classifyCreate(job, err)
+	refused, ok := errors.AsType[*refusedError](classified)
+	if !ok {
+		return classified
+	}
+	retryAfter, report := r.creations.failed(group, refused.refusal, refused.message)
+	if !report {
+		return fmt.Errorf("creating Job %s: %w", job, err)
+	}
+	refused.retryAfter = retryAfter
+	return refused
+}
+
+func (r *TaskGroupReconciler) wakeAll(groups []types.NamespacedName) {
+	for _, group := range groups {
+		r.wake(reconcile.Request{NamespacedName: group})
+	}
+}
+
+// adoptJob reads the existing Job. The cache selects by label and may never contain a
+// Job that is not ours. If the Job was deleted in between, its owner is unknown, so
+// this process is no longer certain.
 func (r *TaskGroupReconciler) adoptJob(ctx context.Context, o *plan.Observed) error {
-	job, err := getJob(ctx, r.APIReader, types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName})
+	job, err := evidence.Job(ctx, r.APIReader, types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName})
 	if err != nil {
 		return err
 	}
 	if job == nil {
-		r.memory.vouch(client.ObjectKeyFromObject(o.TaskGroup), o.TaskGroup.UID, 0)
-		return fmt.Errorf("creating Job %s: it existed and is gone again", o.JobName)
+		r.ledger.MarkCertain(client.ObjectKeyFromObject(o.TaskGroup), o.TaskGroup.UID, 0)
+		return fmt.Errorf("creating Job %s: it existed and was deleted in between", o.JobName)
 	}
 	if !metav1.IsControlledBy(job, o.TaskGroup) {
-		return nameConflict(o.JobName)
+		return &rejectedError{reason: v1alpha1.ReasonNameConflict, message: plan.NameConflictMessage(o.JobName)}
 	}
-	r.noteRival(ctx, o, job)
-	r.memory.rememberJob(o.TaskGroup, o.Attempt, job.UID)
+	r.detectOtherOperator(ctx, o, job)
+	r.ledger.RecordJob(o.TaskGroup, o.Attempt, job.UID)
 	// No event need follow: the Job may have no pod, and no label of ours.
-	r.enqueue(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)})
+	r.wake(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)})
 	return nil
 }
 
-// deleteJob deletes in the foreground, so that the Job stays until its pods are
-// gone and its disappearance says that all is quiet; and only the Job that was
-// observed. A bare delete would orphan the pods.
+// deleteJob deletes in the foreground, so that the Job exists until its pods are
+// deleted; and only the Job that was observed. A DELETE without a propagation policy
+// would orphan the pods.
 func (r *TaskGroupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	err := r.Client.Delete(ctx, job.DeepCopy(),
 		client.PropagationPolicy(metav1.DeletePropagationForeground),
@@ -90,8 +172,8 @@ func (r *TaskGroupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) e
 	return nil
 }
 
-// deleteGroup ends a group's time to live, unless it changed meanwhile: a person
-// may have given it more.
+// deleteGroup deletes a group whose TTL has expired, unless it changed in between: a
+// user may have extended the TTL.
 func (r *TaskGroupReconciler) deleteGroup(ctx context.Context, tg *v1alpha1.TaskGroup) error {
 	err := r.Client.Delete(ctx, tg.DeepCopy(),
 		client.PropagationPolicy(metav1.DeletePropagationBackground),

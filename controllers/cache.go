@@ -8,15 +8,12 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
@@ -63,9 +60,11 @@ func stripTaskGroup(obj any) (any, error) {
 	if !tg.Status.IsFinished() {
 		return tg, nil
 	}
+	generation := tg.Generation
 	tg.ObjectMeta = identity(&tg.ObjectMeta)
+	tg.Generation = generation
 	tg.Spec = v1alpha1.TaskGroupSpec{TTLSecondsAfterFinished: tg.Spec.TTLSecondsAfterFinished}
-	tg.Status = v1alpha1.TaskGroupStatus{Conditions: endConditions(tg.Status.Conditions), CompletionTime: tg.Status.CompletionTime}
+	tg.Status = v1alpha1.TaskGroupStatus{Conditions: endConditions(tg.Status.Conditions), CompletionTime: tg.Status.CompletionTime, ObservedGeneration: tg.Status.ObservedGeneration}
 	return tg, nil
 }
 
@@ -87,7 +86,9 @@ func stripJob(obj any) (any, error) {
 	if !ok {
 		return obj, nil
 	}
+	uid := job.Labels[v1alpha1.UIDLabel]
 	job.ObjectMeta = identity(&job.ObjectMeta)
+	job.Labels = map[string]string{v1alpha1.UIDLabel: uid}
 	job.Spec = batchv1.JobSpec{Suspend: job.Spec.Suspend}
 	job.Status = batchv1.JobStatus{Conditions: jobEnd(job.Status.Conditions), StartTime: job.Status.StartTime}
 	return job, nil
@@ -108,21 +109,6 @@ func jobEnd(all []batchv1.JobCondition) []batchv1.JobCondition {
 	return end
 }
 
-// jobChanges lets through the updates of Jobs of which stripJob has kept something:
-// the Job controller writes three statuses of a Job that nobody here reads.
-func jobChanges() predicate.Predicate {
-	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, wasJob := e.ObjectOld.(*batchv1.Job)
-		after, isJob := e.ObjectNew.(*batchv1.Job)
-		if !wasJob || !isJob || before.ResourceVersion == after.ResourceVersion {
-			return true
-		}
-		same := *before
-		same.ResourceVersion = after.ResourceVersion
-		return !equality.Semantic.DeepEqual(&same, after)
-	}}
-}
-
 // stripPod keeps who the pod belongs to, where it is, how its container is, and
 // the memory limit, for a message.
 func stripPod(obj any) (any, error) {
@@ -135,7 +121,8 @@ func stripPod(obj any) (any, error) {
 	meta.Labels = map[string]string{v1alpha1.UIDLabel: pod.Labels[v1alpha1.UIDLabel]}
 	meta.Annotations = pod.Annotations
 	maps.DeleteFunc(meta.Annotations, func(key, _ string) bool {
-		return key != v1alpha1.NameAnnotation && key != v1alpha1.NodesAnnotation && key != batchv1.JobCompletionIndexAnnotation
+		return key != v1alpha1.NameAnnotation && key != v1alpha1.NodesAnnotation && key != v1alpha1.DeliveryAnnotation &&
+			key != batchv1.JobCompletionIndexAnnotation
 	})
 	spec := corev1.PodSpec{NodeName: shared(pod.Spec.NodeName)}
 	for i := range pod.Spec.Containers {

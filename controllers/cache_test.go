@@ -100,7 +100,7 @@ func TestJobChanges(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := jobChanges().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
+			if got := jobChanged(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
 				t.Errorf("it brings a pass: %t, want %t", got, tc.want)
 			}
 		})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -17,116 +16,120 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
-// cacheLag is how long the cache may take to show a Job that was created. Its
-// pod's events may come sooner.
-const cacheLag = time.Second
+const (
+	// cacheLag is how long the cache may take to show a Job that was created. The
+	// events of its pod may arrive sooner.
+	cacheLag = time.Second
+	// unwatchedInterval is how often a Job that the cache does not contain is read.
+	unwatchedInterval = time.Second
+)
 
-// errCacheBehind is a pass that has to wait for the cache.
-var errCacheBehind = errors.New("the cache does not show yet what was created")
+// errCacheBehind is the error of a pass that has to wait for the cache.
+var errCacheBehind = errors.New("the cache does not contain yet what was created")
 
-// load does every read of a pass. It returns nil where there is nothing to decide.
-func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*plan.Observed, error) {
+// observation is what a pass knows.
+type observation struct {
+	*plan.Observed
+	// NextRead is when there is more to read; 0 for never.
+	NextRead time.Duration
+	// lookedAt is the time of the process's own clock before the first read.
+	lookedAt time.Time
+}
+
+// load reads everything that a decision is based on; what a decision claims beyond
+// that is read by apply. It returns nil if the group does not exist.
+func (r *TaskGroupReconciler) load(ctx context.Context, name types.NamespacedName) (*observation, error) {
+	lookedAt := r.Stopwatch.Now()
 	cached := &v1alpha1.TaskGroup{}
 	if err := r.Client.Get(ctx, name, cached); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.memory.forget(name)
+			r.forget(name)
 			return nil, nil
 		}
 		return nil, fmt.Errorf("reading TaskGroup %s: %w", name, err)
 	}
-	tg := r.memory.newest(cached)
-	if tg.DeletionTimestamp != nil || tg.Status.IsFinished() {
+	tg := r.ledger.Newest(cached)
+	o := &observation{Observed: &plan.Observed{TaskGroup: tg}, lookedAt: lookedAt}
+	if tg.Status.IsFinished() {
 		if tg == cached {
-			r.memory.forget(name)
+			r.forget(name)
 		}
-		return &plan.Observed{TaskGroup: tg}, nil
+		return o, nil
 	}
-	attempt := plan.CurrentAttempt(&tg.Status)
-	observed := &plan.Observed{
-		TaskGroup: tg,
-		Attempt:   attempt,
-		JobName:   jobspec.JobName(tg.Name, tg.UID, attempt),
+	o.Attempt = plan.CurrentAttempt(&tg.Status)
+	o.JobName = jobspec.JobName(tg.Name, tg.UID, o.Attempt)
+	if uri := jobspec.AttemptURI(tg, o.Attempt); uri != "" {
+		o.ManifestURI = contract.ManifestURI(uri)
 	}
-	if uri := jobspec.AttemptURI(tg, attempt); uri != "" {
-		observed.ManifestURI = contract.ManifestURI(uri)
-	}
-	var err error
-	if observed.Pods, err = r.loadPods(ctx, tg); err != nil {
+	if err := r.loadPods(ctx, o); err != nil {
 		return nil, err
 	}
-	created, gone := r.memory.recall(tg, attempt)
-	observed.Pods = append(observed.Pods, gone...)
-	observed.JobUID = recordedJob(observed, created)
-	if observed.Job, observed.Unwatched, err = r.loadJob(ctx, observed); err != nil {
+	if err := r.loadJob(ctx, o); err != nil {
 		return nil, err
 	}
-	r.noteRival(ctx, observed, observed.Job)
-	if observed.Former, err = r.loadFormer(ctx, tg); err != nil {
+	if err := r.loadPrevious(ctx, o); err != nil {
 		return nil, err
 	}
-	observed.PodRefusal, err = r.loadRefusal(ctx, observed)
-	return observed, err
+	return o, r.loadWarnings(ctx, o)
 }
 
-// loadPods reads all pods that carry the group's UID.
-func (r *TaskGroupReconciler) loadPods(ctx context.Context, tg *v1alpha1.TaskGroup) ([]*corev1.Pod, error) {
+func (r *TaskGroupReconciler) forget(name types.NamespacedName) {
+	r.ledger.Forget(name)
+	r.creations.forget(name)
+}
+
+// loadPods reads all pods with the group's UID label from the cache, corrected by the
+// ledger, and adds the terminated pods that were deleted.
+func (r *TaskGroupReconciler) loadPods(ctx context.Context, o *observation) error {
+	tg := o.TaskGroup
 	var list corev1.PodList
 	err := r.Client.List(ctx, &list, client.InNamespace(tg.Namespace),
 		client.MatchingFields{podGroupIndex: string(tg.UID)}, client.UnsafeDisableDeepCopy)
 	if err != nil {
-		return nil, fmt.Errorf("listing the pods of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+		return fmt.Errorf("listing the pods of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
 	}
 	pods := make([]*corev1.Pod, 0, len(list.Items))
 	for i := range list.Items {
 		pods = append(pods, &list.Items[i])
 	}
-	return pods, nil
+	o.Pods = r.ledger.NewestPods(tg, pods, o.lookedAt)
+	if slices.ContainsFunc(o.Pods, plan.HasStartError) {
+		o.ErrorSince = r.ledger.StartErrors(tg, o.Pods, plan.HasStartError, r.Clock.Now())
+	}
+	return nil
 }
 
-// loadFormer reads the Job of the attempt before, if its name is still its own.
-func (r *TaskGroupReconciler) loadFormer(ctx context.Context, tg *v1alpha1.TaskGroup) (*batchv1.Job, error) {
-	last := plan.LastJob(&tg.Status)
+// loadPrevious reads the Job of the previous attempt, if its name is still its own.
+// While the group waits for a retry, its absence means that a user deleted it, so it
+// is confirmed.
+func (r *TaskGroupReconciler) loadPrevious(ctx context.Context, o *observation) error {
+	last := plan.LastJob(&o.TaskGroup.Status)
 	if last == nil || last.Reason == "" {
-		return nil, nil
+		return nil
 	}
-	job, err := getJob(ctx, r.Client, types.NamespacedName{Namespace: tg.Namespace, Name: last.Name})
-	if job != nil && job.UID != last.UID {
-		return nil, err
-	}
-	return job, err
-}
-
-// loadRefusal asks why a Job has no pod. Only the Job controller's events tell,
-// and they are read when there is something wrong, not watched.
-func (r *TaskGroupReconciler) loadRefusal(ctx context.Context, o *plan.Observed) (string, error) {
-	if o.Job == nil || len(o.Pods) > 0 || r.Clock.Since(o.Job.CreationTimestamp.Time) < plan.StartingGrace {
-		return "", nil
-	}
-	var events corev1.EventList
-	err := r.APIReader.List(ctx, &events, client.InNamespace(o.Job.Namespace), client.MatchingFields{
-		"involvedObject.uid": string(o.Job.UID), "reason": "FailedCreate",
-	})
+	key := types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: last.Name}
+	job, err := evidence.Job(ctx, r.Client, key)
 	if err != nil {
-		return "", fmt.Errorf("listing the events of Job %s: %w", o.JobName, err)
+		return err
 	}
-	var newest *corev1.Event
-	for i := range events.Items {
-		if newest == nil || newest.LastTimestamp.Before(&events.Items[i].LastTimestamp) {
-			newest = &events.Items[i]
+	if (job == nil || job.UID != last.UID) && !last.Stopped && o.TaskGroup.Status.Reason() == v1alpha1.ReasonRetrying {
+		if job, err = evidence.Job(ctx, r.APIReader, key); err != nil {
+			return err
 		}
 	}
-	if newest == nil {
-		return "", nil
+	if job != nil && job.UID == last.UID {
+		o.Previous = job
 	}
-	return strings.TrimPrefix(newest.Message, "Error creating: "), nil
+	return nil
 }
 
-// recordedJob is the UID of the attempt's Job as the status has it, or else as
-// this process created it; empty where none was created as far as anyone knows.
+// recordedJob is the UID of the attempt's Job from the status, or else from this
+// process's ledger; empty if none is known.
 func recordedJob(o *plan.Observed, created types.UID) types.UID {
 	for _, job := range o.TaskGroup.Status.Jobs {
 		if job.Attempt == o.Attempt {
@@ -136,27 +139,35 @@ func recordedJob(o *plan.Observed, created types.UID) types.UID {
 	return created
 }
 
-// loadJob reads the attempt's Job from the cache, unless what it says decides
-// between a cancellation and something else: then the cache may be behind, and
-// the API server is asked. That is so for a Job that was created and is not
-// there, and for one whose pod is being deleted, which a person who deletes the
-// Job brings about as much as an eviction does. It also says whether the cache
-// lacks the Job.
-func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *plan.Observed) (job *batchv1.Job, unwatched bool, err error) {
+// loadJob reads the attempt's Job from the cache, and from the API server if it
+// decides between a cancellation and something else: if it was created and does not
+// exist, or if its pod is being deleted, which may follow a deletion of the Job as
+// well as an eviction.
+func (r *TaskGroupReconciler) loadJob(ctx context.Context, o *observation) error {
+	created, terminated := r.ledger.Recall(o.TaskGroup, o.Attempt)
+	o.Pods = append(o.Pods, terminated...)
+	o.JobUID = recordedJob(o.Observed, created)
 	key := types.NamespacedName{Namespace: o.TaskGroup.Namespace, Name: o.JobName}
-	job, err = getJob(ctx, r.Client, key)
+	job, err := evidence.Job(ctx, r.Client, key)
 	if err != nil {
-		return nil, false, err
+		return err
 	}
 	missing := job == nil && o.JobUID != ""
-	if missing && r.memory.createdWithin(o.TaskGroup, o.JobUID, cacheLag, r.Stopwatch.Now()) {
-		return nil, false, errCacheBehind
+	if missing && r.ledger.CreatedWithin(o.TaskGroup, o.JobUID, cacheLag, r.Stopwatch.Now()) {
+		return errCacheBehind
 	}
 	if missing || (job != nil && job.DeletionTimestamp == nil && anyPodIsDeleting(o.Pods, job.UID)) {
-		job, err = getJob(ctx, r.APIReader, key)
-		return job, missing && job != nil, err
+		if job, err = evidence.Job(ctx, r.APIReader, key); err != nil {
+			return err
+		}
+		o.Unwatched = missing && job != nil
 	}
-	return job, false, nil
+	o.Job = job
+	if o.Unwatched {
+		o.NextRead = unwatchedInterval
+	}
+	r.detectOtherOperator(ctx, o.Observed, job)
+	return nil
 }
 
 func anyPodIsDeleting(pods []*corev1.Pod, job types.UID) bool {
@@ -166,14 +177,45 @@ func anyPodIsDeleting(pods []*corev1.Pod, job types.UID) bool {
 	})
 }
 
-// getJob returns nil where there is no such Job.
-func getJob(ctx context.Context, reader client.Reader, key types.NamespacedName) (*batchv1.Job, error) {
-	var job batchv1.Job
-	if err := reader.Get(ctx, key, &job); err != nil {
-		if apierrors.IsNotFound(err) {
-			return nil, nil
-		}
-		return nil, fmt.Errorf("reading Job %s: %w", key, err)
+// detectOtherOperator concludes that another operator is active from a Job that this
+// process did not create, of a group for which it knows that no other process had.
+func (r *TaskGroupReconciler) detectOtherOperator(ctx context.Context, o *plan.Observed, job *batchv1.Job) {
+	if job == nil || o.JobUID != "" || !metav1.IsControlledBy(job, o.TaskGroup) {
+		return
 	}
-	return &job, nil
+	now := r.Stopwatch.Now()
+	if r.ledger.Certain(o.TaskGroup) == r.epochs.Current(now) && r.epochs.DetectOther(now) {
+		logOtherOperator(ctx, job.Name)
+	}
+}
+
+// loadWarnings reads why a Job has no pod, or why a pod that is scheduled does not
+// start: only events contain that. They are read a limited number of times, with a
+// backoff, and at once for all waiting groups of a namespace.
+func (r *TaskGroupReconciler) loadWarnings(ctx context.Context, o *observation) error {
+	now := r.Clock.Now()
+	if o.AwaitsPods() && now.Sub(o.Job.CreationTimestamp.Time) >= plan.StartingGrace {
+		message, next, err := r.warnings.about(ctx, r.ledger.LookupOf(o.TaskGroup, o.Job.UID), o.Job.Namespace, o.Job.UID)
+		if err != nil {
+			return err
+		}
+		o.PodRefusal, o.NextRead = message, sooner(o.NextRead, next)
+	}
+	for _, pod := range o.Pods {
+		if !plan.IsPreparing(pod) || now.Sub(plan.PreparingSince(pod)) < plan.StartingGrace {
+			continue
+		}
+		message, next, err := r.warnings.about(ctx, r.ledger.LookupOf(o.TaskGroup, pod.UID), pod.Namespace, pod.UID)
+		if err != nil {
+			return err
+		}
+		o.NextRead = sooner(o.NextRead, next)
+		if message != "" {
+			if o.PodProblems == nil {
+				o.PodProblems = map[types.UID]string{}
+			}
+			o.PodProblems[pod.UID] = message
+		}
+	}
+	return nil
 }

@@ -1,11 +1,14 @@
 package controllers
 
 import (
+	"net/http"
+
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
@@ -28,9 +31,21 @@ var (
 		Name: "taskgroup_pods_after_end_total",
 		Help: "Pods that a Job controller created for TaskGroups that had ended.",
 	})
+	stalePods = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "taskgroup_stale_pod_observations_total",
+		Help: "Decisions that were not carried out because the cache of pods lagged behind the API server.",
+	})
+	fencedRequests = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "taskgroup_fenced_requests_total",
+		Help: "Requests that were not sent because the evidence for them was too old.",
+	})
+	deliveryFallbacks = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "taskgroup_delivery_fallbacks_total",
+		Help: "Switches from image volumes to init containers because a pod could not start the runner.",
+	})
 	cancellations = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "taskgroup_cancellations_total",
-		Help: "TaskGroups that were to be cancelled, counted when the operator first saw it, whichever way they ended.",
+		Help: "Total TaskGroups for which cancellation was requested, whatever their outcome.",
 	})
 	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_start_duration_seconds",
@@ -50,7 +65,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, cancellations, podsAfterEnd, startSeconds, queueSeconds, runSeconds)
+	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, cancellations, podsAfterEnd, stalePods, fencedRequests, deliveryFallbacks, startSeconds, queueSeconds, runSeconds)
 }
 
 // observe counts what a status that was just written tells anew.
@@ -90,3 +105,7 @@ func spent(status *v1alpha1.TaskGroupStatus) int32 {
 	}
 	return status.Retries.User + status.Retries.Infrastructure
 }
+
+// Fence returns the wrapper of transports that refuses requests whose evidence is too
+// old (package evidence), and counts them.
+func Fence() func(http.RoundTripper) http.RoundTripper { return evidence.Fence(fencedRequests.Inc) }

@@ -19,8 +19,8 @@ func named(name string) reconcile.Request {
 // fill takes all the room.
 func (r *rig) fill() {
 	r.t.Helper()
-	for range defaultConcurrency / progressShare {
-		if !r.progress.enter(named("other")) {
+	for range DefaultConcurrency / progressShare {
+		if !r.progress.acquire(named("other")) {
 			r.t.Fatal("there is less room than was asked for")
 		}
 	}
@@ -40,20 +40,20 @@ func TestProgressMakesWay(t *testing.T) {
 	before := r.writes
 	r.mustReconcile()
 	r.mustReconcile()
-	if r.writes != before || len(r.enqueued) != 0 {
-		t.Errorf("without room: %d writes, and %v are to be reconciled", r.writes-before, r.enqueued)
+	if r.writes != before || len(r.enqueued()) != 0 {
+		t.Errorf("without room: %d writes, and %v are to be reconciled", r.writes-before, r.enqueued())
 	}
 
-	r.progress.leave()
-	r.admitNext()
-	r.admitNext()
-	if !slices.Equal(r.enqueued, []reconcile.Request{{NamespacedName: r.group}}) {
-		t.Errorf("with room again %v are reconciled, want the group, once", r.enqueued)
+	r.progress.release()
+	r.admitProgress()
+	r.admitProgress()
+	if !slices.Equal(r.enqueued(), []reconcile.Request{{NamespacedName: r.group}}) {
+		t.Errorf("with room again %v are reconciled, want the group, once", r.enqueued())
 	}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonRunning)
 
-	if !r.progress.enter(named("other")) {
+	if !r.progress.acquire(named("other")) {
 		t.Error("a write that is over leaves no room")
 	}
 	pod.Status = testkit.Pod(r.job()).Ended(0, "Completed", `{"v":1,"states":"C"}`).Obj().Status
@@ -70,22 +70,22 @@ func TestProgressLine(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.fill()
 	for _, name := range []string{"a", "b", "a", "gone", "c"} {
-		if r.progress.enter(named(name)) {
+		if r.progress.acquire(named(name)) {
 			t.Fatal("there is more room than was asked for")
 		}
 	}
-	r.admitNext()
-	if len(r.enqueued) != 0 {
-		t.Errorf("%v are called without room", r.enqueued)
+	r.admitProgress()
+	if len(r.enqueued()) != 0 {
+		t.Errorf("%v are called without room", r.enqueued())
 	}
-	r.progress.leave()
+	r.progress.release()
 	// Each pass of a group that has nothing to tell, as that of one that is gone.
 	for range 6 {
 		if _, err := r.Reconcile(t.Context(), named("gone")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if want := []reconcile.Request{named("a"), named("b"), named("gone"), named("c")}; !slices.Equal(r.enqueued, want) {
-		t.Errorf("called %v, want %v", r.enqueued, want)
+	if want := []reconcile.Request{named("a"), named("b"), named("gone"), named("c")}; !slices.Equal(r.enqueued(), want) {
+		t.Errorf("called %v, want %v", r.enqueued(), want)
 	}
 }

@@ -79,28 +79,28 @@ func TestAJobInTheWay(t *testing.T) {
 		if err := r.createJob(t.Context(), &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: job.Name}); err != nil {
 			t.Fatal(err)
 		}
-		if got, _ := r.memory.recall(tg, 1); got != job.UID {
+		if got, _ := r.ledger.Recall(tg, 1); got != job.UID {
 			t.Errorf("remembers Job %q, want %q", got, job.UID)
 		}
-		if len(r.enqueued) != 1 {
-			t.Errorf("enqueued %v, want the group: no event need tell of such a Job", r.enqueued)
+		if len(r.enqueued()) != 1 {
+			t.Errorf("enqueued %v, want the group: no event need tell of such a Job", r.enqueued())
 		}
 	})
 	t.Run("that is gone again may have been the group's own", func(t *testing.T) {
 		r := newRig(t, tg)
-		r.memory.vouch(r.group, tg.UID, r.doubt.epoch(r.clock.Now()))
+		r.ledger.MarkCertain(r.group, tg.UID, r.epochs.Current(r.clock.Now()))
 		r.failWith["create"] = apierrors.NewAlreadyExists(schema.GroupResource{Resource: "jobs"}, "g")
 		if err := r.reconcile(); err == nil {
 			t.Error("want an error, to be tried again")
 		}
-		if got := r.memory.vouchedIn(tg); got != 0 {
+		if got := r.ledger.Certain(tg); got != 0 {
 			t.Errorf("still vouches in epoch %d that there was no Job", got)
 		}
 	})
 	t.Run("that no event tells of is looked at again", func(t *testing.T) {
 		job := testkit.Job(tg).Obj()
 		r := newRig(t, tg, job)
-		r.memory.rememberJob(tg, 1, job.UID)
+		r.ledger.RecordJob(tg, 1, job.UID)
 		r.Client = withoutJobs{r.Client}
 		result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
 		if err != nil || result.RequeueAfter == 0 || result.RequeueAfter > confirmInterval {
@@ -126,12 +126,16 @@ func TestRefusedJobs(t *testing.T) {
 		}
 		r.wantReason(v1alpha1.ReasonQueued)
 		delete(r.failWith, "create")
+		r.clock.Step(result.RequeueAfter)
 		r.mustReconcile()
 		r.job()
 	})
 	t.Run("forbidden for longer than the group may queue is for ever", func(t *testing.T) {
 		r := newRig(t, testkit.TaskGroup("g").Commands(1).Timeouts(v1alpha1.Timeouts{QueuedSeconds: new(int64(30))}).Obj())
 		r.failWith["create"] = apierrors.NewForbidden(gr, "g", errors.New("exceeded quota: few"))
+		r.mustReconcile()
+		r.wantReason(v1alpha1.ReasonQueued)
+		r.clock.Step(30 * time.Second)
 		r.mustReconcile()
 		r.wantReason(v1alpha1.ReasonQuotaExceeded)
 	})
@@ -197,7 +201,8 @@ func TestAPodOvertakesItsJob(t *testing.T) {
 	if err := r.Client.Create(t.Context(), testkit.Pod(r.job()).Running().Obj()); err != nil {
 		t.Fatal(err)
 	}
-	r.Client, r.APIReader = withoutJobs{r.Client}, unread{r.APIReader}
+	r.Client = withoutJobs{r.Client}
+	r.readLive(unread{r.APIReader})
 	result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: r.group})
 	if err != nil || result.RequeueAfter != cacheLag {
 		t.Errorf("got %v, %v; want to look again", result, err)
@@ -253,8 +258,8 @@ func TestLastWords(t *testing.T) {
 		t.Errorf("the pod's last words are lost: %+v", status)
 	}
 	r.mustReconcile()
-	if len(r.memory.groups) != 0 {
-		t.Errorf("still remembers %d groups that have ended", len(r.memory.groups))
+	if r.ledger.Len() != 0 {
+		t.Errorf("still remembers %d groups that have ended", r.ledger.Len())
 	}
 }
 
@@ -356,14 +361,14 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 	r.mustReconcile()
 	r.wantReason(v1alpha1.ReasonRunning)
-	if got := r.memory.newest(stale); got.Status.Reason() != v1alpha1.ReasonRunning {
+	if got := r.ledger.Newest(stale); got.Status.Reason() != v1alpha1.ReasonRunning {
 		t.Errorf("a stale cache is believed: %s", got.Status.Reason())
 	}
 	fresh := r.taskGroup()
-	if got := r.memory.newest(fresh); got != fresh {
+	if got := r.ledger.Newest(fresh); got != fresh {
 		t.Error("the cache is not believed when it has caught up")
 	}
-	if got := r.memory.newest(stale); got != stale {
+	if got := r.ledger.Newest(stale); got != stale {
 		t.Error("what the cache has is still remembered")
 	}
 }

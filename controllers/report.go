@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -20,48 +21,78 @@ import (
 // (k8s.io/kubernetes/pkg/apis/core/validation, NoteLengthLimit).
 const maxEventNote = 1024
 
-// report writes the status, if it changed, and then tells of the end of a group.
-// Nothing is told that was not written first. It returns how long progress has to
-// wait that comes too soon after the last.
+// report writes the status if it changed. Events and metrics follow only a successful
+// write. It returns how long progress has to wait that follows the last progress too
+// soon.
 //
-// The optimistic lock makes the terminal state sticky: a decision that rests on
-// an older status than the one stored is refused.
-func (r *TaskGroupReconciler) report(ctx context.Context, o *plan.Observed, p *plan.Plan, now time.Time) (time.Duration, error) {
-	if p.Status == nil || equality.Semantic.DeepEqual(&o.TaskGroup.Status, p.Status) {
+// The optimistic lock makes the terminal state final: a decision based on an older
+// status than the stored one is refused.
+func (r *TaskGroupReconciler) report(ctx context.Context, o *observation, p *plan.Plan, now time.Time) (time.Duration, error) {
+	switch {
+	case p.Status == nil:
 		return 0, nil
-	}
-	if !p.Progress {
+	case o.TaskGroup.Status.IsFinished():
+		return 0, r.followGeneration(ctx, o.TaskGroup)
+	case equality.Semantic.DeepEqual(&o.TaskGroup.Status, p.Status):
+		return 0, nil
+	case !p.Progress:
 		return 0, r.write(ctx, o, p.Status)
 	}
-	if wait := r.progressWait(o, p.Status, now); wait > 0 {
+	if wait := r.progressWait(o.TaskGroup, p.Status, now); wait > 0 {
 		return wait, nil
 	}
-	if !r.progress.enter(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)}) {
+	if !r.progress.acquire(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(o.TaskGroup)}) {
 		return 0, nil
 	}
-	defer r.progress.leave()
+	defer r.progress.release()
 	return 0, r.write(ctx, o, p.Status)
 }
 
-func (r *TaskGroupReconciler) write(ctx context.Context, o *plan.Observed, status *v1alpha1.TaskGroupStatus) error {
+func (r *TaskGroupReconciler) write(ctx context.Context, o *observation, status *v1alpha1.TaskGroupStatus) error {
 	tg := plan.StatusUpdate(o.TaskGroup, status)
-	if err := r.Client.Status().Update(ctx, tg); err != nil {
-		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, client.IgnoreNotFound(err))
+	err := r.Client.Status().Update(ctx, tg)
+	if apierrors.IsNotFound(err) {
+		return nil
 	}
-	r.memory.rememberWritten(tg)
+	if err != nil {
+		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	r.ledger.RecordStatus(tg)
 	logf.FromContext(ctx).Info("wrote status", "reason", status.Reason(), "done", status.Summary)
 	observe(o.TaskGroup, status, o.Job)
 	if status.IsFinished() {
-		r.recordEnd(tg)
+		r.recordFinish(tg)
 	}
 	return nil
 }
 
-func (r *TaskGroupReconciler) recordEnd(tg *v1alpha1.TaskGroup) {
-	c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
+// followGeneration updates observedGeneration of a finished group, and nothing else:
+// kstatus reports InProgress until it follows an edited spec. The cache has only a
+// part of a finished group, so the status is read.
+func (r *TaskGroupReconciler) followGeneration(ctx context.Context, tg *v1alpha1.TaskGroup) error {
+	var live v1alpha1.TaskGroupList
+	if err := r.APIReader.List(ctx, &live, client.InNamespace(tg.Namespace), client.MatchingFields{"metadata.name": tg.Name}); err != nil {
+		return fmt.Errorf("reading TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	if len(live.Items) != 1 || live.Items[0].UID != tg.UID || !live.Items[0].Status.IsFinished() {
+		return nil
+	}
+	stored := &live.Items[0]
+	if stored.Status.ObservedGeneration >= stored.Generation {
+		return nil
+	}
+	status := stored.Status.DeepCopy()
+	status.ObservedGeneration = stored.Generation
+	if err := r.Client.Status().Update(ctx, plan.StatusUpdate(stored, status)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("writing the status of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
+	}
+	return nil
+}
+
+func (r *TaskGroupReconciler) recordFinish(tg *v1alpha1.TaskGroup) {
 	eventType := corev1.EventTypeNormal
-	if c.Reason != string(v1alpha1.ReasonCompleted) && c.Reason != string(v1alpha1.ReasonCancelled) {
+	if tg.Status.Reason().IsFailure() {
 		eventType = corev1.EventTypeWarning
 	}
-	r.Recorder.Eventf(tg, nil, eventType, c.Reason, string(v1alpha1.ActionFinish), "%s", contract.Truncate(c.Message, maxEventNote))
+	r.Recorder.Eventf(tg, nil, eventType, string(tg.Status.Reason()), string(v1alpha1.ActionFinish), "%s", contract.Truncate(tg.Status.Message(), maxEventNote))
 }

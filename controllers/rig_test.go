@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
@@ -34,8 +35,8 @@ type rig struct {
 	failWith map[string]error
 	deletes  []*client.DeleteOptions
 	clock    *clocktesting.FakeClock
-	// enqueued are the groups that the reconciler itself wants reconciled.
-	enqueued []reconcile.Request
+	// woken are the groups that the reconciler itself wants reconciled.
+	woken []reconcile.Request
 }
 
 func newRig(t *testing.T, objects ...client.Object) *rig {
@@ -56,10 +57,9 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 		WithStatusSubresource(&v1alpha1.TaskGroup{}).
 		WithIndex(&corev1.Pod{}, podGroupIndex, func(obj client.Object) []string { return []string{obj.GetLabels()[v1alpha1.UIDLabel]} }).
 		WithIndex(&v1alpha1.TaskGroup{}, "metadata.name", func(obj client.Object) []string { return []string{obj.GetName()} }).
-		WithIndex(&corev1.Event{}, "involvedObject.uid", func(obj client.Object) []string { return []string{string(obj.(*corev1.Event).InvolvedObject.UID)} }).
+		WithIndex(&corev1.Event{}, "type", func(obj client.Object) []string { return []string{obj.(*corev1.Event).Type} }).
 		WithIndex(&corev1.Event{}, "involvedObject.kind", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Kind} }).
 		WithIndex(&corev1.Event{}, "involvedObject.name", func(obj client.Object) []string { return []string{obj.(*corev1.Event).InvolvedObject.Name} }).
-		WithIndex(&corev1.Event{}, "reason", func(obj client.Object) []string { return []string{obj.(*corev1.Event).Reason} }).
 		WithInterceptorFuncs(interceptor.Funcs{
 			Create: func(ctx context.Context, c client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 				if err := count("create"); err != nil {
@@ -96,9 +96,25 @@ func newRig(t *testing.T, objects ...client.Object) *rig {
 		t.Fatal(err)
 	}
 	r.TaskGroupReconciler = reconciler
-	r.enqueue = func(group reconcile.Request) { r.enqueued = append(r.enqueued, group) }
 	r.group = client.ObjectKeyFromObject(objects[0])
 	return r
+}
+
+// enqueued returns the groups that the reconciler itself wants reconciled.
+func (r *rig) enqueued() []reconcile.Request {
+	for {
+		select {
+		case e := <-r.wakeups:
+			r.woken = append(r.woken, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.Object)})
+		default:
+			return r.woken
+		}
+	}
+}
+
+// readLive replaces the reader of the API server.
+func (r *rig) readLive(reader client.Reader) {
+	r.APIReader, r.evidence.Reader, r.warnings.reader = reader, reader, reader
 }
 
 func (r *rig) reconcile() error {
@@ -119,7 +135,7 @@ func (r *rig) settle() {
 	r.t.Helper()
 	r.clock.Step(cacheLag)
 	r.mustReconcile()
-	r.clock.Step(settleTime)
+	r.clock.Step(evidence.SettleTime)
 	r.mustReconcile()
 }
 

@@ -9,18 +9,20 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
@@ -30,41 +32,52 @@ import (
 type Config struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
-	// APIReader reads from the API server; used only where the cache may be
-	// behind what is already known.
+	// APIReader reads from the API server. It is used only where the cache is not
+	// sufficient.
 	APIReader client.Reader
-	// Recorder emits one event at the end of a group.
+	// Recorder emits one event when a group finishes.
 	Recorder events.EventRecorder
-	// Jobs is what the operator decides of every Job.
+	// Jobs is the operator's part of every Job.
 	Jobs jobspec.Config
-	// Clock tells the time that objects are stamped with; the real one by default.
+	// Clock is the time that objects are stamped with and timeouts are measured by;
+	// the system clock by default.
 	Clock clock.PassiveClock
-	// Stopwatch is this process's own, by which it notices that it stood still; the
-	// real one by default.
+	// Stopwatch is this process's own clock, by which it detects stalls; the system
+	// clock by default.
 	Stopwatch clock.WithTicker
-	// Concurrency is how many groups are reconciled at once; 8 by default.
+	// Concurrency is how many groups are reconciled at once; DefaultConcurrency by
+	// default.
 	Concurrency int
 }
 
-const defaultConcurrency = 8
+// DefaultConcurrency is how many groups are reconciled at once by default.
+const DefaultConcurrency = 8
 
 // TaskGroupReconciler runs TaskGroups.
 type TaskGroupReconciler struct {
 	Config
-	memory   memory
-	doubt    doubt
-	progress *progressRoom
-	// enqueue has a group reconciled.
-	enqueue func(reconcile.Request)
+	ledger    *evidence.Ledger
+	epochs    *evidence.Epochs
+	evidence  *evidence.Collector
+	warnings  *warnings
+	creations *creations
+	delivery  *delivery
+	progress  *progressLimiter
+	// wakeups are groups to reconcile without an event.
+	wakeups chan event.GenericEvent
 }
 
-// NewTaskGroupReconciler checks the config and fills in its defaults.
+// wakeupBuffer bounds the wake-ups that were sent and not yet taken over by the
+// controller's queue. The source takes them over immediately.
+const wakeupBuffer = 1024
+
+// NewTaskGroupReconciler validates the config and sets its defaults.
 func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 	if cfg.Client == nil || cfg.APIReader == nil || cfg.Recorder == nil {
 		return nil, errors.New("a TaskGroupReconciler needs a Client, an APIReader and a Recorder")
 	}
 	if cfg.Jobs.RunnerImage == "" || cfg.Jobs.Delivery == "" {
-		return nil, errors.New("a TaskGroupReconciler needs the runner's image and how it is delivered")
+		return nil, errors.New("a TaskGroupReconciler needs the runner's image and its delivery")
 	}
 	if cfg.Clock == nil {
 		cfg.Clock = clock.RealClock{}
@@ -73,9 +86,21 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 		cfg.Stopwatch = clock.RealClock{}
 	}
 	if cfg.Concurrency == 0 {
-		cfg.Concurrency = defaultConcurrency
+		cfg.Concurrency = DefaultConcurrency
 	}
-	return &TaskGroupReconciler{Config: cfg, progress: newProgressRoom(cfg.Concurrency)}, nil
+	ledger, epochs := &evidence.Ledger{}, &evidence.Epochs{}
+	r := &TaskGroupReconciler{
+		Config:   cfg,
+		ledger:   ledger,
+		epochs:   epochs,
+		evidence: &evidence.Collector{Reader: cfg.APIReader, Ledger: ledger, Epochs: epochs},
+		warnings: &warnings{reader: cfg.APIReader, clock: cfg.Stopwatch},
+		delivery: &delivery{configured: cfg.Jobs.Delivery},
+		progress: newProgressLimiter(cfg.Concurrency),
+		wakeups:  make(chan event.GenericEvent, wakeupBuffer),
+	}
+	r.creations = newCreations(cfg.Stopwatch)
+	return r, nil
 }
 
 // +kubebuilder:rbac:groups=kubernetes.covalent.xyz,resources=taskgroups,verbs=list;watch;delete
@@ -86,62 +111,53 @@ func NewTaskGroupReconciler(cfg Config) (*TaskGroupReconciler, error) {
 // +kubebuilder:rbac:groups="",resources=events,verbs=list
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
-// Reconcile takes one TaskGroup a step on its way.
+// Reconcile moves a TaskGroup one step towards its final state: it reads what is
+// known (load), decides purely (plan.Decide), confirms and changes at most one
+// object (apply), and writes at most one status (report).
+//
+// It may be called at any time and any number of times, also concurrently by
+// another operator: a decision that is based on an outdated observation is refused
+// by its evidence, by a precondition, or by the optimistic lock of the status. A
+// group in a steady state causes no request.
 func (r *TaskGroupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	defer r.admitNext()
-	looked := r.Stopwatch.Now()
+	defer r.admitProgress()
 	observed, err := r.load(ctx, req.NamespacedName)
-	if errors.Is(err, errCacheBehind) {
-		return ctrl.Result{RequeueAfter: cacheLag}, nil
-	}
-	if err != nil || observed == nil {
-		return ctrl.Result{}, err
+	if observed == nil || err != nil {
+		return resultOf(err)
 	}
 	now := r.Clock.Now()
-	decided := plan.Decide(observed, now)
-
-	if confirmed, err := r.confirm(ctx, observed, &decided); err != nil || !confirmed {
-		return ctrl.Result{RequeueAfter: confirmInterval}, err
-	}
-	if err := r.apply(sendBefore(ctx, looked.Add(decisionLife)), observed, &decided); err != nil {
-		instead, ok := insteadOf(err, observed, now)
-		if !ok {
-			return ctrl.Result{}, quietConflict(err)
-		}
-		decided = instead
-	}
-
-	wait, err := r.report(ctx, observed, &decided, now)
+	decided := plan.Decide(observed.Observed, now)
+	applied, err := r.apply(ctx, observed, decided, now)
 	if err != nil {
-		return ctrl.Result{}, quietConflict(err)
+		return resultOf(err)
 	}
-	if observed.Unwatched && !observed.TaskGroup.Status.IsFinished() {
-		wait = sooner(wait, confirmInterval)
+	wait, err := r.report(ctx, observed, &applied, now)
+	if err != nil {
+		return resultOf(err)
 	}
-	return ctrl.Result{RequeueAfter: sooner(wait, decided.RequeueAfter)}, nil
+	return ctrl.Result{RequeueAfter: sooner(wait, applied.RequeueAfter, observed.NextRead)}, nil
 }
 
-// sooner is the shorter of two waits, where 0 is for ever.
-func sooner(a, b time.Duration) time.Duration {
-	if a == 0 || b == 0 {
-		return max(a, b)
+// sooner returns the shortest of several waits, of which 0 is forever.
+func sooner(waits ...time.Duration) time.Duration {
+	shortest := time.Duration(0)
+	for _, wait := range waits {
+		if wait > 0 && (shortest == 0 || wait < shortest) {
+			shortest = wait
+		}
 	}
-	return min(a, b)
+	return shortest
 }
 
-// insteadOf is the plan where the API server will not have the one decided on.
-func insteadOf(err error, o *plan.Observed, now time.Time) (plan.Plan, bool) {
-	if rejected, ok := errors.AsType[*rejectedError](err); ok {
-		return plan.Reject(o, rejected.reason, rejected.message, now), true
-	}
-	if refused, ok := errors.AsType[*refusedError](err); ok {
-		return plan.Queue(o, refused.message, now), true
-	}
-	return plan.Plan{}, false
+// wake has a group reconciled.
+func (r *TaskGroupReconciler) wake(group reconcile.Request) {
+	tg := &v1alpha1.TaskGroup{}
+	tg.Namespace, tg.Name = group.Namespace, group.Name
+	r.wakeups <- event.GenericEvent{Object: tg}
 }
 
-// SetupWithManager watches TaskGroups, the Jobs they own, and their pods. The
-// pods' owner is the Job, so they name their group in an annotation.
+// SetupWithManager watches TaskGroups, the Jobs they own, and their pods. A pod is
+// owned by its Job, so an annotation contains the name of its group.
 func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := indexPodsByGroup(mgr); err != nil {
 		return err
@@ -149,18 +165,15 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := metrics.Registry.Register(stateCollector{mgr.GetCache()}); err != nil {
 		return fmt.Errorf("registering the metric of states: %w", err)
 	}
-	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.doubt.keepBeating(ctx, r.Stopwatch) })); err != nil {
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.epochs.Run(ctx, r.Stopwatch) })); err != nil {
 		return fmt.Errorf("adding the heartbeat: %w", err)
 	}
 	err := ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.TaskGroup{}, builder.WithPredicates(r.newcomers())).
-		Owns(&batchv1.Job{}, builder.WithPredicates(jobChanges())).
+		For(&v1alpha1.TaskGroup{}, builder.WithPredicates(r.createdGroups())).
+		Owns(&batchv1.Job{}, builder.WithPredicates(r.jobChanges())).
 		Watches(&corev1.Pod{}, r.podHandler()).
-		WatchesRawSource(source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-			r.enqueue = func(group reconcile.Request) { queue.Add(group) }
-			return nil
-		})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency}).
+		WatchesRawSource(source.Channel(r.wakeups, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{MaxConcurrentReconciles: r.Concurrency, RateLimiter: newRateLimiter()}).
 		Complete(r)
 	if err != nil {
 		return fmt.Errorf("setting up the TaskGroup controller: %w", err)

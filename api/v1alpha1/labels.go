@@ -26,6 +26,8 @@ const (
 	// nodeIDs, separated by commas, that its completion indexes stand for. An
 	// attempt without it runs all tasks, in their order.
 	NodesAnnotation = GroupName + "/nodes"
+	// DeliveryAnnotation is on every pod: how the runner is delivered to it.
+	DeliveryAnnotation = GroupName + "/delivery"
 	// DeliveredAnnotation is on a TaskGroup with spec.callback: the nodeIDs,
 	// separated by commas, whose end the dispatcher has taken note of.
 	DeliveredAnnotation = GroupName + "/delivered"

@@ -59,9 +59,12 @@ const (
 	// ReasonImagePullFailed is set when an image cannot be pulled: immediately for
 	// permanent errors, after a grace period for transient ones.
 	ReasonImagePullFailed Reason = "ImagePullFailed"
-	// ReasonContainerConfigError is set when the kubelet cannot create or start the
-	// container, for example because a Secret does not exist.
+	// ReasonContainerConfigError is set when the container cannot be created or started
+	// as configured, for example because a Secret does not exist.
 	ReasonContainerConfigError Reason = "ContainerConfigError"
+	// ReasonContainerCreateError is set when the container runtime of a node failed to
+	// create or start the container.
+	ReasonContainerCreateError Reason = "ContainerCreateError"
 	// ReasonVolumeMountFailed is set when a volume of the pod could not be attached
 	// or mounted, or the pod's sandbox could not be created, within
 	// spec.timeouts.startingSeconds or five minutes.
@@ -178,11 +181,12 @@ var reasonTable = []reasonRow{
 	{ReasonPreempted, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 	{ReasonNodeLost, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 	{ReasonTerminated, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
+	{ReasonImagePullFailed, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
+	{ReasonContainerCreateError, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 	{ReasonVolumeMountFailed, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 	{ReasonOutputUploadFailed, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 	{ReasonUnknown, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},
 
-	{ReasonImagePullFailed, ReasonInfo{Terminal: true, Source: SourcePlatform}},
 	{ReasonContainerConfigError, ReasonInfo{Terminal: true, Source: SourcePlatform}},
 	{ReasonUnschedulable, ReasonInfo{Terminal: true, Source: SourcePlatform}},
 	{ReasonQuotaExceeded, ReasonInfo{Terminal: true, Source: SourcePlatform}},

@@ -40,7 +40,13 @@ type TaskGroupStatus struct {
 	// +kubebuilder:validation:MaxItems=32
 	Jobs []JobReference `json:"jobs,omitempty"`
 
-	// retries counts what was spent of spec.retries.
+	// queuedTime is when the API server first refused the current attempt's Job. It is
+	// absent while the Job exists.
+	// +optional
+	QueuedTime *metav1.Time `json:"queuedTime,omitempty"`
+
+	// retries counts the attempts that were retried, by the budget of spec.retries that
+	// they spent.
 	// +optional
 	Retries *RetryCounts `json:"retries,omitempty"`
 
@@ -96,6 +102,12 @@ type JobReference struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
+	// stopped is true if the operator stopped the attempt and deletes its Job. A Job
+	// of an attempt that terminated by itself is deleted by users only, which cancels
+	// the group.
+	// +optional
+	Stopped bool `json:"stopped,omitempty"`
+
 	// manifestSHA256 is the digest of the manifest that the attempt committed.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
@@ -148,12 +160,18 @@ type TaskStatus struct {
 	// +required
 	State TaskState `json:"state"`
 
-	// reason is why the task failed, in one word.
+	// reason is why the task failed, in one word. A pending task has one if its pod
+	// cannot start and is being deleted.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	Reason Reason `json:"reason,omitempty"`
 
-	// message is why the task failed, in a sentence.
+	// permanent is true if the reason of a pending task cannot be helped by another
+	// attempt.
+	// +optional
+	Permanent bool `json:"permanent,omitempty"`
+
+	// message explains the reason.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	Message string `json:"message,omitempty"`
@@ -162,10 +180,16 @@ type TaskStatus struct {
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
 
-	// attempt is the one that completed the task of a Parallel group, where that
-	// is not status.attempt.
+	// attempt is the attempt that completed the task, or in which the task of a
+	// Parallel group failed. It is absent from the failed tasks of the last attempt
+	// of a finished group.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
+
+	// retries counts what a pending or running task of a Parallel group has spent of
+	// spec.retries. Each of its tasks has these budgets.
+	// +optional
+	Retries *RetryCounts `json:"retries,omitempty"`
 
 	// digest is the SHA-256, base64url-encoded without padding, of the manifest
 	// that the pod of a Parallel group's task committed at

@@ -465,6 +465,10 @@ func (in *TaskGroupStatus) DeepCopyInto(out *TaskGroupStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.QueuedTime != nil {
+		in, out := &in.QueuedTime, &out.QueuedTime
+		*out = (*in).DeepCopy()
+	}
 	if in.Retries != nil {
 		in, out := &in.Retries, &out.Retries
 		*out = new(RetryCounts)
@@ -532,6 +536,11 @@ func (in *TaskStatus) DeepCopyInto(out *TaskStatus) {
 	if in.ExitCode != nil {
 		in, out := &in.ExitCode, &out.ExitCode
 		*out = new(int32)
+		**out = **in
+	}
+	if in.Retries != nil {
+		in, out := &in.Retries, &out.Retries
+		*out = new(RetryCounts)
 		**out = **in
 	}
 }

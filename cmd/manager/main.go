@@ -72,7 +72,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	// The API server's own priority and fairness limits the operator; a second
 	// limit here would only add latency.
 	config.QPS = -1
-	config.Wrap(controllers.Fence)
+	config.Wrap(controllers.Fence())
 	serverClock := controllers.NewServerClock(clock.RealClock{})
 	config.Wrap(serverClock.Wrap)
 	scheme := runtime.NewScheme()

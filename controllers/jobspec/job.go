@@ -108,7 +108,7 @@ func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, err
 			},
 		},
 		Spec: jobSpec(tg, attempt, corev1.PodTemplateSpec{
-			ObjectMeta: podMeta(tg, attempt, labels),
+			ObjectMeta: podMeta(tg, attempt, labels, cfg.Delivery),
 			Spec:       podSpec(tg, plan, attempt, cfg),
 		}),
 	}, nil
@@ -165,7 +165,7 @@ func addIfLabel(labels map[string]string, key, value string) {
 }
 
 // podMeta lets the operator's labels and annotations win over the user's.
-func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string) metav1.ObjectMeta {
+func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string, delivery Delivery) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{
 		Labels:      map[string]string{},
 		Annotations: map[string]string{},
@@ -176,6 +176,7 @@ func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string) 
 	}
 	maps.Copy(meta.Labels, labels)
 	meta.Annotations[v1alpha1.NameAnnotation] = tg.Name
+	meta.Annotations[v1alpha1.DeliveryAnnotation] = string(delivery)
 	if nodes := attempt.nodes(tg); nodes != "" {
 		meta.Annotations[v1alpha1.NodesAnnotation] = nodes
 	}

@@ -16,8 +16,9 @@ const (
 	workVolume   = "taskgroup-work"
 	tmpVolume    = "taskgroup-tmp"
 
-	binDir  = "/taskgroup/bin"
-	workDir = "/taskgroup/work"
+	// RunnerDir is where the runner is mounted.
+	RunnerDir = "/taskgroup/bin"
+	workDir   = "/taskgroup/work"
 
 	// runnerInImage is where the runner's image holds it.
 	runnerInImage = "/runner"
@@ -97,14 +98,14 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 		Name:                     TaskContainer,
 		Image:                    options.Image,
 		ImagePullPolicy:          options.ImagePullPolicy,
-		Command:                  []string{binDir + runnerInImage},
+		Command:                  []string{RunnerDir + runnerInImage},
 		WorkingDir:               workDir,
 		EnvFrom:                  options.EnvFrom,
 		SecurityContext:          containerSecurityContext(),
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
 		VolumeMounts: []corev1.VolumeMount{
-			{Name: runnerVolume, MountPath: binDir, ReadOnly: true},
+			{Name: runnerVolume, MountPath: RunnerDir, ReadOnly: true},
 			{Name: workVolume, MountPath: workDir},
 		},
 	}
@@ -175,9 +176,9 @@ func deliverRunner(spec *corev1.PodSpec, cfg Config) {
 		Name:            "runner",
 		Image:           cfg.RunnerImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Command:         []string{runnerInImage, "install", binDir + runnerInImage},
+		Command:         []string{runnerInImage, "install", RunnerDir + runnerInImage},
 		SecurityContext: containerSecurityContext(),
-		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: binDir}},
+		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: RunnerDir}},
 	})
 }
 

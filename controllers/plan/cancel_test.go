@@ -36,15 +36,15 @@ func TestDecideCancel(t *testing.T) {
 	}{
 		"before there was a Job": {
 			observed: observe(asked, nil),
-			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "spec.cancel asked for it"},
+			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Cancelled through spec.cancel"},
 		},
 		"deletes the Job of a group that is asked to end": {
 			observed: observe(asked, job, testkit.Pod(job).Running().Obj()),
 			want:     outcome{Delete: job.UID, Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Its Job is being deleted"},
 		},
 		"does not delete what is being deleted": {
-			observed: observe(asked, deletedBefore, testkit.Pod(job).Running().Obj()),
-			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Its Job is being deleted"},
+			observed: observe(asked, testkit.Job(asked).Deleting(55*time.Second).Obj(), testkit.Pod(job).Running().Obj()),
+			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Its Job is being deleted", Requeue: 5 * time.Second},
 		},
 		"keeps what a stopped pod committed": {
 			observed: observe(asked, deletedBefore, testkit.Pod(job).Ended(143, "Error", terminated).Obj()),
@@ -56,15 +56,15 @@ func TestDecideCancel(t *testing.T) {
 		},
 		"waits for a pod that outlives its Job": {
 			observed: known(observe(tg, nil, testkit.Pod(job).Running().Obj()), job.UID),
-			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Pod " + job.Name + "-x has not ended yet"},
+			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Pod " + job.Name + "-x has not terminated yet"},
 		},
 		"waits for an orphaned pod": {
 			observed: known(observe(tg, nil, testkit.Pod(job).Orphaned().Running().Obj()), job.UID),
-			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Pod " + job.Name + "-x has not ended yet"},
+			want:     outcome{Reason: v1alpha1.ReasonCancelling, Done: "0/0", Message: "Pod " + job.Name + "-x has not terminated yet"},
 		},
 		"a Job that is gone, with its pods, is a cancelled group": {
 			observed: known(observe(tg, nil), job.UID),
-			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Its Job was deleted"},
+			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Cancelled by deleting its Job"},
 		},
 		"a Job in the place of the one that was deleted is not ours": {
 			observed: known(observe(tg, func() *batchv1.Job {
@@ -72,25 +72,25 @@ func TestDecideCancel(t *testing.T) {
 				later.UID = "another"
 				return later
 			}()), job.UID),
-			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Its Job was deleted"},
+			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Cancelled by deleting its Job"},
 		},
 		"remembers what the pod committed when all is gone": {
 			observed: func() *plan.Observed {
 				o := cancelling(observe(tg, deletedBefore, testkit.Pod(job).Ended(143, "Error", terminated).Obj()))
 				return known(observe(o.TaskGroup, nil), job.UID)
 			}(),
-			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "1/2", States: "CX", Manifest: digest, Terminal: true, Message: "Its Job was deleted"},
+			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "1/2", States: "CX", Manifest: digest, Terminal: true, Message: "Cancelled by deleting its Job"},
 		},
 		"a pod that was seen to run, and whose end was not, may have left a manifest": {
 			observed: known(observe(group().Status(runs).Obj(), nil), job.UID),
-			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Manifest: unread, Terminal: true, Message: "Its Job was deleted"},
+			want:     outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Manifest: unread, Terminal: true, Message: "Cancelled by deleting its Job"},
 		},
 		"a pod that was seen to end without a word left none": {
 			observed: func() *plan.Observed {
 				o := cancelling(observe(group().Status(runs).Obj(), deletedBefore, testkit.Pod(job).Ended(137, "Error", "").Obj()))
 				return known(observe(o.TaskGroup, nil), job.UID)
 			}(),
-			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Its Job was deleted"},
+			want: outcome{Reason: v1alpha1.ReasonCancelled, Done: "0/2", States: "XX", Terminal: true, Message: "Cancelled by deleting its Job"},
 		},
 		"comes too late for a pod that completed": {
 			observed: observe(asked, job, completed),
@@ -114,7 +114,7 @@ func TestDecideCancel(t *testing.T) {
 		"a Job of the same name is not deleted when it is not ours": {
 			observed: observe(asked, testkit.Job(tg).Foreign().Obj()),
 			want: outcome{Reason: v1alpha1.ReasonNameConflict, Done: "0/2", States: "FF", Terminal: true,
-				Message: "Job " + job.Name + " exists and does not belong to this TaskGroup: delete that Job, then create the TaskGroup anew"},
+				Message: "Job " + job.Name + " exists and does not belong to this TaskGroup: delete that Job, then recreate the TaskGroup"},
 		},
 	}
 	for name, tc := range cases {

@@ -12,22 +12,22 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// maxConditionMessage is in bytes. The API takes 32,768, but every watcher gets
-// every status.
+// maxConditionMessage is in bytes. The API allows 32,768, but every watcher
+// receives every status.
 const maxConditionMessage = 2048
 
-// underWay says that the group has not ended.
-func underWay(status *v1alpha1.TaskGroupStatus, reason v1alpha1.Reason, message string, now time.Time) {
+// unfinished sets the conditions of a group that has not finished.
+func unfinished(status *v1alpha1.TaskGroupStatus, reason v1alpha1.Reason, message string, now time.Time) {
 	status.Summary = summaryOf(status.Tasks)
 	setConditions(status, metav1.ConditionUnknown, reason, message, now)
 }
 
-// settle says that the group has ended.
-func settle(status *v1alpha1.TaskGroupStatus, v verdict, generation int64, now time.Time) {
+// complete sets the conditions of a finished group.
+func complete(status *v1alpha1.TaskGroupStatus, v verdict, generation int64, now time.Time) {
 	status.ObservedGeneration = generation
-	status.CompletionTime = &metav1.Time{Time: now}
+	status.CompletionTime, status.QueuedTime = &metav1.Time{Time: now}, nil
 	if status.StartTime != nil && status.CompletionTime.Before(status.StartTime) {
-		// The operator's clock was set back meanwhile (invariant I17).
+		// The operator's clock was set back in between (invariant I17).
 		status.CompletionTime = status.StartTime
 	}
 	status.Summary = summaryOf(status.Tasks)
@@ -41,7 +41,7 @@ func settle(status *v1alpha1.TaskGroupStatus, v verdict, generation int64, now t
 func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionStatus, reason v1alpha1.Reason, message string, now time.Time) {
 	message = contract.Truncate(oneLine(message), maxConditionMessage)
 	for i := range status.Conditions {
-		// The API server's preset has no time of its own.
+		// The default that the API server sets has no time.
 		if c := &status.Conditions[i]; c.LastTransitionTime.Unix() <= 0 {
 			c.LastTransitionTime = metav1.Time{Time: now}
 		}
@@ -72,7 +72,7 @@ func setConditions(status *v1alpha1.TaskGroupStatus, succeeded metav1.ConditionS
 }
 
 // setKstatus sets the two conditions that generic tools wait for. A cancelled
-// group is where it was asked to be, so it is not stalled.
+// group has reached the requested state, so it is not stalled.
 func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1.Reason, set func(v1alpha1.ConditionType, metav1.ConditionStatus)) {
 	if !finished {
 		set(v1alpha1.ConditionReconciling, metav1.ConditionTrue)
@@ -84,8 +84,8 @@ func setKstatus(status *v1alpha1.TaskGroupStatus, finished bool, reason v1alpha1
 	}
 }
 
-// oneLine keeps what a task printed or raised from breaking a table or a
-// terminal: every character that controls one becomes a space (invariant I30).
+// oneLine replaces every control character with a space, so that a task's output
+// cannot break a table or a terminal (invariant I30).
 func oneLine(s string) string {
 	controls := func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }
 	return strings.Join(strings.FieldsFunc(s, controls), " ")

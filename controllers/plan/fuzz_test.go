@@ -145,7 +145,7 @@ func fuzzedStep(t *testing.T, s *script, l *life) {
 	if last := plan.LastJob(&l.tg.Status); last != nil && last.Reason == "" {
 		o.JobUID = last.UID
 	} else if last != nil {
-		o.Former = l.jobs[last.Attempt]
+		o.Previous = l.jobs[last.Attempt]
 	}
 	before := l.tg.DeepCopy()
 	first := plan.Decide(o, l.now)
@@ -162,7 +162,7 @@ func fuzzedStep(t *testing.T, s *script, l *life) {
 	if first.CreateJob && o.Job != nil {
 		t.Fatal("a second Job for one attempt (I1)")
 	}
-	if first.CreateJob && o.Former != nil && len(o.Former.Status.Conditions) == 0 {
+	if first.CreateJob && o.Previous != nil && len(o.Previous.Status.Conditions) == 0 {
 		t.Fatal("a Job while the former one is live (I2)")
 	}
 	if first.Status == nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// Observed is everything that a decision rests on. Its objects are shared and
+// Observed is everything that a decision is based on. Its objects are shared and
 // read-only.
 type Observed struct {
 	// TaskGroup is the object itself.
@@ -21,71 +21,87 @@ type Observed struct {
 	Attempt int32
 	// JobName is the name of the attempt's Job.
 	JobName string
-	// Job is the object of that name, whoever made it; nil where there is none.
+	// Job is the Job of that name, whoever created it; nil if none exists.
 	Job *batchv1.Job
-	// Unwatched says that the cache does not show the Job, so that no event tells of
-	// what becomes of it: somebody took its labels away, or the cache is behind.
+	// Unwatched reports that the cache does not contain the Job, so that no event
+	// will announce its changes: its labels were removed, or the cache lags.
 	Unwatched bool
-	// Former is the Job of the attempt before, which has ended or is to end; nil
-	// where there is none any more.
-	Former *batchv1.Job
-	// PodRefusal is why the API server refuses the attempt's pod, in its words.
+	// Previous is the Job of the previous attempt; nil if it does not exist.
+	Previous *batchv1.Job
+	// PodRefusal is the API server's message about the pod of the attempt that it
+	// refused most recently; empty if none is known.
 	PodRefusal string
-	// JobUID is the Job that the attempt is known to have had, from the status,
-	// from this process's memory or from a pod; empty where none was created.
+	// PodProblems are warnings of the kubelet or of the attach controller about pods
+	// that are scheduled and do not start, by the pod's UID.
+	PodProblems map[types.UID]string
+	// ErrorSince is when a start error of a pod was first observed, by the pod's
+	// UID. A pod that is not in it has had no error before.
+	ErrorSince map[types.UID]time.Time
+	// JobUID is the UID of the attempt's Job, from the status, from this process's
+	// ledger or from a pod; empty if none is known.
 	JobUID types.UID
-	// Pods are all that carry the group's UID label, whoever made them.
+	// Pods are all pods with the group's UID label, whoever created them.
 	Pods []*corev1.Pod
-	// Manifest is where the attempt commits its manifest; empty for a group that
-	// keeps nothing.
+	// ManifestURI is where the attempt commits its manifest; empty for a group
+	// without outputs.
 	ManifestURI string
 }
 
-// Plan is what to do, in this order: create or delete the Job, write the
-// status, look again later.
-type Plan struct {
-	// CreateJob asks for the attempt's Job.
-	CreateJob bool
-	// DeleteJob is the Job to delete in the foreground; nil for none.
-	DeleteJob *batchv1.Job
-	// DeleteGroup asks for the TaskGroup's own deletion: its time to live is over.
-	DeleteGroup bool
-	// Status is the whole status that should be; nil leaves it as it is.
-	Status *v1alpha1.TaskGroupStatus
-	// Progress is set where Status tells of nothing but progress, which the Job and
-	// its pods tell as well: it may be written later, or never.
-	Progress bool
-	// RequeueAfter is when to look again though nothing changed; 0 for never.
-	RequeueAfter time.Duration
+// belongsTo reports whether a Job belongs to the group: it is controlled by the
+// group, or its ownerReference was removed and it is the recorded Job with the
+// group's UID label. A name is not sufficient, because a group may be deleted and
+// recreated (invariant I11).
+func belongsTo(job *batchv1.Job, tg *v1alpha1.TaskGroup, recorded types.UID) bool {
+	if metav1.IsControlledBy(job, tg) {
+		return recorded == "" || recorded == job.UID
+	}
+	return recorded == job.UID && job.Labels[v1alpha1.UIDLabel] == string(tg.UID)
 }
 
-// jobIsOurs says whether the Job belongs to this very object: a name is not
-// enough, since a group may be deleted and created anew (invariant I11).
-func (o *Observed) jobIsOurs() bool {
-	return o.Job != nil && metav1.IsControlledBy(o.Job, o.TaskGroup) && (o.JobUID == "" || o.JobUID == o.Job.UID)
-}
+// jobIsOurs reports whether the attempt's Job exists and belongs to the group.
+func (o *Observed) jobIsOurs() bool { return o.Job != nil && belongsTo(o.Job, o.TaskGroup, o.JobUID) }
 
-// jobIsDeleting says whether somebody deleted the Job and it is still there.
+// jobIsDeleting reports whether the attempt's Job is being deleted.
 func (o *Observed) jobIsDeleting() bool { return o.jobIsOurs() && o.Job.DeletionTimestamp != nil }
 
-// jobWasDeleted says whether the attempt had a Job that is no more.
+// jobWasDeleted reports whether the attempt had a Job that no longer exists.
 func (o *Observed) jobWasDeleted() bool {
 	return o.JobUID != "" && (o.Job == nil || o.Job.UID != o.JobUID)
 }
 
-// formerIsLive says whether the attempt before may still start or run a pod.
-func (o *Observed) formerIsLive() bool {
-	return o.Former != nil && metav1.IsControlledBy(o.Former, o.TaskGroup) && !jobFinished(o.Former)
+// previousIsLive reports whether the previous attempt may still start or run a pod.
+func (o *Observed) previousIsLive() bool {
+	return o.Previous != nil && belongsTo(o.Previous, o.TaskGroup, o.Previous.UID) && !jobFinished(o.Previous)
 }
 
-// formerHasEnded says whether the former Job's pods ended, so that the Job is
-// about to: it is left alone, and with it their logs.
-func (o *Observed) formerHasEnded() bool {
-	pods := o.podsOf(o.Former.UID)
+// previousPodsTerminated reports whether all pods of the previous Job have
+// terminated, so that the Job is about to finish.
+func (o *Observed) previousPodsTerminated() bool {
+	pods := o.podsOf(o.Previous.UID)
 	return len(pods) > 0 && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !PodEnded(pod) })
 }
 
-// attemptJobUID is the UID of the attempt's Job; empty where there was none.
+// previousWasDeletedByUser reports whether the Job of an attempt that terminated by
+// itself was deleted while the group waits for the next attempt. The operator
+// records in the status which Jobs it deletes itself.
+func (o *Observed) previousWasDeletedByUser() bool {
+	last := LastJob(&o.TaskGroup.Status)
+	if last == nil || o.Job != nil || o.JobUID != "" || last.Stopped || o.TaskGroup.Status.Reason() != v1alpha1.ReasonRetrying {
+		return false
+	}
+	return o.Previous == nil || o.Previous.DeletionTimestamp != nil
+}
+
+// ofPrevious returns the observation with the previous attempt in place of the
+// current one.
+func (o *Observed) ofPrevious() *Observed {
+	last := LastJob(&o.TaskGroup.Status)
+	previous := *o
+	previous.Job, previous.JobUID, previous.Attempt = o.Previous, last.UID, last.Attempt
+	return &previous
+}
+
+// attemptJobUID is the UID of the attempt's Job; empty if it has none.
 func (o *Observed) attemptJobUID() types.UID {
 	if o.Job != nil && o.JobUID == "" {
 		return o.Job.UID
@@ -93,19 +109,18 @@ func (o *Observed) attemptJobUID() types.UID {
 	return o.JobUID
 }
 
-// attemptPod is the pod that tells how the attempt is: the newest that its Job
-// made; nil where there is none.
+// attemptPod is the most informative pod of the attempt's Job; nil for none.
 func (o *Observed) attemptPod() *corev1.Pod { return o.podOf(o.attemptJobUID()) }
 
-// podOf is the pod of a Job that tells most: one that cannot start, else one that
-// waits, else the newest; nil where there is none. Only a Parallel group's Job
-// has more than one.
+// podOf is the most informative pod of a Job: one that cannot start, else one that
+// is pending, else the newest; nil for none. Only the Job of a Parallel group has
+// more than one.
 func (o *Observed) podOf(uid types.UID) *corev1.Pod {
 	rank := func(pod *corev1.Pod) int {
-		switch reason, _, _ := startError(pod); {
-		case reason != "" && !PodEnded(pod):
+		switch {
+		case startErrorOf(o, pod) != nil && !PodEnded(pod):
 			return 2
-		case pod.Status.Phase == corev1.PodPending:
+		case isPending(pod):
 			return 1
 		}
 		return 0
@@ -119,7 +134,7 @@ func (o *Observed) podOf(uid types.UID) *corev1.Pod {
 	return most
 }
 
-// attemptOf is the attempt whose Job made a pod; the current one where there is no pod.
+// attemptOf is the attempt whose Job created a pod; the current one for nil.
 func (o *Observed) attemptOf(pod *corev1.Pod) int32 {
 	if pod == nil {
 		return o.Attempt
@@ -133,8 +148,8 @@ func (o *Observed) attemptOf(pod *corev1.Pod) int32 {
 	return o.Attempt
 }
 
-// isNewer orders pods by age, and those of one second by name, so that the order
-// in which a cache returns them decides nothing.
+// isNewer orders pods by age, and pods of the same second by name, so that the
+// order in which a cache returns them has no effect.
 func isNewer(a, b *corev1.Pod) bool {
 	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
 		return a.Name > b.Name
@@ -142,7 +157,7 @@ func isNewer(a, b *corev1.Pod) bool {
 	return b.CreationTimestamp.Before(&a.CreationTimestamp)
 }
 
-// podsOf are the pods that a Job made.
+// podsOf are the pods that a Job created.
 func (o *Observed) podsOf(uid types.UID) []*corev1.Pod {
 	var pods []*corev1.Pod
 	for _, pod := range o.Pods {
@@ -153,18 +168,21 @@ func (o *Observed) podsOf(uid types.UID) []*corev1.Pod {
 	return pods
 }
 
-// JobMadeItsPods says whether the attempt's Job is known to have made every pod
-// that it ever was to make.
+// JobMadeItsPods reports whether the attempt's Job has created every pod that it
+// will ever create.
 func (o *Observed) JobMadeItsPods() bool {
-	want := 1
-	if o.TaskGroup.Spec.Execution == v1alpha1.Parallel {
-		want = len(o.TaskGroup.Spec.Tasks)
-	}
-	return len(o.podsOf(o.attemptJobUID())) >= want
+	return len(o.podsOf(o.attemptJobUID())) >= kindOf(o.TaskGroup).podCount(o)
 }
 
-// livePod is a pod of the group that has not ended, Terminating included; nil
-// where all is quiet. A pod that was orphaned counts too.
+// AwaitsPods reports whether the attempt's Job should have more pods than it has:
+// then its events may contain the cause.
+func (o *Observed) AwaitsPods() bool {
+	return o.jobIsOurs() && !jobIsHeld(o.Job) && !jobFinished(o.Job) && o.Job.DeletionTimestamp == nil &&
+		kindOf(o.TaskGroup).missingPods(o) > 0
+}
+
+// livePod is the newest pod of the group that has not terminated, including pods
+// that are being deleted and orphaned pods; nil for none.
 func (o *Observed) livePod() *corev1.Pod {
 	var live *corev1.Pod
 	for _, pod := range o.Pods {
@@ -175,12 +193,27 @@ func (o *Observed) livePod() *corev1.Pod {
 	return live
 }
 
-// PodEnded says whether a pod runs no more, for whatever reason.
+// PodEnded reports whether a pod has terminated, for any reason.
 func PodEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// jobCondition returns the Job's true condition of a type; nil where it is not true.
+func isPending(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodPending || pod.Status.Phase == ""
+}
+
+// jobFinished reports whether the Job will create no further pod.
+func jobFinished(job *batchv1.Job) bool {
+	return jobCondition(job, batchv1.JobComplete) != nil || jobCondition(job, batchv1.JobFailed) != nil
+}
+
+// jobIsHeld reports whether a queue holds the Job. The operator never writes
+// spec.suspend of a Job.
+func jobIsHeld(job *batchv1.Job) bool {
+	return job != nil && job.Spec.Suspend != nil && *job.Spec.Suspend
+}
+
+// jobCondition returns the Job's condition of a type if it is True; else nil.
 func jobCondition(job *batchv1.Job, conditionType batchv1.JobConditionType) *batchv1.JobCondition {
 	if job == nil {
 		return nil

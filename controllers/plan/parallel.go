@@ -10,17 +10,239 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
-// A Parallel group has a pod for each task. Each tells of its own task; the
-// attempt is over when every one has ended, and the group fails with the first
-// task that did.
+// parallel runs each task in a pod of its own, all pods of an attempt in one
+// Indexed Job. Results, budgets, timeouts and attempts are per task:
+//
+//   - A task is settled when it is COMPLETED, or FAILED without budget for a retry.
+//     A settled task is never run again.
+//   - An attempt terminates when all of its pods have terminated, or when nothing of
+//     it runs and every remaining pod is stuck. Then its tasks are settled or set to
+//     PENDING, and the next attempt runs the pending ones (settle.go).
+type parallel struct{}
 
-func isParallel(o *Observed) bool { return o.TaskGroup.Spec.Execution == v1alpha1.Parallel }
+func (parallel) podCount(o *Observed) int {
+	attempt := AttemptOf(o.TaskGroup, o.Attempt)
+	return len(attempt.Tasks(o.TaskGroup))
+}
+
+// missingPods counts the pods that spec.parallelism allows at this time.
+func (p parallel) missingPods(o *Observed) int {
+	live := 0
+	for _, pod := range taskPods(o) {
+		if !PodEnded(pod) {
+			live++
+		}
+	}
+	unstarted := 0
+	for _, task := range p.view(o).tasks {
+		if task.pod == nil && !task.status.State.IsTerminal() {
+			unstarted++
+		}
+	}
+	if limit := o.TaskGroup.Spec.Parallelism; limit != nil {
+		return min(unstarted, max(0, int(*limit)-live))
+	}
+	return unstarted
+}
+
+func (parallel) recordSize(*v1alpha1.TaskGroup) int { return 1 }
+
+// takeOver skips the settled tasks.
+func (parallel) takeOver(tg *v1alpha1.TaskGroup, number int32) jobspec.Attempt {
+	settled := map[v1alpha1.NodeID]bool{}
+	for i := range tg.Status.Tasks {
+		if task := &tg.Status.Tasks[i]; isSettled(task, number) {
+			settled[task.NodeID] = true
+		}
+	}
+	return jobspec.Attempt{Done: settled}
+}
+
+// isSettled reports whether a task was settled before an attempt. A FAILED task of
+// the attempt itself may still be retried. Objects of earlier releases have no
+// attempt on tasks that the newest attempt completed.
+func isSettled(task *v1alpha1.TaskStatus, attempt int32) bool {
+	switch task.State {
+	case v1alpha1.TaskCompleted:
+		return task.Attempt < attempt
+	case v1alpha1.TaskFailed, v1alpha1.TaskCancelled:
+		return task.Attempt > 0 && task.Attempt < attempt
+	case v1alpha1.TaskPending, v1alpha1.TaskRunning:
+	}
+	return false
+}
+
+// tasks keeps the settled tasks, and what the others have spent of their budgets.
+func (parallel) tasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
+	tasks := newTasks(o.TaskGroup, state)
+	for i := range min(len(tasks), len(o.TaskGroup.Status.Tasks)) {
+		known := &o.TaskGroup.Status.Tasks[i]
+		if known.State == v1alpha1.TaskCompleted || isSettled(known, o.Attempt) {
+			tasks[i] = *known
+		} else {
+			tasks[i].Retries = known.Retries
+		}
+	}
+	return tasks
+}
+
+// taskView is a task as its pod and the status report it.
+type taskView struct {
+	status v1alpha1.TaskStatus
+	// pod is the task's pod in this attempt; nil for none.
+	pod *corev1.Pod
+	// verdict is the result of the task in this attempt; nil if it has none yet, or
+	// was settled before.
+	verdict *verdict
+}
+
+// parallelView is all tasks of a group in one attempt.
+type parallelView struct {
+	tasks []taskView
+	// open counts the tasks without a result.
+	open int
+}
+
+// view derives the state of every task. A result in the status is kept if the pod
+// was deleted since.
+func (p parallel) view(o *Observed) *parallelView {
+	pods := taskPods(o)
+	view := &parallelView{}
+	for i, task := range p.tasks(o, v1alpha1.TaskPending) {
+		t := taskView{status: task, pod: pods[i]}
+		switch {
+		case isSettled(&task, o.Attempt):
+			t.pod = nil
+		case t.pod != nil && tasksTerminated(t.pod):
+			v := taskVerdict(o, i, t.pod)
+			t.verdict = &v
+			t.status = taskOfVerdict(&task, o.Attempt, v)
+		case i < len(o.TaskGroup.Status.Tasks) && o.TaskGroup.Status.Tasks[i].State.IsTerminal():
+			t.status = o.TaskGroup.Status.Tasks[i]
+			t.verdict = recordedTask(&t.status)
+		default:
+			view.open++
+			if t.pod != nil && t.pod.Status.Phase == corev1.PodRunning {
+				t.status.State = v1alpha1.TaskRunning
+			}
+		}
+		view.tasks = append(view.tasks, t)
+	}
+	return view
+}
+
+// statuses are the tasks for the status.
+func (v *parallelView) statuses() []v1alpha1.TaskStatus {
+	tasks := make([]v1alpha1.TaskStatus, len(v.tasks))
+	for i := range v.tasks {
+		tasks[i] = v.tasks[i].status
+	}
+	boundDetails(tasks)
+	return tasks
+}
+
+// tasksTerminated reports whether the tasks of a pod have terminated, even if other
+// containers keep the pod running.
+func tasksTerminated(pod *corev1.Pod) bool { return PodEnded(pod) || tasksState(pod) != nil }
+
+// taskVerdict is the result of a pod, which must have run the task of its index: an
+// overridden JOB_COMPLETION_INDEX lets it run another one.
+func taskVerdict(o *Observed, i int, pod *corev1.Pod) verdict {
+	v := podVerdict(o, pod)
+	node := o.TaskGroup.Spec.Tasks[i].NodeID
+	if v.record != nil && v.record.Node != nil && v1alpha1.NodeID(*v.record.Node) != node {
+		return verdict{reason: v1alpha1.ReasonPlanInvalid, message: fmt.Sprintf(
+			"Pod %s ran task %d in place of task %s: JOB_COMPLETION_INDEX was overridden", pod.Name, *v.record.Node, node)}
+	}
+	return v
+}
+
+// recordedTask is the verdict about a task whose pod was deleted after its result
+// was recorded.
+func recordedTask(task *v1alpha1.TaskStatus) *verdict {
+	if task.State == v1alpha1.TaskCompleted {
+		return &verdict{succeeded: true, reason: v1alpha1.ReasonCompleted}
+	}
+	message := task.Message
+	if message == "" {
+		message = fmt.Sprintf("Task %s failed", task.NodeID)
+	}
+	return &verdict{reason: task.Reason, message: message}
+}
+
+// taskOfVerdict is the status of a task whose pod has terminated.
+func taskOfVerdict(task *v1alpha1.TaskStatus, attempt int32, v verdict) v1alpha1.TaskStatus {
+	result := v1alpha1.TaskStatus{NodeID: task.NodeID, State: v1alpha1.TaskCompleted, Attempt: attempt}
+	if v.record != nil {
+		result.Digest = shortDigest(v.record.ManifestSHA256)
+	}
+	if v.succeeded {
+		return result
+	}
+	result.State, result.Reason, result.Retries = v1alpha1.TaskFailed, v.reason, task.Retries
+	result.Message = contract.Truncate(oneLine(v.message), maxParallelMessage)
+	if v.record != nil {
+		if v.record.States[0] == contract.TaskCancelled {
+			result.State = v1alpha1.TaskCancelled
+		}
+		if f := v.record.Failure; f != nil {
+			result.ExitCode = f.ExitCode
+		}
+	}
+	return result
+}
+
+const (
+	// maxDetailed is how many failed tasks of a Parallel group have a message.
+	maxDetailed = 8
+	// maxParallelMessage bounds each of these messages, in bytes.
+	maxParallelMessage = 128
+)
+
+// boundDetails bounds the status of 256 failed tasks to 32 KiB: the first failures
+// have a message, the others only a reason. The manifest of each task has all of it.
+func boundDetails(tasks []v1alpha1.TaskStatus) {
+	detailed := 0
+	for i := range tasks {
+		if tasks[i].Message == "" && tasks[i].ExitCode == nil {
+			continue
+		}
+		if detailed++; detailed > maxDetailed {
+			tasks[i].Message, tasks[i].ExitCode = "", nil
+		}
+	}
+}
+
+// shortDigest is a SHA-256 as 43 characters instead of 64, because a status may
+// contain 256 of them; empty for none.
+func shortDigest(sha256 string) string {
+	raw, err := hex.DecodeString(sha256)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// taskPods are the attempt's pods by the position of their task.
+func taskPods(o *Observed) map[int]*corev1.Pod {
+	pods := map[int]*corev1.Pod{}
+	for _, pod := range o.podsOf(o.attemptJobUID()) {
+		i, ok := taskOfPod(o, pod)
+		if !ok {
+			continue
+		}
+		if known := pods[i]; known == nil || isNewer(pod, known) {
+			pods[i] = pod
+		}
+	}
+	return pods
+}
 
 // taskOfPod is the position in spec.tasks of the task that a pod runs.
 func taskOfPod(o *Observed, pod *corev1.Pod) (int, bool) {
@@ -44,227 +266,89 @@ func taskOfPod(o *Observed, pod *corev1.Pod) (int, bool) {
 	return 0, false
 }
 
-// parallelPods are the attempt's pods by the position of their task.
-func parallelPods(o *Observed) map[int]*corev1.Pod {
-	pods := map[int]*corev1.Pod{}
-	for _, pod := range o.podsOf(o.attemptJobUID()) {
-		i, ok := taskOfPod(o, pod)
-		if !ok {
+func (parallel) terminatedByItself(o *Observed) bool {
+	return o.jobIsOurs() && jobFinished(o.Job) && o.Job.DeletionTimestamp == nil
+}
+
+// keep records the results of the tasks that terminated before the Job's deletion.
+func (p parallel) keep(status *v1alpha1.TaskGroupStatus, o *Observed) bool {
+	changed := false
+	for i, t := range p.view(o).tasks {
+		if t.verdict == nil || t.pod == nil || interrupted(t.pod, t.verdict) || i >= len(status.Tasks) {
 			continue
 		}
-		if known := pods[i]; known == nil || isNewer(pod, known) {
-			pods[i] = pod
+		if status.Tasks[i].State != t.status.State {
+			status.Tasks[i], changed = t.status, true
 		}
 	}
-	return pods
+	boundDetails(status.Tasks)
+	return changed
 }
 
-// parallelTasks are the states as the pods tell them, and the verdicts of the
-// tasks that failed, in the order of the tasks.
-func parallelTasks(o *Observed) (tasks []v1alpha1.TaskStatus, failures []verdict, open int) {
-	pods := parallelPods(o)
-	tasks = uniformTasks(o, v1alpha1.TaskPending)
-	for i := range tasks {
-		if tasks[i].State == v1alpha1.TaskCompleted {
-			continue
-		}
-		pod := pods[i]
-		switch {
-		case pod == nil:
-			open++
-		case PodEnded(pod):
-			v := podVerdict(o, pod)
-			tasks[i] = taskOfVerdict(tasks[i].NodeID, v)
-			if !v.succeeded {
-				failures = append(failures, v)
-			}
-		default:
-			open++
-			if pod.Status.Phase == corev1.PodRunning {
-				tasks[i].State = v1alpha1.TaskRunning
-			}
-		}
-	}
-	boundDetails(tasks)
-	return tasks, failures, open
+// interrupted reports whether a task was stopped from outside before it terminated.
+func interrupted(pod *corev1.Pod, v *verdict) bool {
+	return v.reason == v1alpha1.ReasonTerminated || (v.record == nil && pod.DeletionTimestamp != nil && !v.succeeded)
 }
 
-// boundDetails keeps the status of 256 failed tasks within 32 KiB: the first
-// failures say why, the others one word. Every task's manifest has it all.
-func boundDetails(tasks []v1alpha1.TaskStatus) {
-	detailed := 0
-	for i := range tasks {
-		if tasks[i].Message == "" && tasks[i].ExitCode == nil {
-			continue
-		}
-		if detailed++; detailed > maxDetailed {
-			tasks[i].Message, tasks[i].ExitCode = "", nil
-		}
-	}
+// cancelled keeps the results of the tasks that terminated.
+func (p parallel) cancelled(status *v1alpha1.TaskGroupStatus, o *Observed, _ *corev1.Pod) {
+	source := *o
+	source.TaskGroup = o.TaskGroup.DeepCopy()
+	source.TaskGroup.Status = *status
+	status.Tasks = p.view(&source).statuses()
+	status.Summary = summaryOf(status.Tasks)
 }
 
-const (
-	// maxDetailed is how many failed tasks of a Parallel group say why.
-	maxDetailed = 8
-	// maxParallelMessage bounds what each of them says, in bytes.
-	maxParallelMessage = 128
-)
-
-// taskOfVerdict is the state of a task whose pod has ended.
-func taskOfVerdict(node v1alpha1.NodeID, v verdict) v1alpha1.TaskStatus {
-	task := v1alpha1.TaskStatus{NodeID: node, State: v1alpha1.TaskCompleted}
-	if v.record != nil {
-		task.Digest = shortDigest(v.record.ManifestSHA256)
-	}
-	if v.succeeded {
-		return task
-	}
-	task.State = v1alpha1.TaskFailed
-	task.Reason = v.reason
-	task.Message = contract.Truncate(oneLine(v.message), maxParallelMessage)
-	if v.record != nil {
-		if v.record.States[0] == contract.TaskCancelled {
-			task.State = v1alpha1.TaskCancelled
-		}
-		if f := v.record.Failure; f != nil {
-			task.ExitCode = f.ExitCode
-		}
-	}
-	return task
-}
-
-// shortDigest is a SHA-256 as 43 characters instead of 64, since a status may
-// hold 256 of them; empty for none.
-func shortDigest(sha256 string) string {
-	raw, err := hex.DecodeString(sha256)
-	if err != nil {
-		return ""
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
-// parallelEnded ends the attempt when every task has ended, and tells of
-// progress while one runs.
-func parallelEnded(o *Observed, now time.Time) *Plan {
-	tasks, failures, open := parallelTasks(o)
-	if open > 0 && !jobFinished(o.Job) {
-		return parallelProgress(o, tasks, now)
-	}
-	if o.livePod() != nil {
-		return &Plan{}
-	}
-	// A task without a pod was not begun, or its pod is gone; the Job knows which.
-	for i := range tasks {
-		if tasks[i].State != v1alpha1.TaskPending && tasks[i].State != v1alpha1.TaskRunning {
-			continue
-		}
-		v := jobVerdict(o)
-		tasks[i] = taskOfVerdict(tasks[i].NodeID, v)
-		if !v.succeeded {
-			failures = append(failures, v)
-		}
-	}
-	if len(failures) == 0 {
-		return parallelFinish(o, tasks, allCompleted(tasks), now)
-	}
-	for _, failure := range failures {
-		if mayRetry(o.TaskGroup, failure.reason) {
-			failure.message = failuresMessage(failures, len(tasks), failure.message)
-			failure.record = nil
-			status := retryingStatus(o, failure, now)
-			keepCompleted(status.Tasks, tasks, o.Attempt)
-			status.Summary = summaryOf(status.Tasks)
-			return &Plan{Status: status}
-		}
-	}
-	first := failures[0]
-	first.message = failuresMessage(failures, len(tasks), first.message)
-	return parallelFinish(o, tasks, first, now)
-}
-
-func allCompleted(tasks []v1alpha1.TaskStatus) verdict {
-	return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(len(tasks))}
-}
-
-func failuresMessage(failures []verdict, tasks int, first string) string {
-	if len(failures) == 1 {
-		return first
-	}
-	return fmt.Sprintf("%d of %d tasks failed; the first: %s", len(failures), tasks, first)
-}
-
-func parallelFinish(o *Observed, tasks []v1alpha1.TaskStatus, v verdict, now time.Time) *Plan {
-	v.record = nil
-	status := progressed(o, o.attemptPod())
-	status.Tasks = tasks
-	if last := LastJob(status); last != nil && last.Reason == "" {
-		closeAttempt(status, v.reason, v.message, "", now)
-	}
-	settle(status, v, o.TaskGroup.Generation, now)
-	return &Plan{Status: status}
-}
-
-// parallelProgress is nil while no pod runs or has ended: then starting tells
-// what the pods wait for. A pod that cannot start gives the attempt up, once
-// nothing else runs.
-func parallelProgress(o *Observed, tasks []v1alpha1.TaskStatus, now time.Time) *Plan {
-	begun, runs := 0, 0
-	for _, pod := range parallelPods(o) {
-		if pod.Status.Phase == corev1.PodRunning {
-			runs++
-		}
-		if pod.Status.Phase == corev1.PodRunning || PodEnded(pod) {
-			begun++
-		}
-	}
-	if reason, _, _ := startError(o.attemptPod()); begun == 0 || (runs == 0 && reason != "") {
-		return nil
+func (p parallel) progress(o *Observed, now time.Time) *Plan {
+	view := p.view(o)
+	c := countPods(o, view, now)
+	waits := c.waits + p.missingPods(o)
+	if c.running == 0 && c.waiting == nil {
+		c.next = sooner(c.next, nextTimeout(o, nil, now))
 	}
 	pod := o.attemptPod()
+	if c.running == 0 && !c.begun {
+		return startingPlan(o, pod, c.next, now)
+	}
 	status := progressed(o, pod)
-	began(status, pod, nowTime(now))
-	status.Tasks = tasks
-	underWay(status, v1alpha1.ReasonRunning, fmt.Sprintf("%d pods of Job %s run", runs, o.JobName), now)
-	return &Plan{Status: status, Progress: true}
+	started(status, pod, nowTime(now))
+	status.Tasks = view.statuses()
+	message := fmt.Sprintf("%d running", c.running)
+	if waits > 0 {
+		message = fmt.Sprintf("%d running, %d waiting: %s", c.running, waits, waitingFor(o, c.waiting))
+	}
+	unfinished(status, v1alpha1.ReasonRunning, message, now)
+	return &Plan{Status: status, Progress: true, RequeueAfter: c.next}
 }
 
-// keepCompleted takes over what an attempt completed, and notes which one it was:
-// another attempt follows.
-func keepCompleted(tasks, ended []v1alpha1.TaskStatus, attempt int32) {
-	for i := range ended {
-		if ended[i].State != v1alpha1.TaskCompleted {
-			continue
-		}
-		tasks[i] = ended[i]
-		if tasks[i].Attempt == 0 {
-			tasks[i].Attempt = attempt
-		}
-	}
+// podCounts are the pods of an active attempt by what they do.
+type podCounts struct {
+	running, waits int
+	// begun reports that a pod has terminated.
+	begun bool
+	// waiting is the first pod with an obstacle, or else the first that waits.
+	waiting *corev1.Pod
+	// next is when the first timeout of a waiting pod expires; 0 for never.
+	next time.Duration
 }
 
-// keepEnded takes over the states of tasks that have ended and whose pods may be
-// gone by now.
-func keepEnded(tasks, known []v1alpha1.TaskStatus) {
-	for i := range known {
-		if known[i].State.IsTerminal() && !tasks[i].State.IsTerminal() {
-			tasks[i] = known[i]
+func countPods(o *Observed, view *parallelView, now time.Time) podCounts {
+	c := podCounts{}
+	for i := range view.tasks {
+		pod := view.tasks[i].pod
+		switch {
+		case pod == nil:
+		case tasksTerminated(pod):
+			c.begun = true
+		case pod.Status.Phase == corev1.PodRunning:
+			c.running++
+		default:
+			c.waits++
+			c.next = sooner(c.next, nextTimeout(o, pod, now))
+			if c.waiting == nil || (obstacle(o, c.waiting) == "" && obstacle(o, pod) != "") {
+				c.waiting = pod
+			}
 		}
 	}
-}
-
-// lastParallelWords keeps what the pods of an attempt that was given up had
-// completed; nil where there is nothing new.
-func lastParallelWords(o *Observed, job types.UID) *v1alpha1.TaskGroupStatus {
-	former := *o
-	former.Job, former.JobUID = o.Former, job
-	former.Attempt = LastJob(&o.TaskGroup.Status).Attempt
-	ended, _, _ := parallelTasks(&former)
-	status := progressed(o, nil)
-	status.Tasks = pendingTasks(o, nil)
-	keepCompleted(status.Tasks, ended, former.Attempt)
-	if summaryOf(status.Tasks) == status.Summary {
-		return nil
-	}
-	status.Summary = summaryOf(status.Tasks)
-	return status
+	return c
 }

@@ -23,7 +23,7 @@ func TestParallelProgress(t *testing.T) {
 	job := testkit.Job(tg).Obj()
 	done := testkit.Pod(job).Index(0, "").Ended(0, "Completed", record(t, "C", nil)).Obj()
 	p := plan.Decide(observe(tg, job, done, testkit.Pod(job).Index(1, "").Running().Obj(), testkit.Pod(job).Index(2, "").Obj()), now)
-	want := outcome{Reason: v1alpha1.ReasonRunning, Message: "1 pods of Job " + job.Name + " run", Done: "1/3", States: "CRP"}
+	want := outcome{Reason: v1alpha1.ReasonRunning, Message: "1 running, 1 waiting: Pod " + job.Name + "-x-2 is being prepared on node node-1", Done: "1/3", States: "CRP"}
 	if diff := cmp.Diff(want, outcomeOf(p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -56,7 +56,7 @@ func TestParallelEnds(t *testing.T) {
 		"two failed": {job, []*corev1.Pod{broken(0), broken(1), completed(2)},
 			outcome{Reason: v1alpha1.ReasonTaskError, Message: "2 of 3 tasks failed; the first: Task 0: boom", Done: "1/3", States: "FFC", Terminal: true}},
 		"one failed while one runs": {job, []*corev1.Pod{broken(0), completed(1), testkit.Pod(job).Index(2, "").Running().Obj()},
-			outcome{Reason: v1alpha1.ReasonRunning, Message: "1 pods of Job " + job.Name + " run", Done: "1/3", States: "FCR"}},
+			outcome{Reason: v1alpha1.ReasonRunning, Message: "1 running", Done: "1/3", States: "FCR"}},
 		"a pod that is gone from a complete Job": {complete, []*corev1.Pod{completed(0), completed(2)},
 			outcome{Reason: v1alpha1.ReasonCompleted, Message: "All 3 tasks completed", Done: "3/3", States: "CCC", Terminal: true}},
 	}
@@ -94,7 +94,7 @@ func TestParallelRetriesWhatFailed(t *testing.T) {
 	l.pods[len(l.pods)-1] = testkit.Pod(l.jobs[2]).Index(0, "1").Ended(0, "Completed", record(t, "C", nil)).Obj()
 	l.decide()
 	l.wantReason(v1alpha1.ReasonCompleted)
-	for i, want := range []int32{1, 0, 1} { // 0 is the newest
+	for i, want := range []int32{1, 2, 1} {
 		if got := l.tg.Status.Tasks[i]; got.Attempt != want || got.Digest != digest43 {
 			t.Errorf("task %d comes from attempt %d with digest %s, want attempt %d", i, got.Attempt, got.Digest, want)
 		}

@@ -2,39 +2,82 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// Queue is the plan for a group whose Job is refused for now, by a quota on Jobs
-// or a policy. It is asked for again until queuedSeconds ran out, if it is set.
-func Queue(o *Observed, message string, now time.Time) Plan {
-	if t := o.TaskGroup.Spec.Timeouts; t != nil && t.QueuedSeconds != nil {
-		if now.Sub(refusedSince(o.TaskGroup, now)) >= seconds(*t.QueuedSeconds) {
-			return Reject(o, refusalReason(message), fmt.Sprintf("spec.timeouts.queuedSeconds of %d s ran out: %s", *t.QueuedSeconds, message), now)
-		}
-	}
-	return Plan{Status: queuedStatus(o, message, now), RequeueAfter: refusalInterval}
+// policyGrace is how long a Job that an admission policy denies is waited for if
+// spec.timeouts.queuedSeconds is not set.
+const policyGrace = 10 * time.Minute
+
+// Refusal is the cause of a Job or pod that the API server did not accept.
+type Refusal string
+
+const (
+	// RefusedByQuota is a full quota: it may have room later.
+	RefusedByQuota Refusal = "Quota"
+	// RefusedByPolicy is an admission policy, webhook or other plugin that denied
+	// the object. An admin may change it, or never will.
+	RefusedByPolicy Refusal = "Policy"
+	// Unavailable is a webhook, or the API server itself, that did not process the
+	// request.
+	Unavailable Refusal = "Unavailable"
+)
+
+// unavailable are parts of the messages of requests that were not processed
+// (k8s.io/apiserver/pkg/admission/plugin/webhook/errors, ToStatusErr, and
+// k8s.io/apimachinery/pkg/api/errors).
+var unavailable = []string{
+	"failed calling webhook", "failed to call webhook", "Internal error occurred", "is currently unable to handle the request",
+	"connection refused", "context deadline exceeded", "timed out", "timeout", "Too many requests", "etcdserver:",
+	"the object has been modified", "Operation cannot be fulfilled",
 }
 
-// refusedSince is the earliest that the attempt's Job can have been asked for:
-// when the group was created, the attempt before ended, or a suspension did, for
-// no clock runs while the group is suspended.
-func refusedSince(tg *v1alpha1.TaskGroup, now time.Time) time.Time {
-	began := tg.CreationTimestamp.Time
-	if last := LastJob(&tg.Status); last != nil && last.CompletionTime != nil {
-		began = later(began, last.CompletionTime.Time)
+// RefusalOf classifies a message of the API server. Admission plugins share the
+// codes 400, 403 and 422, and the Job controller passes on the text alone, so the
+// text is all there is.
+func RefusalOf(message string) Refusal {
+	if strings.Contains(message, "exceeded quota") {
+		return RefusedByQuota
 	}
-	switch c := tg.Status.Condition(v1alpha1.ConditionSuspended); {
-	case c == nil:
-		return began
-	case c.Status == metav1.ConditionTrue:
-		// It is the status that follows which says that the suspension is over.
-		return now
-	default:
-		return later(began, c.LastTransitionTime.Time)
+	for _, text := range unavailable {
+		if strings.Contains(message, text) {
+			return Unavailable
+		}
 	}
+	return RefusedByPolicy
+}
+
+// reason is the failure reason of a group that waited for too long.
+func (r Refusal) reason() v1alpha1.Reason {
+	if r == RefusedByQuota {
+		return v1alpha1.ReasonQuotaExceeded
+	}
+	return v1alpha1.ReasonJobRejected
+}
+
+// Queue returns the plan for a group whose Job the API server does not accept for
+// now. The group waits until queuedSeconds has expired since the first refusal, if
+// it is set; a Job that a policy denies is given up after policyGrace by default.
+func Queue(o *Observed, refusal Refusal, message string, now time.Time) Plan {
+	waited := time.Duration(0)
+	if since := o.TaskGroup.Status.QueuedTime; since != nil {
+		waited = now.Sub(since.Time)
+	}
+	limit, prefix := time.Duration(0), ""
+	if t := o.TaskGroup.Spec.Timeouts; t != nil && t.QueuedSeconds != nil {
+		limit, prefix = seconds(*t.QueuedSeconds), fmt.Sprintf("spec.timeouts.queuedSeconds of %d s expired: ", *t.QueuedSeconds)
+	} else if refusal == RefusedByPolicy {
+		limit, prefix = policyGrace, fmt.Sprintf("denied for %d minutes: ", int(policyGrace.Minutes()))
+	}
+	if limit > 0 && waited >= limit {
+		return Reject(o, refusal.reason(), prefix+message, now)
+	}
+	p := Plan{Status: queuedStatus(o, message, now)}
+	if limit > 0 {
+		p.RequeueAfter = max(limit-waited, time.Second)
+	}
+	return p
 }

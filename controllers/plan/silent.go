@@ -7,36 +7,64 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// silenceGrace is how long after its grace period a pod may take to go before its
-// node is called silent: a kubelet kills, tells so, and deletes.
+// silenceGrace is how long a pod may exist after its grace period before the
+// message says so: a kubelet kills the containers, reports that, and deletes the
+// pod.
 const silenceGrace = 10 * time.Second
 
-// withSilence makes a plan say that the group waits for a node which does not
-// answer: such a pod may still run, so nothing follows it, for as long as it takes
-// somebody to find out (invariant I20). It is a read of what was decided, and
-// changes no decision.
+// withSilence adds to a plan that the group waits for a pod that should have
+// terminated: its node does not respond, or nothing deleted it. Such a pod may
+// still run, so nothing else happens until it terminates or its node is deleted
+// (invariant I20). It changes the message only.
 func withSilence(o *Observed, p Plan, now time.Time) Plan {
-	pod := silentPod(o)
-	if pod == nil || p.CreateJob || (p.Status != nil && p.Status.IsFinished()) || o.TaskGroup.Status.IsFinished() {
+	if p.CreateJob || (p.Status != nil && p.Status.IsFinished()) || o.TaskGroup.Status.IsFinished() || o.TaskGroup.DeletionTimestamp != nil {
 		return p
 	}
-	if wait := pod.DeletionTimestamp.Add(silenceGrace).Sub(now); wait > 0 {
-		if p.RequeueAfter == 0 || wait < p.RequeueAfter {
-			p.RequeueAfter = wait
-		}
+	due, message := silence(o)
+	if message == "" {
+		return p
+	}
+	if wait := due.Sub(now); wait > 0 {
+		p.RequeueAfter = sooner(p.RequeueAfter, wait)
 		return p
 	}
 	if p.Status == nil {
 		p.Status = o.TaskGroup.Status.DeepCopy()
 	}
-	underWay(p.Status, p.Status.Reason(), fmt.Sprintf(
-		"Pod %s should have ended by %s and node %s does not say that it has: see kubectl describe node %s; a machine that is gone for good is given up with kubectl delete node",
-		pod.Name, pod.DeletionTimestamp.UTC().Format(time.TimeOnly+" MST"), pod.Spec.NodeName, pod.Spec.NodeName), now)
+	unfinished(p.Status, p.Status.Reason(), message, now)
 	return p
 }
 
-// silentPod is the one that has been ending for longest of those that are on a
-// node; nil for none.
+// silence returns what to report about a pod that should have terminated, and when
+// to report it; empty for none.
+func silence(o *Observed) (due time.Time, message string) {
+	if pod := silentPod(o); pod != nil {
+		return pod.DeletionTimestamp.Add(silenceGrace), fmt.Sprintf(
+			"Pod %s was due to terminate at %s but node %s is not responding. If the node is lost for good, delete it: kubectl delete node %s",
+			pod.Name, pod.DeletionTimestamp.UTC().Format(time.TimeOnly+" MST"), pod.Spec.NodeName, pod.Spec.NodeName)
+	}
+	job := o.Job
+	if job == nil {
+		job = o.Previous
+	}
+	if job == nil || job.DeletionTimestamp == nil || !belongsTo(job, o.TaskGroup, job.UID) {
+		return time.Time{}, ""
+	}
+	var newest *corev1.Pod
+	for _, pod := range o.podsOf(job.UID) {
+		if !PodEnded(pod) && pod.DeletionTimestamp == nil && (newest == nil || isNewer(pod, newest)) {
+			newest = pod
+		}
+	}
+	if newest == nil {
+		return time.Time{}, ""
+	}
+	return job.DeletionTimestamp.Add(silenceGrace), fmt.Sprintf(
+		"Job %s was deleted at %s but its pod %s has not received SIGTERM: the garbage collector of the cluster does not delete it. See the logs of kube-controller-manager and kubectl get apiservices",
+		job.Name, job.DeletionTimestamp.UTC().Format(time.TimeOnly+" MST"), newest.Name)
+}
+
+// silentPod is the pod on a node that was due to terminate first; nil for none.
 func silentPod(o *Observed) *corev1.Pod {
 	var first *corev1.Pod
 	for _, pod := range o.Pods {

@@ -43,13 +43,13 @@ func TestSilentNodeIsNamed(t *testing.T) {
 			l.now = testkit.Created.Add(69 * time.Second)
 			p := l.decide()
 			l.wantReason(tc.reason)
-			if got := outcomeOf(p).Message; strings.Contains(got, "does not say") || p.RequeueAfter != time.Second {
+			if got := outcomeOf(p).Message; strings.Contains(got, "not responding") || p.RequeueAfter != time.Second {
 				t.Errorf("within its time it says %q, and looks again after %v", got, p.RequeueAfter)
 			}
 			l.now = testkit.Created.Add(70 * time.Second)
 			p = l.decide()
 			l.wantReason(tc.reason)
-			if got := outcomeOf(p).Message; !strings.Contains(got, "node node-1 does not say that it has") {
+			if got := outcomeOf(p).Message; !strings.Contains(got, "node node-1 is not responding") {
 				t.Errorf("later it says %q", got)
 			}
 			if again := l.decide(); again.Status == nil || again.Status.Reason() != tc.reason || outcomeOf(again).Message != outcomeOf(p).Message {

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -13,19 +12,19 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
-// A group's life has moments that are over before anyone looks. Each that is not
-// written is a write less, and most so in a burst, when the API server has the
-// least time for it. Ages are known by the whole second, so that each grace may
-// be a second shorter.
+// Short states of a lifecycle are over before a user looks. Each one that is not
+// written saves a write, above all in a burst, when the API server is busy. Object
+// timestamps have a resolution of one second, so each grace period may be up to a
+// second shorter.
 const (
-	// StartingGrace is how long a pod may take to run before the status says what
-	// it waits for, and a Job to make one before somebody is asked why. In a burst
-	// of hundreds they take three or four seconds.
+	// StartingGrace is how long a pod may take to run before the status states what
+	// it waits for, and a Job to create its pods before its events are read. In a
+	// burst of hundreds they take three or four seconds.
 	StartingGrace = 5 * time.Second
-	// obstacleGrace is the same for a pod that says what is in its way.
+	// obstacleGrace is the same for a pod that reports an obstacle.
 	obstacleGrace = 2 * time.Second
-	// runningGrace is how long a pod may run before the status says so. The end of
-	// one that takes no longer is all that is written of it.
+	// runningGrace is how long a pod may run before the status reports it. Of a
+	// shorter run, only the result is written.
 	runningGrace = 2 * time.Second
 )
 
@@ -36,9 +35,23 @@ func startingGrace(o *Observed, pod *corev1.Pod) time.Duration {
 	return obstacleGrace
 }
 
-// beganAt is when the container that runs the tasks started; nil where the pod
-// does not tell.
-func beganAt(pod *corev1.Pod) *metav1.Time {
+// runningWait is how long the status waits before it reports a running pod.
+func runningWait(o *Observed, pod *corev1.Pod, now time.Time) time.Duration {
+	began := startedAt(pod)
+	if began == nil || o.TaskGroup.Status.Reason() == v1alpha1.ReasonRunning {
+		return 0
+	}
+	age := now.Sub(began.Time)
+	if age < 0 {
+		// The clock of the node is ahead: without an age there is no grace period.
+		return 0
+	}
+	return max(0, runningGrace-age)
+}
+
+// startedAt is when the container that runs the tasks started; nil if the pod does
+// not report it.
+func startedAt(pod *corev1.Pod) *metav1.Time {
 	for i := range pod.Status.ContainerStatuses {
 		s := &pod.Status.ContainerStatuses[i]
 		switch {
@@ -52,23 +65,29 @@ func beganAt(pod *corev1.Pod) *metav1.Time {
 	return nil
 }
 
-// startErrors are the waiting reasons of a container that cannot start
-// (k8s.io/kubernetes/pkg/kubelet/images/types.go, .../container/sync_result.go),
-// and whether waiting can mend them.
-var startErrors = map[string]struct {
-	reason    v1alpha1.Reason
+// startError is what prevents a container from starting.
+type startError struct {
+	reason  v1alpha1.Reason
+	message string
+	// permanent reports whether another node or a later time cannot help.
 	permanent bool
-}{
-	"InvalidImageName":           {v1alpha1.ReasonImagePullFailed, true},
-	"ErrImageNeverPull":          {v1alpha1.ReasonImagePullFailed, true},
-	"ErrImagePull":               {v1alpha1.ReasonImagePullFailed, false},
-	"ImagePullBackOff":           {v1alpha1.ReasonImagePullFailed, false},
-	"RegistryUnavailable":        {v1alpha1.ReasonImagePullFailed, false},
-	"SignatureValidationFailed":  {v1alpha1.ReasonImagePullFailed, false},
-	"ImageInspectError":          {v1alpha1.ReasonImagePullFailed, false},
-	"CreateContainerConfigError": {v1alpha1.ReasonContainerConfigError, false},
-	"CreateContainerError":       {v1alpha1.ReasonContainerConfigError, false},
-	"RunContainerError":          {v1alpha1.ReasonContainerConfigError, false},
+	// redeliver reports that the runner could not be mounted from its image.
+	redeliver bool
+}
+
+// startErrors are the waiting reasons of a container that cannot start
+// (k8s.io/kubernetes/pkg/kubelet/images/types.go, .../container/sync_result.go).
+var startErrors = map[string]startError{
+	"InvalidImageName":           {reason: v1alpha1.ReasonImagePullFailed, permanent: true},
+	"ErrImageNeverPull":          {reason: v1alpha1.ReasonImagePullFailed, permanent: true},
+	"ErrImagePull":               {reason: v1alpha1.ReasonImagePullFailed},
+	"ImagePullBackOff":           {reason: v1alpha1.ReasonImagePullFailed},
+	"RegistryUnavailable":        {reason: v1alpha1.ReasonImagePullFailed},
+	"SignatureValidationFailed":  {reason: v1alpha1.ReasonImagePullFailed},
+	"ImageInspectError":          {reason: v1alpha1.ReasonImagePullFailed},
+	"CreateContainerConfigError": {reason: v1alpha1.ReasonContainerConfigError},
+	"CreateContainerError":       {reason: v1alpha1.ReasonContainerCreateError},
+	"RunContainerError":          {reason: v1alpha1.ReasonContainerCreateError},
 }
 
 // waiting is the first container that waits for something other than its turn.
@@ -83,27 +102,59 @@ func waiting(pod *corev1.Pod) *corev1.ContainerStateWaiting {
 	return nil
 }
 
-// startError is what keeps a container from starting; an empty reason for nothing.
-func startError(pod *corev1.Pod) (reason v1alpha1.Reason, message string, permanent bool) {
-	if pod == nil {
-		return "", "", false
+// HasStartError reports whether a pod reports an error that prevents it from
+// starting.
+func HasStartError(pod *corev1.Pod) bool {
+	if PodEnded(pod) {
+		return false
 	}
 	w := waiting(pod)
 	if w == nil {
-		return "", "", false
+		return false
+	}
+	_, ok := startErrors[w.Reason]
+	return ok
+}
+
+// IsPreparing reports whether a pod is scheduled and its kubelet reports no error
+// and no running container: its warning events may contain the cause.
+func IsPreparing(pod *corev1.Pod) bool {
+	return isPending(pod) && pod.Spec.NodeName != "" && pod.DeletionTimestamp == nil && waiting(pod) == nil
+}
+
+// PreparingSince is when a pod was scheduled.
+func PreparingSince(pod *corev1.Pod) time.Time { return scheduledAt(pod) }
+
+// startErrorOf is what prevents a pod from starting; nil for nothing.
+func startErrorOf(o *Observed, pod *corev1.Pod) *startError {
+	if pod == nil || PodEnded(pod) {
+		return nil
+	}
+	w := waiting(pod)
+	if w == nil {
+		if problem := o.PodProblems[pod.UID]; problem != "" && isPending(pod) {
+			return &startError{reason: v1alpha1.ReasonVolumeMountFailed, message: fmt.Sprintf("Pod %s: %s", pod.Name, problem)}
+		}
+		return nil
 	}
 	e, ok := startErrors[w.Reason]
 	if !ok {
-		return "", "", false
+		return nil
 	}
-	return e.reason, fmt.Sprintf("Pod %s: %s", pod.Name, words(w.Reason, w.Message)), e.permanent
+	e.message = fmt.Sprintf("Pod %s: %s", pod.Name, kubeletMessage(w.Reason, w.Message))
+	if usesImageVolume(pod) && strings.Contains(w.Message, jobspec.RunnerDir) {
+		e.permanent, e.redeliver = true, true
+	}
+	return &e
 }
 
-// jobIsHeld says whether a queue holds the Job back. The operator never
-// suspends a Job itself, so it never takes a suspension back either.
-func jobIsHeld(job *batchv1.Job) bool { return job.Spec.Suspend != nil && *job.Spec.Suspend }
+// usesImageVolume reports whether the runner of a pod is delivered by an image
+// volume.
+func usesImageVolume(pod *corev1.Pod) bool {
+	return pod.Annotations[v1alpha1.DeliveryAnnotation] == string(jobspec.ImageVolume)
+}
 
-// waitingReason is Queued while there is no place for the pod, else Starting.
+// waitingReason is Queued until the pod is scheduled, then Starting.
 func waitingReason(pod *corev1.Pod) v1alpha1.Reason {
 	if pod == nil || pod.Spec.NodeName == "" {
 		return v1alpha1.ReasonQueued
@@ -111,10 +162,10 @@ func waitingReason(pod *corev1.Pod) v1alpha1.Reason {
 	return v1alpha1.ReasonStarting
 }
 
-// waitingFor says, for a person, why the pod does not run yet.
+// waitingFor states why the pod does not run yet.
 func waitingFor(o *Observed, pod *corev1.Pod) string {
-	if told := obstacle(o, pod); told != "" {
-		return told
+	if cause := obstacle(o, pod); cause != "" {
+		return cause
 	}
 	switch {
 	case pod == nil:
@@ -125,34 +176,36 @@ func waitingFor(o *Observed, pod *corev1.Pod) string {
 	return fmt.Sprintf("Pod %s is being prepared on node %s", pod.Name, pod.Spec.NodeName)
 }
 
-// obstacle is what somebody says keeps the pod from running; empty where nobody
-// says anything.
+// obstacle is what the cluster reports as the cause why the pod does not run; empty
+// if it reports nothing.
 func obstacle(o *Observed, pod *corev1.Pod) string {
 	if pod == nil {
 		switch {
 		case jobIsHeld(o.Job):
-			return fmt.Sprintf("Job %s is suspended by whoever queues it", o.JobName)
+			return fmt.Sprintf("Job %s is held by %s", o.JobName, queueOf(o))
 		case o.PodRefusal != "":
 			return fmt.Sprintf("Job %s cannot create its pod: %s", o.JobName, o.PodRefusal)
 		}
 		return ""
 	}
 	if w := waiting(pod); w != nil {
-		return fmt.Sprintf("Pod %s waits: %s", pod.Name, words(w.Reason, w.Message))
+		return fmt.Sprintf("Pod %s waits: %s", pod.Name, kubeletMessage(w.Reason, w.Message))
+	}
+	if problem := o.PodProblems[pod.UID]; problem != "" && isPending(pod) {
+		return fmt.Sprintf("Pod %s waits: %s", pod.Name, problem)
 	}
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
-			return fmt.Sprintf("Pod %s is not placed on a node: %s", pod.Name, words(c.Reason, c.Message))
+			return fmt.Sprintf("Pod %s is not scheduled: %s", pod.Name, kubeletMessage(c.Reason, c.Message))
 		}
 	}
 	return ""
 }
 
-// refusalReason sorts why a pod was refused. The API server's 403 is one code
-// for all of admission, and the Job controller passes on its text alone.
-func refusalReason(refusal string) v1alpha1.Reason {
-	if strings.Contains(refusal, "exceeded quota") {
-		return v1alpha1.ReasonQuotaExceeded
+// queueOf names the queue that holds the group's Jobs.
+func queueOf(o *Observed) string {
+	if queue := o.TaskGroup.Labels[v1alpha1.QueueLabel]; queue != "" {
+		return "queue " + queue
 	}
-	return v1alpha1.ReasonJobRejected
+	return "its queue"
 }

@@ -44,7 +44,7 @@ func TestGraces(t *testing.T) {
 		"a pod with nothing in its way, in time":   {observe(tg, job, testkit.Pod(job).Obj()), 5 * time.Second, v1alpha1.ReasonStarting, 0},
 		"a Job whose pod is on its way":            {observe(tg, job), 4 * time.Second, "", time.Second},
 		"a quota that is full, at once":            {quota, time.Second, "", time.Second},
-		"a quota that is full, in time":            {quota, 2 * time.Second, v1alpha1.ReasonQueued, 5 * time.Second},
+		"a quota that is full, in time":            {quota, 2 * time.Second, v1alpha1.ReasonQueued, 0},
 		"an image that is not there, in time":      {observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "x").Obj()), 2 * time.Second, v1alpha1.ReasonStarting, 298 * time.Second},
 		"a clock that runs out before the moments": {observe(hurried, inTime), 4 * time.Second, "", time.Second},
 	}

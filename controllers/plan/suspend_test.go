@@ -95,11 +95,6 @@ func TestSuspendStopsTheLastTaskTooLate(t *testing.T) {
 	l.decide()
 	delete(l.jobs, 1)
 	l.decide()
-	l.wantReason(v1alpha1.ReasonSuspended)
-	l.tg.Spec.Suspend = false
-	if p := l.decide(); p.CreateJob {
-		t.Error("a Job is created for tasks that are all done")
-	}
 	l.wantReason(v1alpha1.ReasonCompleted)
 }
 

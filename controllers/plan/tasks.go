@@ -7,45 +7,55 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// uniformTasks gives one state to all tasks but those that a committed manifest
-// of an earlier attempt says are completed.
-func uniformTasks(o *Observed, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
-	tasks := make([]v1alpha1.TaskStatus, len(o.TaskGroup.Spec.Tasks))
-	resumed := isParallel(o) || AttemptOf(o.TaskGroup, o.Attempt).Previous != nil
+// newTasks returns all tasks of the group in one state.
+func newTasks(tg *v1alpha1.TaskGroup, state v1alpha1.TaskState) []v1alpha1.TaskStatus {
+	tasks := make([]v1alpha1.TaskStatus, len(tg.Spec.Tasks))
 	for i := range tasks {
-		tasks[i] = v1alpha1.TaskStatus{NodeID: o.TaskGroup.Spec.Tasks[i].NodeID, State: state}
-		if resumed && i < len(o.TaskGroup.Status.Tasks) && o.TaskGroup.Status.Tasks[i].State == v1alpha1.TaskCompleted {
-			tasks[i] = o.TaskGroup.Status.Tasks[i]
-		}
+		tasks[i] = v1alpha1.TaskStatus{NodeID: tg.Spec.Tasks[i].NodeID, State: state}
 	}
 	return tasks
 }
 
-// pendingTasks are the tasks between two attempts: those that the record, or an
-// earlier one, has as completed need not run again.
+// pendingTasks are the tasks of a Sequential group between two attempts: the tasks
+// that the record, or an earlier one, reports as completed are not run again.
 func pendingTasks(o *Observed, record *contract.TerminationMessage) []v1alpha1.TaskStatus {
-	tasks := uniformTasks(o, v1alpha1.TaskPending)
-	if record == nil || record.ManifestSHA256 == "" || isParallel(o) {
+	tasks := kindOf(o.TaskGroup).tasks(o, v1alpha1.TaskPending)
+	if record == nil || len(record.States) != len(tasks) || (record.ManifestSHA256 == "" && o.ManifestURI != "") {
+		return tasks
+	}
+	if record.ManifestSHA256 == "" && !allCompleted(record) {
+		// Without a manifest the next attempt starts with the first task.
 		return tasks
 	}
 	for i := range tasks {
 		if record.States[i] == contract.TaskCompleted {
-			tasks[i].State = v1alpha1.TaskCompleted
+			completeTask(&tasks[i], o.Attempt)
 		}
 	}
 	return tasks
 }
 
-// endedTasks gives every task a terminal state: from the record where there is
-// one, else that of the whole.
-func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
-	if v.record == nil {
+// completeTask sets a task to COMPLETED, and the attempt unless an earlier one
+// completed it.
+func completeTask(task *v1alpha1.TaskStatus, attempt int32) {
+	if task.State != v1alpha1.TaskCompleted {
+		*task = v1alpha1.TaskStatus{NodeID: task.NodeID, State: v1alpha1.TaskCompleted, Attempt: attempt}
+	}
+}
+
+// finalTasks gives every task a terminal state: from the record if there is one,
+// else the state of the group.
+func finalTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
+	if v.record == nil || len(v.record.States) != len(o.TaskGroup.Spec.Tasks) {
 		return unrecordedTasks(o, v)
 	}
-	tasks := uniformTasks(o, v1alpha1.TaskCancelled)
+	tasks := kindOf(o.TaskGroup).tasks(o, v1alpha1.TaskCancelled)
 	for i := range tasks {
-		if state := v1alpha1.TaskState(v.record.States[i]); v.record.States[i].IsTerminal() {
-			tasks[i].State = state
+		switch state := v.record.States[i]; {
+		case state == contract.TaskCompleted:
+			completeTask(&tasks[i], o.Attempt)
+		case state.IsTerminal():
+			tasks[i].State = v1alpha1.TaskState(state)
 		}
 		if f := v.record.Failure; f != nil && f.NodeID != nil && v1alpha1.NodeID(*f.NodeID) == tasks[i].NodeID {
 			tasks[i].Reason = v1alpha1.Reason(contract.Truncate(string(f.Reason), maxReason))
@@ -58,9 +68,13 @@ func endedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 
 func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 	if v.succeeded {
-		return uniformTasks(o, v1alpha1.TaskCompleted)
+		tasks := kindOf(o.TaskGroup).tasks(o, v1alpha1.TaskPending)
+		for i := range tasks {
+			completeTask(&tasks[i], o.Attempt)
+		}
+		return tasks
 	}
-	tasks := uniformTasks(o, v1alpha1.TaskFailed)
+	tasks := kindOf(o.TaskGroup).tasks(o, v1alpha1.TaskFailed)
 	for i := range tasks {
 		if tasks[i].State == v1alpha1.TaskFailed {
 			tasks[i].Reason = v.reason
@@ -69,11 +83,11 @@ func unrecordedTasks(o *Observed, v verdict) []v1alpha1.TaskStatus {
 	return tasks
 }
 
-// cancelOpen cancels what has not ended.
+// cancelOpen cancels the tasks that have not terminated.
 func cancelOpen(tasks []v1alpha1.TaskStatus) {
 	for i := range tasks {
 		if !tasks[i].State.IsTerminal() {
-			tasks[i].State = v1alpha1.TaskCancelled
+			tasks[i] = v1alpha1.TaskStatus{NodeID: tasks[i].NodeID, State: v1alpha1.TaskCancelled}
 		}
 	}
 }

@@ -50,6 +50,7 @@ var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonTerminated:            {"its pod was deleted: {cmd} retry {name}"},
 	v1alpha1.ReasonImagePullFailed:       {"name an image that the nodes can pull: {cmd} retry {name} --image IMAGE", "or give it spec.pod.imagePullSecrets"},
 	v1alpha1.ReasonContainerConfigError:  {"create what the message names, such as a Secret, then: {cmd} retry {name}"},
+	v1alpha1.ReasonContainerCreateError:  {"read the message of the node, then: {cmd} retry {name}"},
 	v1alpha1.ReasonVolumeMountFailed:     {"create or repair the volume that the message names, then: {cmd} retry {name}"},
 	v1alpha1.ReasonStorageExceeded:       {"raise spec.pod.resources.limits[ephemeral-storage] or the emptyDir's sizeLimit, or write to a volume"},
 	v1alpha1.ReasonUnschedulable:         {"ask for what the nodes have (spec.pod.resources, nodeSelector, tolerations), then create it anew"},

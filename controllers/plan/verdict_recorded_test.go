@@ -27,9 +27,9 @@ var recordings = map[string]struct {
 	states string
 }{
 	"cancel-by-spec": {2, v1alpha1.ReasonTerminated, v1alpha1.SourceInfrastructure,
-		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
+		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node was shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
 	"deleted-pod": {2, v1alpha1.ReasonTerminated, v1alpha1.SourceInfrastructure,
-		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
+		"Task 0: stopped because the pod was told to end: killed by signal 15 (SIGTERM). Its pod was deleted or its node was shut down; to cancel a group, set spec.cancel or delete its Job", "XX"},
 	"evicted":         {1, v1alpha1.ReasonEvicted, v1alpha1.SourceInfrastructure, "Pod NAME was disrupted: EvictionByEvictionAPI: Eviction API: evicting", "X"},
 	"exception":       {2, v1alpha1.ReasonTaskError, v1alpha1.SourceUser, "Task 0: ValueError: böse zweite Zeile", "FX"},
 	"command-fails":   {2, v1alpha1.ReasonExitCode, v1alpha1.SourceUser, "Task 0: exit code 3", "FX"},
@@ -40,12 +40,12 @@ var recordings = map[string]struct {
 	"grows": {1, v1alpha1.ReasonOOMKilled, v1alpha1.SourceUser,
 		"Task 0: killed by the kernel for want of memory: the container's limit is 80.0 MiB, its peak was 79.3 MiB: raise spec.pod.resources.limits.memory", "F"},
 	"kubelets-deadline": {1, v1alpha1.ReasonDeadlineExceeded, v1alpha1.SourceUser,
-		"Pod NAME was ended by its node: DeadlineExceeded: Pod was active on the node longer than the specified deadline", "F"},
-	"no-image": {2, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
+		"Pod NAME was terminated by its node: DeadlineExceeded: Pod was active on the node longer than the specified deadline", "F"},
+	"no-image": {2, v1alpha1.ReasonImagePullFailed, v1alpha1.SourceInfrastructure,
 		`Pod NAME: ErrImageNeverPull: Container image "localhost/does-not/exist:1" is not present with pull policy of Never`, ""},
-	"invalid-image": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
+	"invalid-image": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourceInfrastructure,
 		`Pod NAME: InvalidImageName: Failed to apply default image tag "Not/An:Image:Name": couldn't parse image name "Not/An:Image:Name": invalid reference format: repository name (An) must be lowercase`, ""},
-	"unreachable-registry": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourcePlatform,
+	"unreachable-registry": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourceInfrastructure,
 		`Pod NAME: ErrImagePull: failed to pull and unpack image "localhost:1/does-not/exist:1": failed to resolve image: failed to do request: Head "https://localhost:1/v2/does-not/exist/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused`, ""},
 	"missing-secret": {1, v1alpha1.ReasonContainerConfigError, v1alpha1.SourcePlatform, `Pod NAME: CreateContainerConfigError: secret "nobody-made-it" not found`, ""},
 }

@@ -8,6 +8,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
@@ -42,8 +43,8 @@ func TestClocks(t *testing.T) {
 		"starting, in time":                   {clocks, placed, "", at(59), v1alpha1.ReasonStarting, ""},
 		"starting for too long":               {clocks, placed, "", at(60), v1alpha1.ReasonRetrying, v1alpha1.ReasonDeadlineExceeded},
 		"an image that may come":              {none, waits("ImagePullBackOff"), "", at(299), v1alpha1.ReasonStarting, ""},
-		"an image that does not come":         {none, waits("ImagePullBackOff"), "", at(300), v1alpha1.ReasonStopping, v1alpha1.ReasonImagePullFailed},
-		"an image that comes too late":        {clocks, waits("ErrImagePull"), "", at(60), v1alpha1.ReasonStopping, v1alpha1.ReasonImagePullFailed},
+		"an image that does not come":         {none, waits("ImagePullBackOff"), "", at(300), v1alpha1.ReasonRetrying, v1alpha1.ReasonImagePullFailed},
+		"an image that comes too late":        {clocks, waits("ErrImagePull"), "", at(60), v1alpha1.ReasonRetrying, v1alpha1.ReasonImagePullFailed},
 		"an image that can never come":        {none, waits("ErrImageNeverPull"), "", at(3), v1alpha1.ReasonStopping, v1alpha1.ReasonImagePullFailed},
 		"an image whose name is none":         {none, waits("InvalidImageName"), "", at(3), v1alpha1.ReasonStopping, v1alpha1.ReasonImagePullFailed},
 		"a Secret that may be made":           {none, waits("CreateContainerConfigError"), "", at(299), v1alpha1.ReasonStarting, ""},
@@ -58,6 +59,7 @@ func TestClocks(t *testing.T) {
 			o.PodRefusal = tc.refusal
 			if tc.pod != nil {
 				o.Pods = append(o.Pods, tc.pod(job))
+				o.ErrorSince = map[types.UID]time.Time{o.Pods[0].UID: testkit.Created}
 			}
 			p := plan.Decide(o, tc.now)
 			if got := p.Status.Reason(); got != tc.want {

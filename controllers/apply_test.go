@@ -3,8 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
@@ -34,8 +33,8 @@ func (r *rig) jobs() int {
 }
 
 // newcomer tells the reconciler that its group was created a moment ago.
-func (r *rig) newcomer() {
-	r.newcomers().Create(event.CreateEvent{Object: r.taskGroup()})
+func (r *rig) created() {
+	r.createdGroups().Create(event.CreateEvent{Object: r.taskGroup()})
 }
 
 // unread is an API server that must not be asked.
@@ -73,7 +72,7 @@ func TestAStaleGroupGetsNoJob(t *testing.T) {
 	stored := r.taskGroup()
 	stored.Spec.Cancel = true
 	stored.ResourceVersion = "4711"
-	r.APIReader = storedGroup{r.APIReader, stored}
+	r.readLive(storedGroup{r.APIReader, stored})
 	r.mustReconcile()
 	if got := r.jobs(); got != 0 {
 		t.Errorf("%d Jobs were created, want none", got)
@@ -100,58 +99,60 @@ func TestWhoIsAskedAbout(t *testing.T) {
 		between func(r *rig)
 		asked   bool
 	}{
-		"created before its eyes":       {func(r *rig) { r.newcomer() }, false},
-		"there when the operator began": {func(r *rig) { r.newcomers().Create(event.CreateEvent{Object: r.taskGroup(), IsInInitialList: true}) }, true},
+		"created before its eyes": {func(r *rig) { r.created() }, false},
+		"there when the operator began": {func(r *rig) {
+			r.createdGroups().Create(event.CreateEvent{Object: r.taskGroup(), IsInInitialList: true})
+		}, true},
 		"the process ran all the time": {func(r *rig) {
-			r.newcomer()
+			r.created()
 			for range 100 {
-				r.clock.Step(beatInterval)
-				r.doubt.beat(r.clock.Now())
+				r.clock.Step(evidence.BeatInterval)
+				r.epochs.Beat(r.clock.Now())
 			}
 		}, false},
 		"the process stood still since": {func(r *rig) {
-			r.newcomer()
-			r.doubt.beat(r.clock.Now())
-			r.clock.Step(stallAfter + time.Millisecond)
+			r.created()
+			r.epochs.Beat(r.clock.Now())
+			r.clock.Step(evidence.StallAfter + time.Millisecond)
 		}, true},
 		"it stood still, and beats again": {func(r *rig) {
-			r.newcomer()
-			r.doubt.beat(r.clock.Now())
-			r.clock.Step(stallAfter + time.Millisecond)
-			r.doubt.beat(r.clock.Now())
+			r.created()
+			r.epochs.Beat(r.clock.Now())
+			r.clock.Step(evidence.StallAfter + time.Millisecond)
+			r.epochs.Beat(r.clock.Now())
 		}, true},
 		"created while it stood still": {func(r *rig) {
-			r.doubt.beat(r.clock.Now())
-			r.clock.Step(stallAfter + time.Millisecond)
-			r.newcomer()
+			r.epochs.Beat(r.clock.Now())
+			r.clock.Step(evidence.StallAfter + time.Millisecond)
+			r.created()
 		}, true},
 		"created when it had caught up": {func(r *rig) {
-			r.doubt.beat(r.clock.Now())
-			r.clock.Step(stallAfter + time.Millisecond)
-			r.doubt.beat(r.clock.Now())
-			for range int(catchUpTime / beatInterval) {
-				r.clock.Step(beatInterval)
-				r.doubt.beat(r.clock.Now())
+			r.epochs.Beat(r.clock.Now())
+			r.clock.Step(evidence.StallAfter + time.Millisecond)
+			r.epochs.Beat(r.clock.Now())
+			for range int(evidence.CatchUpTime / evidence.BeatInterval) {
+				r.clock.Step(evidence.BeatInterval)
+				r.epochs.Beat(r.clock.Now())
 			}
-			r.newcomer()
+			r.created()
 		}, false},
 		"another operator was met": {func(r *rig) {
-			r.newcomer()
-			r.doubt.meetRival(r.clock.Now())
+			r.created()
+			r.epochs.DetectOther(r.clock.Now())
 		}, true},
 		"another operator was met long ago": {func(r *rig) {
-			r.newcomer()
-			r.doubt.meetRival(r.clock.Now())
-			r.clock.Step(rivalTime)
+			r.created()
+			r.epochs.DetectOther(r.clock.Now())
+			r.clock.Step(evidence.OtherOperatorTime)
 		}, false},
 		"a create got no answer": {func(r *rig) {
-			r.newcomer()
+			r.created()
 			r.failWith["create"] = context.DeadlineExceeded
 			_ = r.reconcile()
 			delete(r.failWith, "create")
 		}, true},
 		"a create was refused": {func(r *rig) {
-			r.newcomer()
+			r.created()
 			r.failWith["create"] = apierrors.NewTooManyRequests("later", 1)
 			_ = r.reconcile()
 			delete(r.failWith, "create")
@@ -160,7 +161,7 @@ func TestWhoIsAskedAbout(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
-			r.APIReader = unread{r.APIReader}
+			r.readLive(unread{r.APIReader})
 			tc.between(r)
 			if err := r.reconcile(); errors.Is(err, errAsked) != tc.asked {
 				t.Errorf("got %v, want asked %v", err, tc.asked)
@@ -178,15 +179,15 @@ func TestARivalIsMet(t *testing.T) {
 			job := testkit.Job(tg).Obj()
 			r := newRig(t, tg, job)
 			if vouched {
-				r.newcomer()
+				r.created()
 			}
 			r.Client = withoutJobs{r.Client}
 			r.mustReconcile()
 			r.mustReconcile()
-			if got, _ := r.memory.recall(tg, 1); got != job.UID {
+			if got, _ := r.ledger.Recall(tg, 1); got != job.UID {
 				t.Errorf("remembers Job %q, want %q", got, job.UID)
 			}
-			if got := r.doubt.hasRival(r.clock.Now()); got != vouched {
+			if got := r.epochs.HasOther(r.clock.Now()); got != vouched {
 				t.Errorf("a rival is known: %v, want %v", got, vouched)
 			}
 		})
@@ -241,7 +242,7 @@ func TestCancelledBeforeItsJob(t *testing.T) {
 	if err := r.Client.Create(t.Context(), job); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Step(settleTime)
+	r.clock.Step(evidence.SettleTime)
 	hidden := r.Client
 	r.Client = blind{r.Client, job.Name}
 	r.mustReconcile()
@@ -266,34 +267,4 @@ func (b blind) Get(ctx context.Context, key client.ObjectKey, obj client.Object,
 		return apierrors.NewNotFound(schema.GroupResource{Group: "batch", Resource: "jobs"}, key.Name)
 	}
 	return b.Client.Get(ctx, key, obj, opts...)
-}
-
-// TestFence: a process that was stopped between its look and its write does not write.
-func TestFence(t *testing.T) {
-	sent := 0
-	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { sent++ }))
-	defer server.Close()
-	httpClient := &http.Client{Transport: Fence(http.DefaultTransport)}
-	get := func(ctx context.Context) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, server.URL, http.NoBody)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := httpClient.Do(req)
-		if err == nil {
-			err = resp.Body.Close()
-		}
-		return err
-	}
-	if err := get(sendBefore(t.Context(), time.Now().Add(-time.Millisecond))); !errors.Is(err, errDecisionTooOld) {
-		t.Errorf("an old decision got %v, want %v", err, errDecisionTooOld)
-	}
-	for _, ctx := range []context.Context{t.Context(), sendBefore(t.Context(), time.Now().Add(time.Hour))} {
-		if err := get(ctx); err != nil {
-			t.Error(err)
-		}
-	}
-	if sent != 2 {
-		t.Errorf("%d requests were sent, want 2", sent)
-	}
 }

@@ -43,7 +43,7 @@ func (l *life) decide() plan.Plan {
 		if last.Reason == "" {
 			o.JobUID = last.UID
 		} else {
-			o.Former = l.jobs[last.Attempt]
+			o.Previous = l.jobs[last.Attempt]
 		}
 	}
 	p := plan.Decide(o, l.now)
@@ -273,9 +273,9 @@ func TestANewAttemptWaitsForTheFormer(t *testing.T) {
 	if p := l.decide(); p.CreateJob || p.DeleteJob == nil {
 		t.Error("a Job is created while the former one may start a pod")
 	}
-	delete(l.jobs, 1)
-	if p := l.decide(); !p.CreateJob {
-		t.Errorf("no Job is created though all is quiet: %+v", p)
+	l.jobs[1].Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
+	if p := l.decide(); !p.CreateJob || p.Claim != plan.ClaimNoJob {
+		t.Errorf("no Job is created although no pod runs: %+v", p)
 	}
 }
 

@@ -22,9 +22,14 @@ var (
 	digest = strings.Repeat("ab", 32)
 )
 
-// observe is what a pass loads for a group; job may be nil.
+// observe is what a pass loads for a group; job may be nil. Start errors were first
+// observed when the pod was created.
 func observe(tg *v1alpha1.TaskGroup, job *batchv1.Job, pods ...*corev1.Pod) *plan.Observed {
 	o := &plan.Observed{TaskGroup: tg, Attempt: 1, JobName: jobspec.JobName(tg.Name, tg.UID, 1), Job: job, Pods: pods}
+	o.ErrorSince = map[types.UID]time.Time{}
+	for _, pod := range pods {
+		o.ErrorSince[pod.UID] = pod.CreationTimestamp.Time
+	}
 	if uri := jobspec.AttemptURI(tg, 1); uri != "" {
 		o.ManifestURI = contract.ManifestURI(uri)
 	}
@@ -113,7 +118,7 @@ func TestDecideProgress(t *testing.T) {
 		"a Job of the same name and another owner ends the group": {
 			observed: observe(tg, testkit.Job(tg).Foreign().Obj()), now: now,
 			want: outcome{Reason: v1alpha1.ReasonNameConflict, Terminal: true, Done: "0/2", States: "FF",
-				Message: "Job " + job.Name + " exists and does not belong to this TaskGroup: delete that Job, then create the TaskGroup anew"},
+				Message: "Job " + job.Name + " exists and does not belong to this TaskGroup: delete that Job, then recreate the TaskGroup"},
 		},
 		"a fresh Job is given a moment": {
 			observed: observe(tg, job), now: fresh,
@@ -125,8 +130,7 @@ func TestDecideProgress(t *testing.T) {
 		},
 		"a Job without a pod says so": {
 			observed: observe(tg, job), now: now,
-			want: outcome{Reason: v1alpha1.ReasonQueued, Done: "0/2", States: "PP", Requeue: 5 * time.Second,
-				Message: "Job " + job.Name + " has no pod yet: see kubectl describe job " + job.Name},
+			want: outcome{Reason: v1alpha1.ReasonQueued, Done: "0/2", States: "PP", Message: "Job " + job.Name + " has no pod yet: see kubectl describe job " + job.Name},
 		},
 		"an image that cannot be pulled is named": {
 			observed: observe(tg, job, testkit.Pod(job).Waiting("ErrImagePull", "no such image x").Obj()), now: now,
@@ -136,7 +140,7 @@ func TestDecideProgress(t *testing.T) {
 		"a pod without a node says why": {
 			observed: observe(tg, job, testkit.Pod(job).Unplaced("Unschedulable", "0/1 nodes are available").Obj()), now: now,
 			want: outcome{Reason: v1alpha1.ReasonQueued, Done: "0/2", States: "PP",
-				Message: "Pod " + job.Name + "-x is not placed on a node: Unschedulable: 0/1 nodes are available"},
+				Message: "Pod " + job.Name + "-x is not scheduled: Unschedulable: 0/1 nodes are available"},
 		},
 		"a pod whose node is silent changes nothing": {
 			observed: observe(tg, job, func() *corev1.Pod {
@@ -205,12 +209,12 @@ func TestDecideEnds(t *testing.T) {
 		"success without a record is not believed": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", "done!").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
-				Message: "The container of pod " + job.Name + "-x ended with exit code 0 and left no record of its tasks: something other than the runner ended it"},
+				Message: "The container of pod " + job.Name + "-x terminated with exit code 0 without reporting a result: it was not the runner that terminated it"},
 		},
 		"success with an unfinished task is not believed": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", record(t, "CX", nil)).Obj()},
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "1/2", States: "CX", Manifest: digest, Terminal: true,
-				Message: "Pod " + job.Name + "-x succeeded, but its record says that task 2 of 2 is CANCELLED"},
+				Message: "Pod " + job.Name + "-x succeeded, but task 2 of 2 is CANCELLED according to its termination message"},
 		},
 		"success without a manifest is a failed upload": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(0, "Completed", `{"v":1,"states":"CC"}`).Obj()},
@@ -220,7 +224,7 @@ func TestDecideEnds(t *testing.T) {
 		"an OOM kill of the whole container": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(137, "OOMKilled", "").MemoryLimit("64Mi").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonOOMKilled, Done: "0/2", States: "FF", Terminal: true,
-				Message: "The container reached its memory limit of 64Mi and the kernel ended all of it: raise spec.pod.resources.limits.memory, or set spec.retries.oomMemoryFactor"},
+				Message: "OOM-killed: the container reached its memory limit of 64Mi: raise spec.pod.resources.limits.memory, or set spec.retries.limit and spec.retries.oomMemoryFactor"},
 		},
 		"an eviction, whatever the container says": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(143, "Error", record(t, "CX", nil)).Disrupted("EvictionByEvictionAPI", "drained").Obj()},
@@ -230,21 +234,21 @@ func TestDecideEnds(t *testing.T) {
 		"a pod that the kubelet refused": {
 			pods: []*corev1.Pod{testkit.Pod(job).Refused("Evicted", "The node was low on memory").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonEvicted, Done: "0/2", States: "FF", Terminal: true,
-				Message: "Pod " + job.Name + "-x was ended by its node: Evicted: The node was low on memory"},
+				Message: "Pod " + job.Name + "-x was terminated by its node: Evicted: The node was low on memory"},
 		},
 		"an end without a word": {
 			pods: []*corev1.Pod{testkit.Pod(job).Ended(2, "Error", "").Obj()},
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
-				Message: "The container of pod " + job.Name + "-x ended with exit code 2 (Error) and left no record of its tasks: see kubectl logs " + job.Name + "-x"},
+				Message: "The container of pod " + job.Name + "-x terminated with exit code 2 (Error) without reporting a result: see kubectl logs " + job.Name + "-x"},
 		},
 		"a complete Job whose pod is gone": {
 			job:  testkit.Job(tg).Condition(batchv1.JobComplete, "", "").Obj(),
-			want: outcome{Reason: v1alpha1.ReasonCompleted, Done: "2/2", States: "CC", Manifest: unread, Terminal: true, Message: "All 2 tasks completed; the pod was gone before its record could be read"},
+			want: outcome{Reason: v1alpha1.ReasonCompleted, Done: "2/2", States: "CC", Manifest: unread, Terminal: true, Message: "All 2 tasks completed; the pod was deleted before its termination message was read"},
 		},
 		"a failed Job whose pod is gone": {
 			job: testkit.Job(tg).Condition(batchv1.JobFailed, "BackoffLimitExceeded", "limit reached").Obj(),
 			want: outcome{Reason: v1alpha1.ReasonUnknown, Done: "0/2", States: "FF", Terminal: true,
-				Message: "The pod of Job " + job.Name + " was gone before its end could be read; the Job says: BackoffLimitExceeded: limit reached"},
+				Message: "The pod of Job " + job.Name + " was deleted before its result was read; the Job reports: BackoffLimitExceeded: limit reached"},
 		},
 		"a Job past its deadline": {
 			job:  testkit.Job(tg).Condition(batchv1.JobFailed, batchv1.JobReasonDeadlineExceeded, "was active longer than specified").Obj(),

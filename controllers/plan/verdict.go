@@ -1,0 +1,322 @@
+package plan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+)
+
+// maxReason is the bound of status.tasks[].reason.
+const maxReason = 64
+
+// reasonWord is what the API server accepts as a condition's reason. A task can
+// write the termination message too, so its reason is checked.
+var reasonWord = regexp.MustCompile(`^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$`)
+
+// verdict is the result of an attempt, or of one task of a Parallel group.
+type verdict struct {
+	succeeded bool
+	reason    v1alpha1.Reason
+	message   string
+	// record is the runner's termination message; nil if there is none.
+	record *contract.TerminationMessage
+	// pod is the pod that the record is from; nil for the attempt's.
+	pod *corev1.Pod
+	// unverified is set if a manifest was committed, or may have been, and its digest
+	// is not known: the pod was deleted before it could be read.
+	unverified bool
+	// permanent is set if another attempt would fail in the same way.
+	permanent bool
+	// unspent is set if the attempt was stopped by a queue or by the operator: its
+	// retry spends no budget.
+	unspent bool
+	// redeliver is set if the runner could not be started from an image volume.
+	redeliver bool
+}
+
+// podVerdict returns the result of a pod whose tasks have terminated. In this order:
+//
+//  1. a record in which all tasks are completed, with a committed manifest if there
+//     are outputs, decides whatever happened to the pod later (invariant I42);
+//  2. a pod that its queue stopped is retried without spending a budget;
+//  3. a disruption is a failure of the infrastructure, whatever the container's
+//     exit code is;
+//  4. the OOM kill of the whole container leaves no record;
+//  5. the runner's record;
+//  6. the kubelet's state of the container;
+//  7. nothing: Unknown.
+func podVerdict(o *Observed, pod *corev1.Pod) verdict {
+	record := recordOf(o, pod)
+	state := tasksState(pod)
+	if isComplete(o, record) {
+		return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(len(record.States)), record: record}
+	}
+	if v := reclaimed(o, pod, record); v != nil {
+		return *v
+	}
+	if v := disruption(pod); v != nil {
+		v.record = record
+		return *v
+	}
+	switch {
+	case record == nil && state != nil && state.Reason == "OOMKilled":
+		return verdict{reason: v1alpha1.ReasonOOMKilled, message: oomMessage(pod)}
+	case record != nil && record.Failure != nil:
+		return recordedVerdict(record)
+	case pod.Status.Phase == corev1.PodSucceeded:
+		return incompleteVerdict(o, pod, record)
+	}
+	return unreportedVerdict(pod, state, record)
+}
+
+// unreportedVerdict is for a pod that failed without a failure in its record.
+func unreportedVerdict(pod *corev1.Pod, state *corev1.ContainerStateTerminated, record *contract.TerminationMessage) verdict {
+	switch {
+	case state != nil && (state.Reason == "StartError" || state.Reason == "ContainerCannotRun"):
+		return startErrorVerdict(pod, state)
+	case state != nil:
+		return verdict{reason: v1alpha1.ReasonUnknown, record: record, message: fmt.Sprintf(
+			"The container of pod %s terminated with exit code %d (%s) without reporting a result: see kubectl logs %s",
+			pod.Name, state.ExitCode, orElse(kubeletMessage(state.Reason, stateMessage(state, record)), "no reason given"), pod.Name)}
+	}
+	return verdict{reason: v1alpha1.ReasonUnknown, record: record, message: fmt.Sprintf(
+		"Pod %s failed before its container started: %s", pod.Name, orElse(podMessage(pod), "no reason given"))}
+}
+
+// isComplete reports whether a record shows that all tasks are completed and, for a
+// group with outputs, that the manifest is committed (invariant I9).
+func isComplete(o *Observed, record *contract.TerminationMessage) bool {
+	return allCompleted(record) && (o.ManifestURI == "" || record.ManifestSHA256 != "")
+}
+
+// allCompleted reports whether a record has all of its tasks as completed.
+func allCompleted(record *contract.TerminationMessage) bool {
+	if record == nil || record.Failure != nil {
+		return false
+	}
+	for _, state := range record.States {
+		if state != contract.TaskCompleted {
+			return false
+		}
+	}
+	return true
+}
+
+// incompleteVerdict is for a pod that succeeded without a complete record.
+func incompleteVerdict(o *Observed, pod *corev1.Pod, record *contract.TerminationMessage) verdict {
+	switch {
+	case record == nil:
+		return verdict{reason: v1alpha1.ReasonUnknown, message: fmt.Sprintf(
+			"The container of pod %s terminated with exit code 0 without reporting a result: it was not the runner that terminated it", pod.Name)}
+	case allCompleted(record):
+		return verdict{reason: v1alpha1.ReasonOutputUploadFailed, message: fmt.Sprintf(
+			"Pod %s succeeded without committing a manifest at %s", pod.Name, o.ManifestURI)}
+	}
+	for i, state := range record.States {
+		if state != contract.TaskCompleted {
+			return verdict{reason: v1alpha1.ReasonUnknown, record: record, message: fmt.Sprintf(
+				"Pod %s succeeded, but task %d of %d is %s according to its termination message", pod.Name, i+1, len(record.States), state)}
+		}
+	}
+	return recordedVerdict(record)
+}
+
+// startErrorVerdict is for a container whose process could not be started. The
+// cause is only in the kubelet's message. If the runner is missing although it is
+// delivered by an image volume, the nodes do not support image volumes, or a
+// runtime mounted an empty directory.
+func startErrorVerdict(pod *corev1.Pod, state *corev1.ContainerStateTerminated) verdict {
+	redeliver := usesImageVolume(pod) && strings.Contains(state.Message, jobspec.RunnerDir)
+	return verdict{reason: v1alpha1.ReasonContainerConfigError, permanent: true, unspent: redeliver, redeliver: redeliver,
+		message: fmt.Sprintf("The container of pod %s could not start: %s", pod.Name, kubeletMessage(state.Reason, state.Message))}
+}
+
+// reclaimed recognises a pod that terminated because a queue suspended its Job in
+// favour of another workload.
+func reclaimed(o *Observed, pod *corev1.Pod, record *contract.TerminationMessage) *verdict {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || o.Job == nil || owner.UID != o.Job.UID || !jobIsHeld(o.Job) {
+		return nil
+	}
+	interrupted := record == nil || record.Failure == nil || record.Failure.Reason == contract.ReasonTerminated || record.Failure.Reason == contract.ReasonNotStarted
+	if !interrupted {
+		return nil
+	}
+	return &verdict{reason: v1alpha1.ReasonPreempted, unspent: true, record: record,
+		message: fmt.Sprintf("Job %s was suspended by %s and its pod was stopped", o.Job.Name, queueOf(o))}
+}
+
+func completedMessage(tasks int) string {
+	if tasks == 1 {
+		return "The task completed"
+	}
+	return fmt.Sprintf("All %d tasks completed", tasks)
+}
+
+// recordedVerdict takes the failure from the record, in a form that the API accepts.
+func recordedVerdict(record *contract.TerminationMessage) verdict {
+	f := record.Failure
+	v := verdict{reason: v1alpha1.ReasonUnknown, record: record}
+	if f == nil {
+		v.message = "the termination message contains no failure"
+		return v
+	}
+	v.message = f.Message
+	if len(f.Reason) <= maxReason && reasonWord.MatchString(string(f.Reason)) {
+		v.reason = v1alpha1.Reason(f.Reason)
+	}
+	if f.NodeID != nil {
+		v.message = fmt.Sprintf("Task %d: %s", *f.NodeID, f.Message)
+	}
+	if f.Reason == contract.ReasonNotStarted {
+		// The whole attempt reports this if it was stopped before its first task.
+		v.reason = v1alpha1.ReasonTerminated
+	}
+	if v.reason == v1alpha1.ReasonTerminated {
+		v.message += ". Its pod was deleted or its node was shut down; to cancel a group, set spec.cancel or delete its Job"
+	}
+	return v
+}
+
+// disruptions are the reasons of the condition DisruptionTarget
+// (k8s.io/api/core/v1, PodReason*, and the taint manager's and PodGC's own).
+var disruptions = map[string]v1alpha1.Reason{
+	"PreemptionByScheduler":  v1alpha1.ReasonPreempted,
+	"DeletionByTaintManager": v1alpha1.ReasonNodeLost,
+	"DeletionByPodGC":        v1alpha1.ReasonNodeLost,
+	"EvictionByEvictionAPI":  v1alpha1.ReasonEvicted,
+	"TerminationByKubelet":   v1alpha1.ReasonEvicted,
+}
+
+// podReasons are the reasons of pods that a kubelet refuses or terminates
+// (k8s.io/kubernetes/pkg/kubelet/eviction, .../nodeshutdown, .../lifecycle). Any
+// other reason of a kubelet is mapped to Evicted.
+var podReasons = map[string]v1alpha1.Reason{
+	"DeadlineExceeded": v1alpha1.ReasonDeadlineExceeded,
+	"NodeLost":         v1alpha1.ReasonNodeLost,
+	"NodeShutdown":     v1alpha1.ReasonNodeLost,
+	"Preempting":       v1alpha1.ReasonPreempted,
+	"Terminated":       v1alpha1.ReasonNodeLost,
+}
+
+// ownStorage are parts of the messages of evictions for a limit of the pod itself
+// (k8s.io/kubernetes/pkg/kubelet/eviction/helpers.go). Another node would evict the
+// pod as well.
+var ownStorage = []string{
+	"ephemeral local storage usage exceeds the total limit of containers",
+	"exceeded its local ephemeral storage limit",
+	"Usage of EmptyDir volume",
+}
+
+// disruption recognises a pod that the cluster stopped or refused.
+func disruption(pod *corev1.Pod) *verdict {
+	for _, text := range ownStorage {
+		if pod.Status.Reason == "Evicted" && strings.Contains(pod.Status.Message, text) {
+			return &verdict{reason: v1alpha1.ReasonStorageExceeded, message: fmt.Sprintf("Pod %s was terminated by its node: %s", pod.Name, podMessage(pod))}
+		}
+	}
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue {
+			continue
+		}
+		reason, ok := disruptions[c.Reason]
+		if !ok {
+			reason = v1alpha1.ReasonEvicted
+		}
+		return &verdict{reason: reason, message: fmt.Sprintf("Pod %s was disrupted: %s", pod.Name, kubeletMessage(c.Reason, c.Message))}
+	}
+	if pod.Status.Reason == "" || pod.Status.Phase != corev1.PodFailed {
+		return nil
+	}
+	reason, ok := podReasons[pod.Status.Reason]
+	if !ok {
+		// OutOfcpu, OutOfnvidia.com/gpu, TopologyAffinityError, NodeAffinity, ...
+		reason = v1alpha1.ReasonEvicted
+	}
+	return &verdict{reason: reason, message: fmt.Sprintf("Pod %s was terminated by its node: %s", pod.Name, podMessage(pod))}
+}
+
+func oomMessage(pod *corev1.Pod) string {
+	limit := "its memory limit"
+	for i := range pod.Spec.Containers {
+		if q, ok := pod.Spec.Containers[i].Resources.Limits[corev1.ResourceMemory]; ok && pod.Spec.Containers[i].Name == jobspec.TaskContainer {
+			limit = "its memory limit of " + q.String()
+		}
+	}
+	return "OOM-killed: the container reached " + limit + ": raise spec.pod.resources.limits.memory, or set spec.retries.limit and spec.retries.oomMemoryFactor"
+}
+
+// jobVerdict is the result of a finished Job whose pod was deleted before its result
+// was read.
+func jobVerdict(o *Observed) verdict {
+	if jobCondition(o.Job, batchv1.JobComplete) != nil {
+		// The runner exits with 0 only when everything is committed.
+		return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, unverified: true,
+			message: completedMessage(len(o.TaskGroup.Spec.Tasks)) + "; the pod was deleted before its termination message was read"}
+	}
+	c := jobCondition(o.Job, batchv1.JobFailed)
+	if c.Reason == batchv1.JobReasonDeadlineExceeded {
+		return verdict{reason: v1alpha1.ReasonDeadlineExceeded, message: c.Message, unverified: terminatedUnseen(o)}
+	}
+	return verdict{reason: v1alpha1.ReasonUnknown, unverified: terminatedUnseen(o), message: fmt.Sprintf(
+		"The pod of Job %s was deleted before its result was read; the Job reports: %s: %s", o.JobName, c.Reason, c.Message)}
+}
+
+// recordOf decodes the runner's termination message; nil if there is none that it
+// can have written.
+func recordOf(o *Observed, pod *corev1.Pod) *contract.TerminationMessage {
+	state := tasksState(pod)
+	if state == nil {
+		return nil
+	}
+	record, err := contract.DecodeTerminationMessage(state.Message, kindOf(o.TaskGroup).recordSize(o.TaskGroup))
+	if err != nil {
+		// Not an error of the operator: a container can write anything there.
+		return nil
+	}
+	return record
+}
+
+// tasksState is the terminated state of the container that runs the tasks; nil
+// while it has not terminated.
+func tasksState(pod *corev1.Pod) *corev1.ContainerStateTerminated {
+	for i := range pod.Status.ContainerStatuses {
+		if s := &pod.Status.ContainerStatuses[i]; s.Name == jobspec.TaskContainer {
+			return s.State.Terminated
+		}
+	}
+	return nil
+}
+
+// stateMessage is the kubelet's message about a container; empty if the runner's
+// termination message is in its place.
+func stateMessage(state *corev1.ContainerStateTerminated, record *contract.TerminationMessage) string {
+	if record != nil || state.Reason == "Error" || state.Reason == "Completed" {
+		return ""
+	}
+	return state.Message
+}
+
+func podMessage(pod *corev1.Pod) string { return kubeletMessage(pod.Status.Reason, pod.Status.Message) }
+
+// kubeletMessage joins reason and message as valid UTF-8, the only form that the API
+// server stores.
+func kubeletMessage(reason, message string) string {
+	return strings.ToValidUTF8(strings.TrimSuffix(strings.Join([]string{reason, message}, ": "), ": "), "\uFFFD")
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
