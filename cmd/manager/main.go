@@ -7,22 +7,15 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"time"
 
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/memtune"
 )
 
 func main() {
@@ -39,33 +32,25 @@ func run(ctx context.Context, args []string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	limitGarbage()
+	memtune.LimitGarbage()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.Log)))
 	log := ctrl.Log.WithName("setup")
 	config, err := ctrl.GetConfig()
 	if err != nil {
-		log.Error(err, "no cluster to work for: run in a pod, or set KUBECONFIG")
+		log.Error(err, "loading the kubeconfig")
 		return 1
 	}
 	mgr, err := newManager(config, options)
 	if err != nil {
-		log.Error(err, "could not start")
+		log.Error(err, "creating the manager")
 		return 1
 	}
 	if err := mgr.Start(ctx); err != nil {
-		log.Error(err, "stopped")
+		log.Error(err, "running the manager")
 		return 1
 	}
 	return 0
 }
-
-// A standby looks at the lease every second, with jitter, so that it works within
-// 17 seconds after the leader was killed, and within three after it was told to end.
-const (
-	leaseDuration = 14 * time.Second
-	renewDeadline = 10 * time.Second
-	retryPeriod   = time.Second
-)
 
 // newManager wires the reconciler into a manager that is ready to start.
 func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
@@ -75,32 +60,11 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	config.Wrap(controllers.Fence())
 	serverClock := controllers.NewServerClock(clock.RealClock{})
 	config.Wrap(serverClock.Wrap)
-	scheme := runtime.NewScheme()
-	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("registering the API types: %w", err)
-	}
-	cacheOptions, err := controllers.CacheOptions(options.Namespaces)
+	managerOptions, err := options.manager()
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme,
-		Cache:  cacheOptions,
-		Metrics: metricsserver.Options{
-			BindAddress:    options.MetricsAddress,
-			SecureServing:  true,
-			FilterProvider: guardMetrics,
-		},
-		PprofBindAddress:              options.ProfileAddress,
-		HealthProbeBindAddress:        options.HealthAddress,
-		LeaderElection:                options.LeaderElection,
-		LeaderElectionNamespace:       options.LeaderNamespace,
-		LeaderElectionID:              "taskgroup-operator." + v1alpha1.GroupName,
-		LeaderElectionReleaseOnCancel: true,
-		LeaseDuration:                 new(leaseDuration),
-		RenewDeadline:                 new(renewDeadline),
-		RetryPeriod:                   new(retryPeriod),
-	})
+	mgr, err := ctrl.NewManager(config, managerOptions)
 	if err != nil {
 		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
@@ -113,7 +77,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	return mgr, nil
 }
 
-// addReconciler adds the reconciler and what runs beside it.
+// addReconciler adds the reconciler and the runnables beside it.
 func addReconciler(mgr ctrl.Manager, config *rest.Config, options *Options, now clock.PassiveClock) error {
 	jobs, err := options.jobs(config)
 	if err != nil {
@@ -121,7 +85,7 @@ func addReconciler(mgr ctrl.Manager, config *rest.Config, options *Options, now 
 	}
 	instance, err := os.Hostname()
 	if err != nil {
-		return fmt.Errorf("asking for this machine's name: %w", err)
+		return fmt.Errorf("reading the host name: %w", err)
 	}
 	recorder := controllers.NewRecorder(mgr.GetClient(), instance)
 	reconciler, err := controllers.NewTaskGroupReconciler(controllers.Config{
@@ -138,8 +102,8 @@ func addReconciler(mgr ctrl.Manager, config *rest.Config, options *Options, now 
 	if err := reconciler.SetupWithManager(mgr); err != nil {
 		return err
 	}
-	if err := errors.Join(mgr.Add(recorder), mgr.Add(manager.RunnableFunc(giveBackAtRest))); err != nil {
-		return fmt.Errorf("adding what runs beside the reconciler: %w", err)
+	if err := errors.Join(mgr.Add(recorder), mgr.Add(&memtune.Reclaimer{Log: mgr.GetLogger()})); err != nil {
+		return fmt.Errorf("adding the runnables beside the reconciler: %w", err)
 	}
 	return nil
 }

@@ -8,15 +8,24 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/metricsauth"
 )
 
 // deliveryAuto asks the API server's version how the runner can be delivered.
@@ -141,7 +150,45 @@ func isLoopback(host string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// jobs resolves what depends on the cluster.
+// A standby reads the lease every second, with jitter, so that it takes over within
+// 17 seconds after the leader was killed, and within three after it received SIGTERM.
+const (
+	leaseDuration = 14 * time.Second
+	renewDeadline = 10 * time.Second
+	retryPeriod   = time.Second
+)
+
+// manager returns the options of the manager.
+func (o *Options) manager() (ctrl.Options, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(batchv1.AddToScheme(scheme), corev1.AddToScheme(scheme), eventsv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return ctrl.Options{}, fmt.Errorf("registering the API types: %w", err)
+	}
+	cacheOptions, err := controllers.CacheOptions(o.Namespaces)
+	if err != nil {
+		return ctrl.Options{}, err
+	}
+	return ctrl.Options{
+		Scheme: scheme,
+		Cache:  cacheOptions,
+		Metrics: metricsserver.Options{
+			BindAddress:    o.MetricsAddress,
+			SecureServing:  true,
+			FilterProvider: metricsauth.FilterProvider,
+		},
+		PprofBindAddress:              o.ProfileAddress,
+		HealthProbeBindAddress:        o.HealthAddress,
+		LeaderElection:                o.LeaderElection,
+		LeaderElectionNamespace:       o.LeaderNamespace,
+		LeaderElectionID:              "taskgroup-operator." + v1alpha1.GroupName,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
+		RetryPeriod:                   new(retryPeriod),
+	}, nil
+}
+
+// jobs resolves the settings that depend on the cluster.
 func (o *Options) jobs(config *rest.Config) (jobspec.Config, error) {
 	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery}
 	if jobs.Delivery != deliveryAuto {
@@ -149,11 +196,11 @@ func (o *Options) jobs(config *rest.Config) (jobspec.Config, error) {
 	}
 	client, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return jobs, fmt.Errorf("asking the API server's version: %w", err)
+		return jobs, fmt.Errorf("reading the API server's version: %w", err)
 	}
 	version, err := client.ServerVersion()
 	if err != nil {
-		return jobs, fmt.Errorf("asking the API server's version: %w", err)
+		return jobs, fmt.Errorf("reading the API server's version: %w", err)
 	}
 	jobs.Delivery = deliveryFor(version.Major, version.Minor)
 	return jobs, nil

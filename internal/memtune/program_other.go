@@ -1,0 +1,5 @@
+//go:build !linux
+
+package memtune
+
+func unmapProgram() error { return nil }
