@@ -1,7 +1,7 @@
 # The images, for people with a container engine:
 #
-#   docker build --target manager -t my/manager:v1 .
-#   docker build --target runner  -t my/runner:v1  .
+#   docker build --target manager -t my/manager:v1 --build-arg VERSION=v1 .
+#   docker build --target runner  -t my/runner:v1 --build-arg VERSION=v1 .
 #   docker build --target python  -t my/python:v1  .
 #   docker build --target cli     -t my/taskgroup:v1 --build-arg VERSION=v1 .
 #
@@ -20,10 +20,11 @@ COPY executor executor
 COPY internal internal
 COPY python python
 COPY runner runner
-ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/manager ./cmd/manager && \
-    CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o /out/runner ./cmd/runner && \
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/taskgroup ./cmd/taskgroup
+ARG VERSION=dev
+ARG LDFLAGS="-s -w -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$VERSION"
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "$LDFLAGS" -o /out/manager ./cmd/manager && \
+    CGO_ENABLED=0 go build -trimpath -ldflags "$LDFLAGS" -o /out/runner ./cmd/runner && \
+    CGO_ENABLED=0 go build -trimpath -ldflags "$LDFLAGS" -o /out/taskgroup ./cmd/taskgroup
 
 # The operator: one static program. It speaks to the API server alone, whose
 # certificate authority is mounted into its pod.

@@ -13,8 +13,9 @@ VENV := $(CACHE)/venv
 # What a workflow of the real Covalent takes: it and the program that the plugin starts.
 COVALENT := $(VENV)-covalent/ready $(BIN)/taskgroup
 LOCKS := python/requirements
-# What `taskgroup version` tells: a tag, or a commit.
+# The version of all programs: a tag, or a commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$(VERSION)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
 
 GO_SOURCES := go.mod go.sum $(shell find api contract store controllers executor internal cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
@@ -80,7 +81,6 @@ $(BIN)/runner: $(GO_SOURCES)
 	@$(GO_BUILD) -o $@ ./cmd/runner
 # One program under three names: on its own, as kubectl's plugin, and as what
 # kubectl asks for completions.
-$(BIN)/taskgroup: LDFLAGS = -X main.version=$(VERSION)
 $(BIN)/taskgroup: $(GO_SOURCES)
 	@echo "==> building $@"
 	@$(GO_BUILD) -o $@ ./cmd/taskgroup
@@ -103,9 +103,9 @@ install-cli: $(BIN)/taskgroup ## taskgroup and kubectl taskgroup into PREFIX/bin
 
 .PHONY: plugin-wheel plugin-wheels
 plugin-wheel: $(VENV)/ready ## Covalent's plugin with the program that it starts, for this platform.
-	@$(VENV)/bin/python hack/wheels.py $(BIN)/wheels $$(go env GOOS)/$$(go env GOARCH)
+	@VERSION=$(VERSION) $(VENV)/bin/python hack/wheels.py $(BIN)/wheels $$(go env GOOS)/$$(go env GOARCH)
 plugin-wheels: $(VENV)/ready ## The same for Linux and macOS, amd64 and arm64; minutes the first time.
-	@$(VENV)/bin/python hack/wheels.py $(BIN)/wheels
+	@VERSION=$(VERSION) $(VENV)/bin/python hack/wheels.py $(BIN)/wheels
 
 .PHONY: images
 images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.

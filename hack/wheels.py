@@ -2,6 +2,7 @@
 
     wheels.py OUTPUT [PLATFORM...]     such as linux/amd64; all of PLATFORMS by default
 
+The programs report the version in the environment variable VERSION, or the commit.
 Needs Go and a Python with pip and setuptools, which is the one that runs this.
 """
 
@@ -26,6 +27,18 @@ PLATFORMS = {
     "darwin/arm64": "macosx_12_0_arm64",
 }
 
+# What the linker sets: internal/version.
+LINK_VERSION = "-X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version="
+
+
+def version() -> str:
+    """Return the version that the programs report."""
+    if os.environ.get("VERSION"):
+        return os.environ["VERSION"]
+    describe = ["git", "describe", "--tags", "--always", "--dirty"]
+    found = subprocess.run(describe, cwd=ROOT, capture_output=True, text=True, check=False)
+    return found.stdout.strip() or "dev"
+
 
 def build(platform: str, output: Path) -> None:
     """Build one wheel in a folder of its own, so that nothing is left among the sources."""
@@ -39,9 +52,10 @@ def build(platform: str, output: Path) -> None:
             else:
                 sources.mkdir(exist_ok=True)
                 shutil.copyfile(source, sources / name)
+        link = f"-s -w {LINK_VERSION}{version()}"
         program = sources / "covalent_taskgroup_plugin" / "bin" / "taskgroup"
         subprocess.run(
-            ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(program), "./cmd/taskgroup"],
+            ["go", "build", "-trimpath", "-ldflags", link, "-o", str(program), "./cmd/taskgroup"],
             cwd=ROOT,
             env={**os.environ, "CGO_ENABLED": "0", "GOOS": system, "GOARCH": architecture},
             check=True,

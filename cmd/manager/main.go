@@ -16,6 +16,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/controllers"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/memtune"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 )
 
 func main() {
@@ -31,6 +32,10 @@ func run(ctx context.Context, args []string) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
+	}
+	if options.Version {
+		fmt.Println(version.String())
+		return 0
 	}
 	memtune.LimitGarbage()
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&options.Log)))

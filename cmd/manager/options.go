@@ -51,6 +51,8 @@ type Options struct {
 	// Namespaces are those whose TaskGroups are run; all where it is empty.
 	Namespaces []string
 	Log        zap.Options
+	// Version prints the version instead of running the operator.
+	Version bool
 }
 
 // parseOptions reads the command line; it returns flag.ErrHelp after --help.
@@ -80,6 +82,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		o.Namespaces = strings.Split(s, ",")
 		return nil
 	})
+	flags.BoolVar(&o.Version, "version", false, "print the version and exit")
 	o.Log.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return nil, fmt.Errorf("reading the flags: %w", err)
@@ -89,6 +92,9 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	}
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
+	}
+	if o.Version {
+		return &o, nil
 	}
 	return &o, o.Validate()
 }

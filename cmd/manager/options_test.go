@@ -39,6 +39,9 @@ func TestParseOptions(t *testing.T) {
 			}
 		})
 	}
+	if o, err := parseOptions([]string{"--version"}, &bytes.Buffer{}); err != nil || !o.Version {
+		t.Errorf("--version gives %+v, %v", o, err)
+	}
 	var help bytes.Buffer
 	if _, err := parseOptions([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-runner-image") || !strings.Contains(help.String(), "-default-memory-request") {
 		t.Errorf("--help gives %v and %s", err, help.String())

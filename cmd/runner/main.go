@@ -33,13 +33,11 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/group"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 )
-
-// version is set by the linker.
-var version = "dev"
 
 const (
 	exitFailed     = 1
@@ -65,7 +63,7 @@ func run(ctx context.Context, args []string) int {
 	case len(args) == 0:
 		return runPlan(ctx)
 	case len(args) == 1 && args[0] == "--version":
-		fmt.Println(version)
+		fmt.Println(version.String())
 		return 0
 	case len(args) == 2 && args[0] == "install":
 		if err := install(args[1]); err != nil {

@@ -35,7 +35,7 @@ func testMain(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	runnerPath = filepath.Join(dir, "runner")
-	build := append([]string{"go", "build", "-trimpath", "-ldflags", "-s -w -X main.version=v0.0.0-test", "-o", runnerPath}, buildFlags...)
+	build := append([]string{"go", "build", "-trimpath", "-ldflags", "-s -w -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=v0.0.0-test", "-o", runnerPath}, buildFlags...)
 	commands := [][]string{append(build, ".")}
 	if python := os.Getenv(pythonEnv); python != "" {
 		assetDir = filepath.Join(dir, "assets")

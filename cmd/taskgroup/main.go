@@ -13,9 +13,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/command"
 )
 
-// version is the release, or the commit, that was built; make sets it.
-var version string
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args)
@@ -25,7 +22,7 @@ func main() {
 
 // run returns the exit code; the name it is called by says who called.
 func run(ctx context.Context, args []string) int {
-	config := command.Config{Name: "taskgroup", Version: version, In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
+	config := command.Config{Name: "taskgroup", In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	program, args := filepath.Base(args[0]), args[1:]
 	switch {
 	case strings.HasPrefix(program, "kubectl_complete-"):

@@ -21,13 +21,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// cliVersion is what the command line is told that it is, as make tells it.
+// cliVersion is the version that is linked into the command line.
 const cliVersion = "v1.2.3-test"
 
 // buildCLI builds bin/taskgroup once for all tests.
 var buildCLI = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(cluster.Dir, "taskgroup")
-	cmd := exec.Command("go", "build", "-ldflags", "-X main.version="+cliVersion, "-o", path, "./cmd/taskgroup")
+	cmd := exec.Command("go", "build", "-ldflags", "-X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version="+cliVersion, "-o", path, "./cmd/taskgroup")
 	cmd.Dir = cluster.Root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the command line: %w\n%s", err, out)

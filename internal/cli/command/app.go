@@ -28,9 +28,7 @@ const (
 // streams are the defaults.
 type Config struct {
 	// Name is how this program is called: taskgroup, or kubectl taskgroup.
-	Name string
-	// Version is what was built; what the Go toolchain noted by default.
-	Version  string
+	Name     string
 	In       io.Reader
 	Out, Err io.Writer
 	// Connect makes a session from the flags; (*cluster.Flags).Connect by default.

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 )
 
 const (
@@ -25,9 +26,11 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
   {cmd} list
   {cmd} describe NAME
   {cmd} logs -f NAME`),
+		Version:       version.String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetIn(a.In)
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)

@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 )
 
 // versions are what version prints.
@@ -27,14 +27,14 @@ func (a *app) versionCommand() *cobra.Command {
 	var format output.Format
 	cmd := &cobra.Command{
 		Use:     "version",
-		Short:   "Tell the versions of this program and of the cluster",
+		Short:   "Print the versions of this program and of the cluster",
 		Example: a.text("  {cmd} version --client -o json"),
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
 			if err := format.Check(output.Table, output.JSON, output.YAML); err != nil {
 				return misused("%w", err)
 			}
-			v := versions{Client: a.version(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, API: v1alpha1.GroupVersion.String()}
+			v := versions{Client: version.String(), Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, API: v1alpha1.GroupVersion.String()}
 			var problem error
 			if !clientOnly {
 				v.Kubernetes, problem = a.kubernetesVersion(cmd)
@@ -59,27 +59,9 @@ func (a *app) kubernetesVersion(cmd *cobra.Command) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version, err := session.Version(cmd.Context())
+	server, err := session.Version(cmd.Context())
 	if err != nil {
-		return "", cluster.Explain(fmt.Errorf("asking the API server's version: %w", err))
+		return "", cluster.Explain(fmt.Errorf("reading the API server's version: %w", err))
 	}
-	return version, nil
-}
-
-// version is what was built: as whoever built it says, or that of the module, or the
-// commit. Only `go run` and a bare `go build` outside of a checkout leave "(devel)".
-func (a *app) version() string {
-	if a.Version != "" {
-		return a.Version
-	}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && (info.Main.Version == "" || info.Main.Version == "(devel)") {
-			return setting.Value
-		}
-	}
-	return cmp.Or(info.Main.Version, "unknown")
+	return server, nil
 }
