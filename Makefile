@@ -33,7 +33,7 @@ demo-down: $(BIN)/cluster ## End everything that the demo started, and only that
 	@hack/demo/demo.sh down
 
 .PHONY: test
-test: ## Run all tests: unit, integration, end-to-end. Says what was skipped and why.
+test: ## Run the tests: unit, integration, end-to-end. Reports what was skipped and why.
 	@test/run.sh unit integration e2e
 
 ##@ Tests by tier
@@ -46,11 +46,17 @@ integration: ## A real API server and controller-manager, a real S3 server; no n
 e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
-.PHONY: plugin-test plugin-e2e
-plugin-test: plugin-wheels $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
-	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
+.PHONY: race
+race: ## Go's race detector over every package that is concurrent; `make unit` has it for the runner only.
+	@test/run.sh race
+
+.PHONY: plugin-test plugin-wheels-test plugin-e2e
+plugin-test: plugin-wheel $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## Covalent's plugin against the real Covalent and the real bridge.
 	@TASKGROUP_TEST_S3_SERVER=$$($(BIN)/cluster build --s3-server) && export TASKGROUP_TEST_S3_SERVER && \
 		cd python && ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin
+plugin-wheels-test: plugin-wheels $(VENV)-covalent/ready ## The plugin's wheels for every platform; not part of `make test`.
+	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
+	@cd python && TASKGROUP_TEST_WHEELS=all ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin/test_wheel.py
 plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
 	@python/tests/e2e/run.sh
 
