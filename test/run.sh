@@ -7,6 +7,9 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 readonly cache=$PWD/.cache
+# With the flags of the programs' builds, tests use what the compiler has cached for them.
+GOFLAGS="$(go env GOFLAGS) -trimpath"
+export GOFLAGS CGO_ENABLED=0
 summary=()
 failed=0
 
@@ -55,7 +58,7 @@ other_pythons() {
 races() {
   local name=$1
   shift
-  if command -v "${CC:-gcc}" >/dev/null; then part "$name" gotests -race "$@"; else skip "$name" "the race detector needs a C compiler"; fi
+  if command -v "${CC:-gcc}" >/dev/null; then CGO_ENABLED=1 part "$name" gotests -race "$@"; else skip "$name" "the race detector needs a C compiler"; fi
 }
 
 race() {
@@ -74,7 +77,7 @@ unit() {
   fi
   export TASKGROUP_TEST_PYTHON=$cache/venv/bin/python3
   part "unit: Go" gotests ./...
-  races "unit: Go, races in the runner" ./runner/...
+  races "unit: Go, races" ./controllers/... ./executor/... ./runner/...
   part "unit: Go, tools" hack_tests -skip TestTwoClustersSideBySide ./...
   other_pythons
   part "unit: Python" python_tests
