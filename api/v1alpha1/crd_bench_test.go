@@ -120,8 +120,13 @@ func (v *validators) sampleGroup(t testing.TB, tasks int) *unstructured.Unstruct
 		tg.Spec.Assets.Functions[strconv.Itoa(i)] = v1alpha1.AssetURI(fmt.Sprintf("file:///functions/%d.pkl", i))
 	}
 	created := toUnstructured(t, tg)
-	schemadefaulting.Default(created.Object, v.structural)
+	v.setDefaults(created)
 	return created
+}
+
+// setDefaults sets the defaults of the schema, as the API server does.
+func (v *validators) setDefaults(obj *unstructured.Unstructured) {
+	schemadefaulting.Default(obj.Object, v.structural)
 }
 
 // withStatus is the group with the states of all tasks written.

@@ -28,18 +28,21 @@ type PodOptions struct {
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
 
 	// env is added to the environment of every task. Names that begin with
-	// TASKGROUP_ are the operator's.
+	// TASKGROUP_, and JOB_COMPLETION_INDEX, are reserved.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, !e.name.startsWith('TASKGROUP_'))",message="names that begin with TASKGROUP_ are reserved",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, e.name != 'JOB_COMPLETION_INDEX')",message="JOB_COMPLETION_INDEX is reserved: the Job controller sets it",optionalOldSelf=true
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
-	// envFrom adds all entries of ConfigMaps and Secrets to the environment.
+	// envFrom adds all entries of ConfigMaps and Secrets to the environment. The
+	// operator's own variables take precedence over entries of the same name.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, !has(e.prefix) || !e.prefix.startsWith('TASKGROUP_'))",message="prefixes that begin with TASKGROUP_ are reserved",optionalOldSelf=true
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 
 	// resources are what the container that runs the tasks requests and may use.
@@ -184,21 +187,26 @@ type SecurityContext struct {
 	// runAsUser is the user ID; 65532 by default. Root is refused.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	RunAsUser *int64 `json:"runAsUser,omitempty"`
 
 	// runAsGroup is the group ID; 65532 by default.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	RunAsGroup *int64 `json:"runAsGroup,omitempty"`
 
 	// fsGroup owns the volumes that support it; 65532 by default.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	FSGroup *int64 `json:"fsGroup,omitempty"`
 
-	// supplementalGroups are further groups of the processes.
+	// supplementalGroups are additional groups of the processes. Group 0 is refused.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=2147483647
 	SupplementalGroups []int64 `json:"supplementalGroups,omitempty"`
 }

@@ -191,12 +191,14 @@ type Timeouts struct {
 	// queuedSeconds bounds the time until the pod is placed on a node.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
 	QueuedSeconds *int64 `json:"queuedSeconds,omitempty"`
 
 	// startingSeconds bounds the time from there until the pod runs: pulling
 	// images, mounting volumes.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
 	StartingSeconds *int64 `json:"startingSeconds,omitempty"`
 
 	// runningSeconds bounds the time that the pod runs: Covalent's time_limit.

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 const (
@@ -54,7 +53,7 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 	if r := tg.Spec.Retries; r != nil && r.OOMMemoryFactor != "" {
 		growMemory(&spec.Containers[0].Resources, r.OOMMemoryFactor, attempt.OOMs)
 	}
-	spec.ActiveDeadlineSeconds = activeDeadline(tg.Spec.Timeouts)
+	spec.ActiveDeadlineSeconds = activeDeadline(tg.Spec.Timeouts, gracePeriod(options))
 	if options.RuntimeClassName != "" {
 		spec.RuntimeClassName = &options.RuntimeClassName
 	}
@@ -62,18 +61,27 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 	return spec
 }
 
-// startingAllowance is what a pod's own deadline leaves for starting, in
-// seconds, where the group does not bound that.
-const startingAllowance = 600
+// startingAllowance is the time for starting, in seconds, that the pod's own
+// deadline includes where the group does not bound it. It is generous because the
+// runner's clock, which starts with the tasks, is the exact one.
+const startingAllowance = 3600
 
-// activeDeadline is the kubelet's clock behind the runner's: it counts from when
-// the node took the pod on, so it leaves time to start and to upload. It holds
-// with the operator and the runner dead (invariant I23).
-func activeDeadline(t *v1alpha1.Timeouts) *int64 {
+// activeDeadline returns the pod's own deadline, which backs up the runner's. The
+// kubelet counts from the time when it accepted the pod, so the deadline includes
+// time to start and the grace period. It holds while neither the operator nor the
+// runner works (invariant I23).
+func activeDeadline(t *v1alpha1.Timeouts, grace int64) *int64 {
 	if t == nil || t.RunningSeconds == nil {
 		return nil
 	}
-	return new(*t.RunningSeconds + valueOr(t.StartingSeconds, startingAllowance) + corev1.DefaultTerminationGracePeriodSeconds)
+	// The API server accepts no more. Each term is limited as well, because
+	// objects of earlier versions may hold any number.
+	const most = math.MaxInt32
+	deadline := int64(0)
+	for _, seconds := range []int64{*t.RunningSeconds, valueOr(t.StartingSeconds, startingAllowance), grace} {
+		deadline = min(deadline+min(seconds, most), most)
+	}
+	return &deadline
 }
 
 // growMemory multiplies request and limit once for every attempt that ran out of
@@ -113,7 +121,7 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 		container.Image = cfg.DefaultImage
 	}
 	container.Env = append(container.Env, options.Env...)
-	container.Env = append(container.Env, corev1.EnvVar{Name: contract.PlanEnv, Value: plan})
+	container.Env = append(container.Env, runnerEnv(options, plan)...)
 	// A copy: memory grows with the attempts of one group.
 	cfg.DefaultResources.DeepCopyInto(&container.Resources)
 	if options.Resources != nil {
