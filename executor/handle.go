@@ -7,8 +7,8 @@ import (
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
@@ -50,13 +50,10 @@ func (e *Executor) SetJobHandle(ctx context.Context, handle Handle) error {
 	return e.dispatcher.Put(ctx, JobHandle, handle)
 }
 
-// DispatchLabel is the value of the label kubernetes.covalent.xyz/dispatch for a
-// dispatch: its ID, or a hash of one that does not fit.
+// DispatchLabel returns the value of the label kubernetes.covalent.xyz/dispatch: the
+// dispatch ID, or its hash if the ID is not a valid value of a label.
 func DispatchLabel(dispatchID string) string {
-	if len(validation.IsValidLabelValue(dispatchID)) == 0 {
-		return dispatchID
-	}
-	return digest(dispatchID)[:nameDigits]
+	return v1alpha1.LabelValue(dispatchID)
 }
 
 func digest(text string) string {

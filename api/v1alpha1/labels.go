@@ -1,23 +1,33 @@
 package v1alpha1
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
 const (
 	// UIDLabel is on every Job and pod of a group and holds the TaskGroup's UID.
-	// The operator caches nothing that lacks it.
+	// It selects the objects of one group whatever its name is, also after another
+	// group of that name was deleted. The operator caches nothing that lacks it.
 	UIDLabel = GroupName + "/taskgroup-uid"
 	// AttemptLabel is on every Job and pod of a group and counts from 1.
 	AttemptLabel = GroupName + "/attempt"
-	// NameLabel is on every Job and pod whose TaskGroup's name fits in a label.
+	// NameLabel is on every Job and pod and holds LabelValue of the TaskGroup's name.
 	NameLabel = GroupName + "/taskgroup"
-	// DispatchLabel is on every Job and pod whose dispatch ID fits in a label, and
-	// on every TaskGroup that the executor creates: there the ID's hash stands for
-	// one that does not fit.
+	// DispatchLabel is on every Job and pod of a group with a dispatch ID, and on
+	// every TaskGroup that the executor creates. It holds LabelValue of the ID.
 	DispatchLabel = GroupName + "/dispatch"
 	// DispatcherLabel is on every TaskGroup of an executor that has a name for its
 	// dispatcher.
 	DispatcherLabel = GroupName + "/dispatcher"
 
-	// QueueLabel is Kueue's. On a TaskGroup it is passed on to its Jobs.
+	// QueueLabel names Kueue's queue. It is copied from a TaskGroup to its Jobs.
 	QueueLabel = "kueue.x-k8s.io/queue-name"
+	// QueuePriorityLabel names Kueue's WorkloadPriorityClass. It is copied from a
+	// TaskGroup to its Jobs.
+	QueuePriorityLabel = "kueue.x-k8s.io/priority-class"
 
 	// NameAnnotation is on every pod and holds the TaskGroup's full name, which
 	// may be longer than a label's value.
@@ -34,3 +44,16 @@ const (
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )
+
+// hashDigits is the length of the hash of LabelValue: 96 bits.
+const hashDigits = 24
+
+// LabelValue returns the text if it is a valid value of a label, and otherwise the
+// first 24 hexadecimal digits of its SHA-256.
+func LabelValue(text string) string {
+	if len(validation.IsValidLabelValue(text)) == 0 {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])[:hashDigits]
+}

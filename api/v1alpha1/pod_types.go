@@ -102,16 +102,23 @@ type PodOptions struct {
 	// +optional
 	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
 
-	// labels are added to the pod.
+	// labels are added to the pod. Keys that controllers own are reserved:
+	// kubernetes.covalent.xyz/*, batch.kubernetes.io/*, pod-security.kubernetes.io/*,
+	// controller-uid, job-name, and kueue.x-k8s.io/* except podset-*.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/')))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(k, !k.matches('^(kubernetes[.]covalent[.]xyz/|batch[.]kubernetes[.]io/|pod-security[.]kubernetes[.]io/|controller-uid$|job-name$)'))",message="keys that controllers own are reserved: kubernetes.covalent.xyz/*, batch.kubernetes.io/*, pod-security.kubernetes.io/*, controller-uid and job-name",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(k, !k.startsWith('kueue.x-k8s.io/') || k.startsWith('kueue.x-k8s.io/podset-'))",message="keys of kueue.x-k8s.io are reserved except podset-*: set kueue.x-k8s.io/queue-name and priority-class on the TaskGroup",optionalOldSelf=true
 	Labels map[string]string `json:"labels,omitempty"`
 
-	// annotations are added to the pod.
+	// annotations are added to the pod. The keys that are reserved for labels, the
+	// annotations of AppArmor and seccomp, kubernetes.io/config.* and
+	// kubectl.kubernetes.io/default-container are reserved.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.all(k, !k.startsWith('kubernetes.covalent.xyz/') && !k.contains('kubernetes.io/') && !k.contains('k8s.io/')))",message="keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(k, !k.matches('^(kubernetes[.]covalent[.]xyz/|batch[.]kubernetes[.]io/|pod-security[.]kubernetes[.]io/|controller-uid$|job-name$)'))",message="keys that controllers own are reserved: kubernetes.covalent.xyz/*, batch.kubernetes.io/*, pod-security.kubernetes.io/*, controller-uid and job-name",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(k, !k.startsWith('kueue.x-k8s.io/') || k.startsWith('kueue.x-k8s.io/podset-'))",message="keys of kueue.x-k8s.io are reserved except podset-*: set kueue.x-k8s.io/queue-name and priority-class on the TaskGroup",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(k, !k.matches('^(container[.]apparmor[.]security[.]beta[.]kubernetes[.]io/|(container[.])?seccomp[.]security[.]alpha[.]kubernetes[.]io/|kubernetes[.]io/config[.]|kubectl[.]kubernetes[.]io/default-container$)'))",message="annotations of AppArmor and seccomp, kubernetes.io/config.* and kubectl.kubernetes.io/default-container are reserved",optionalOldSelf=true
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 

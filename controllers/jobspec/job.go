@@ -10,7 +10,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -141,27 +140,23 @@ func groupLabels(tg *v1alpha1.TaskGroup, attempt int32) map[string]string {
 		v1alpha1.UIDLabel:     string(tg.UID),
 		v1alpha1.AttemptLabel: strconv.Itoa(int(attempt)),
 	}
-	addIfLabel(labels, v1alpha1.NameLabel, tg.Name)
-	addIfLabel(labels, v1alpha1.DispatchLabel, tg.Spec.DispatchID)
+	labels[v1alpha1.NameLabel] = v1alpha1.LabelValue(tg.Name)
+	if tg.Spec.DispatchID != "" {
+		labels[v1alpha1.DispatchLabel] = v1alpha1.LabelValue(tg.Spec.DispatchID)
+	}
 	return labels
 }
 
-// jobLabels adds the label of Kueue's queue, which belongs on the Job: Kueue
-// would queue an object twice that carries it on more than one level.
+// jobLabels adds the labels of Kueue to the Job. The pods do not get them, because
+// Kueue would queue an object twice that carries its queue on more than one level.
 func jobLabels(tg *v1alpha1.TaskGroup, labels map[string]string) map[string]string {
-	queue, ok := tg.Labels[v1alpha1.QueueLabel]
-	if !ok {
-		return labels
+	all := maps.Clone(labels)
+	for _, key := range []string{v1alpha1.QueueLabel, v1alpha1.QueuePriorityLabel} {
+		if value, ok := tg.Labels[key]; ok {
+			all[key] = value
+		}
 	}
-	queued := maps.Clone(labels)
-	queued[v1alpha1.QueueLabel] = queue
-	return queued
-}
-
-func addIfLabel(labels map[string]string, key, value string) {
-	if value != "" && len(validation.IsValidLabelValue(value)) == 0 {
-		labels[key] = value
-	}
+	return all
 }
 
 // podMeta lets the operator's labels and annotations win over the user's.

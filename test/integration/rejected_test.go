@@ -97,7 +97,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"an environment that the runner needs": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {env: [{name: TASKGROUP_PLAN, value: x}]}}`, `spec.pod.env: Invalid value: names that begin with TASKGROUP_ are reserved`},
 	"a label of the operator": {
-		`{tasks: [{nodeID: 1, command: [x]}], pod: {labels: {kubernetes.covalent.xyz/taskgroup-uid: x}}}`, `spec.pod.labels: Invalid value: keys of kubernetes.covalent.xyz, kubernetes.io and k8s.io are reserved`},
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {labels: {kubernetes.covalent.xyz/taskgroup-uid: x}}}`, `spec.pod.labels: Invalid value: keys that controllers own are reserved`},
 	"an unknown pull policy": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {imagePullPolicy: Sometimes}}`, `spec.pod.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`},
 	"a quantity that is none": {
