@@ -45,9 +45,32 @@ type PodOptions struct {
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, !has(e.prefix) || !e.prefix.startsWith('TASKGROUP_'))",message="prefixes that begin with TASKGROUP_ are reserved",optionalOldSelf=true
 	EnvFrom []corev1.EnvFromSource `json:"envFrom,omitempty"`
 
+	// workingDir is the directory in which the commands of the tasks run. The
+	// default is the WORKDIR of the image.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^/`
+	WorkingDir string `json:"workingDir,omitempty"`
+
+	// terminationGracePeriodSeconds is the time between SIGTERM and SIGKILL when the
+	// pod is deleted, evicted or preempted. It includes the upload of results. The
+	// default is 30.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
 	// resources are what the container that runs the tasks requests and may use.
 	// +optional
 	Resources *Resources `json:"resources,omitempty"`
+
+	// resourceClaims are the claims of dynamic resource allocation that
+	// resources.claims refers to.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	ResourceClaims []corev1.PodResourceClaim `json:"resourceClaims,omitempty"`
 
 	// volumes can be mounted by volumeMounts.
 	// +optional
@@ -63,7 +86,8 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxItems=32
 	VolumeMounts []VolumeMount `json:"volumeMounts,omitempty"`
 
-	// nodeSelector are labels that the node must have.
+	// nodeSelector are labels that the node must have. The default of
+	// kubernetes.io/os is linux.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
@@ -78,10 +102,23 @@ type PodOptions struct {
 	// +optional
 	Affinity *corev1.Affinity `json:"affinity,omitempty"`
 
+	// topologySpreadConstraints spread the pods of a Parallel group, or of several
+	// groups, over zones and nodes.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	TopologySpreadConstraints []corev1.TopologySpreadConstraint `json:"topologySpreadConstraints,omitempty"`
+
 	// priorityClassName is the pod's priority class.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	PriorityClassName string `json:"priorityClassName,omitempty"`
+
+	// preemptionPolicy is whether the pod may preempt pods of lower priority. The
+	// default is the policy of the priority class.
+	// +optional
+	// +kubebuilder:validation:Enum=Never;PreemptLowerPriority
+	PreemptionPolicy *corev1.PreemptionPolicy `json:"preemptionPolicy,omitempty"`
 
 	// runtimeClassName is the pod's runtime class.
 	// +optional
@@ -93,10 +130,31 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxLength=253
 	SchedulerName string `json:"schedulerName,omitempty"`
 
-	// serviceAccountName is the pod's identity. Its token is not mounted.
+	// serviceAccountName is the pod's identity. Its token is not mounted, except
+	// where a projected volume requests one.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// hostAliases are added to /etc/hosts.
+	// +optional
+	// +listType=map
+	// +listMapKey=ip
+	// +kubebuilder:validation:MaxItems=64
+	HostAliases []corev1.HostAlias `json:"hostAliases,omitempty"`
+
+	// dnsPolicy is how the pod resolves names. The default is ClusterFirst.
+	// +optional
+	// +kubebuilder:validation:Enum=ClusterFirst;Default;None
+	DNSPolicy corev1.DNSPolicy `json:"dnsPolicy,omitempty"`
+
+	// dnsConfig is added to the configuration that dnsPolicy results in.
+	// +optional
+	DNSConfig *corev1.PodDNSConfig `json:"dnsConfig,omitempty"`
+
+	// hostUsers is false for a user namespace of the pod's own.
+	// +optional
+	HostUsers *bool `json:"hostUsers,omitempty"`
 
 	// securityContext says as whom the tasks run.
 	// +optional
@@ -133,59 +191,13 @@ type Resources struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
 	Limits corev1.ResourceList `json:"limits,omitempty"`
-}
 
-// Volume is one of the kinds of volume that a restricted pod may have.
-//
-// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [has(self.emptyDir), has(self.configMap), has(self.secret), has(self.persistentVolumeClaim)].filter(x, x).size() == 1",message="needs exactly one of emptyDir, configMap, secret and persistentVolumeClaim",optionalOldSelf=true
-type Volume struct {
-	// name is what volumeMounts refer to.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.startsWith('taskgroup-')",message="names that begin with taskgroup- are reserved",optionalOldSelf=true
-	Name string `json:"name"`
-
-	// emptyDir lives as long as the pod.
+	// claims are entries of spec.pod.resourceClaims that the container uses.
 	// +optional
-	EmptyDir *corev1.EmptyDirVolumeSource `json:"emptyDir,omitempty"`
-
-	// configMap holds the entries of a ConfigMap as files.
-	// +optional
-	ConfigMap *corev1.ConfigMapVolumeSource `json:"configMap,omitempty"`
-
-	// secret holds the entries of a Secret as files.
-	// +optional
-	Secret *corev1.SecretVolumeSource `json:"secret,omitempty"`
-
-	// persistentVolumeClaim is storage that outlives the pod.
-	// +optional
-	PersistentVolumeClaim *corev1.PersistentVolumeClaimVolumeSource `json:"persistentVolumeClaim,omitempty"`
-}
-
-// VolumeMount is where a volume appears in the container.
-type VolumeMount struct {
-	// name is that of a volume.
-	// +required
-	// +kubebuilder:validation:MaxLength=63
-	Name string `json:"name"`
-
-	// mountPath is where it appears.
-	// +required
-	// +kubebuilder:validation:MinLength=2
-	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.startsWith('/') && !self.contains(':') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)'))",message="must be an absolute path without .. and :",optionalOldSelf=true
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self != '/taskgroup' && !self.startsWith('/taskgroup/'))",message="/taskgroup is reserved",optionalOldSelf=true
-	MountPath string `json:"mountPath"`
-
-	// subPath is the part of the volume to mount; all of it by default.
-	// +optional
-	// +kubebuilder:validation:MaxLength=512
-	SubPath string `json:"subPath,omitempty"`
-
-	// readOnly forbids writing.
-	// +optional
-	ReadOnly bool `json:"readOnly,omitempty"`
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Claims []corev1.ResourceClaim `json:"claims,omitempty"`
 }
 
 // SecurityContext says as whom the tasks run. Everything else that a restricted
@@ -208,6 +220,12 @@ type SecurityContext struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	FSGroup *int64 `json:"fsGroup,omitempty"`
+
+	// fsGroupChangePolicy is when the kubelet changes the group of a volume's files.
+	// The default is OnRootMismatch.
+	// +optional
+	// +kubebuilder:validation:Enum=Always;OnRootMismatch
+	FSGroupChangePolicy *corev1.PodFSGroupChangePolicy `json:"fsGroupChangePolicy,omitempty"`
 
 	// supplementalGroups are additional groups of the processes. Group 0 is refused.
 	// +optional

@@ -42,6 +42,6 @@ func runnerEnv(options *v1alpha1.PodOptions, plan string) []corev1.EnvVar {
 }
 
 // gracePeriod returns the time between SIGTERM and SIGKILL of the pod, in seconds.
-func gracePeriod(_ *v1alpha1.PodOptions) int64 {
-	return corev1.DefaultTerminationGracePeriodSeconds
+func gracePeriod(options *v1alpha1.PodOptions) int64 {
+	return valueOr(options.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
 }

@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"maps"
 	"math"
 	"strconv"
 
@@ -21,10 +22,6 @@ const (
 
 	// runnerInImage is where the runner's image holds it.
 	runnerInImage = "/runner"
-
-	// nobody is the user and group of pods that name none: an ID above those
-	// that distributions hand out, and the one distroless images call nonroot.
-	nobody = int64(65532)
 )
 
 // podSpec renders the pod of one attempt; plan is the encoded contract.Plan.
@@ -43,12 +40,21 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 		Containers:                   []corev1.Container{taskContainer(options, plan, cfg)},
 		Volumes:                      podVolumes(options),
 		ImagePullSecrets:             options.ImagePullSecrets,
-		NodeSelector:                 options.NodeSelector,
+		NodeSelector:                 nodeSelector(options),
 		Tolerations:                  options.Tolerations,
 		Affinity:                     options.Affinity,
+		TopologySpreadConstraints:    options.TopologySpreadConstraints,
 		PriorityClassName:            options.PriorityClassName,
+		PreemptionPolicy:             options.PreemptionPolicy,
 		SchedulerName:                options.SchedulerName,
 		ServiceAccountName:           options.ServiceAccountName,
+		ResourceClaims:               options.ResourceClaims,
+		HostAliases:                  options.HostAliases,
+		DNSPolicy:                    options.DNSPolicy,
+		DNSConfig:                    options.DNSConfig,
+		HostUsers:                    options.HostUsers,
+
+		TerminationGracePeriodSeconds: options.TerminationGracePeriodSeconds,
 	}
 	if r := tg.Spec.Retries; r != nil && r.OOMMemoryFactor != "" {
 		growMemory(&spec.Containers[0].Resources, r.OOMMemoryFactor, attempt.OOMs)
@@ -59,6 +65,13 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 	}
 	deliverRunner(&spec, cfg)
 	return spec
+}
+
+// nodeSelector adds the operating system of the runner, which is a program for Linux.
+func nodeSelector(options *v1alpha1.PodOptions) map[string]string {
+	selector := map[string]string{corev1.LabelOSStable: string(corev1.Linux)}
+	maps.Copy(selector, options.NodeSelector)
+	return selector
 }
 
 // startingAllowance is the time for starting, in seconds, that the pod's own
@@ -107,15 +120,12 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 		Image:                    options.Image,
 		ImagePullPolicy:          options.ImagePullPolicy,
 		Command:                  []string{RunnerDir + runnerInImage},
-		WorkingDir:               workDir,
+		WorkingDir:               options.WorkingDir,
 		EnvFrom:                  options.EnvFrom,
 		SecurityContext:          containerSecurityContext(),
 		TerminationMessagePath:   corev1.TerminationMessagePathDefault,
 		TerminationMessagePolicy: corev1.TerminationMessageReadFile,
-		VolumeMounts: []corev1.VolumeMount{
-			{Name: runnerVolume, MountPath: RunnerDir, ReadOnly: true},
-			{Name: workVolume, MountPath: workDir},
-		},
+		VolumeMounts:             volumeMounts(options),
 	}
 	if container.Image == "" {
 		container.Image = cfg.DefaultImage
@@ -125,50 +135,9 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 	// A copy: memory grows with the attempts of one group.
 	cfg.DefaultResources.DeepCopyInto(&container.Resources)
 	if options.Resources != nil {
-		container.Resources = corev1.ResourceRequirements{Requests: options.Resources.Requests, Limits: options.Resources.Limits}
-	}
-	if !mountsTmp(options) {
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{Name: tmpVolume, MountPath: "/tmp"})
-	}
-	for _, mount := range options.VolumeMounts {
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
-			Name:      mount.Name,
-			MountPath: mount.MountPath,
-			SubPath:   mount.SubPath,
-			ReadOnly:  mount.ReadOnly,
-		})
+		container.Resources = corev1.ResourceRequirements{Requests: options.Resources.Requests, Limits: options.Resources.Limits, Claims: options.Resources.Claims}
 	}
 	return container
-}
-
-// mountsTmp says whether the user brings a /tmp of their own.
-func mountsTmp(options *v1alpha1.PodOptions) bool {
-	for _, mount := range options.VolumeMounts {
-		if mount.MountPath == "/tmp" {
-			return true
-		}
-	}
-	return false
-}
-
-func podVolumes(options *v1alpha1.PodOptions) []corev1.Volume {
-	volumes := []corev1.Volume{emptyDir(workVolume)}
-	if !mountsTmp(options) {
-		volumes = append(volumes, emptyDir(tmpVolume))
-	}
-	for _, v := range options.Volumes {
-		volumes = append(volumes, corev1.Volume{Name: v.Name, VolumeSource: corev1.VolumeSource{
-			EmptyDir:              v.EmptyDir,
-			ConfigMap:             v.ConfigMap,
-			Secret:                v.Secret,
-			PersistentVolumeClaim: v.PersistentVolumeClaim,
-		}})
-	}
-	return volumes
-}
-
-func emptyDir(name string) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 }
 
 // deliverRunner adds the volume that holds the runner, and what fills it.
@@ -188,39 +157,4 @@ func deliverRunner(spec *corev1.PodSpec, cfg Config) {
 		SecurityContext: containerSecurityContext(),
 		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: RunnerDir}},
 	})
-}
-
-// podSecurityContext is what Pod Security's level "restricted" asks of a pod
-// (k8s.io/pod-security-admission/policy), whatever the user sets.
-func podSecurityContext(user *v1alpha1.SecurityContext) *corev1.PodSecurityContext {
-	context := &corev1.PodSecurityContext{
-		RunAsNonRoot:        new(true),
-		RunAsUser:           new(nobody),
-		RunAsGroup:          new(nobody),
-		FSGroup:             new(nobody),
-		FSGroupChangePolicy: new(corev1.FSGroupChangeOnRootMismatch),
-		SeccompProfile:      &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
-	}
-	if user == nil {
-		return context
-	}
-	if user.RunAsUser != nil {
-		context.RunAsUser = user.RunAsUser
-	}
-	if user.RunAsGroup != nil {
-		context.RunAsGroup = user.RunAsGroup
-	}
-	if user.FSGroup != nil {
-		context.FSGroup = user.FSGroup
-	}
-	context.SupplementalGroups = user.SupplementalGroups
-	return context
-}
-
-func containerSecurityContext() *corev1.SecurityContext {
-	return &corev1.SecurityContext{
-		AllowPrivilegeEscalation: new(false),
-		ReadOnlyRootFilesystem:   new(true),
-		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-	}
 }

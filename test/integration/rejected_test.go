@@ -81,7 +81,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a volume of the host": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, hostPath: {path: /}}]}}`, `unknown field "spec.pod.volumes[0].hostPath"`},
 	"a volume of two kinds": {
-		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, emptyDir: {}, secret: {secretName: s}}]}}`, `spec.pod.volumes[0]: Invalid value: needs exactly one of emptyDir, configMap, secret and persistentVolumeClaim`},
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, emptyDir: {}, secret: {secretName: s}}]}}`, `spec.pod.volumes[0]: Invalid value: needs exactly one of emptyDir, configMap, secret, persistentVolumeClaim, ephemeral, csi, projected and downwardAPI`},
 	"a volume with a reserved name": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: taskgroup-bin, emptyDir: {}}]}}`, `spec.pod.volumes[0].name: Invalid value: "taskgroup-bin": names that begin with taskgroup- are reserved`},
 	"a mount of no volume": {
