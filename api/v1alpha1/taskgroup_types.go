@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -162,6 +163,9 @@ const (
 
 // Retries are two budgets: what goes wrong in the user's code spends one, what
 // goes wrong in the cluster the other. What would fail again is not retried.
+//
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.oomMemoryFactor) || (has(self.limit) && self.limit >= 1)",message="needs spec.retries.limit of at least 1: an attempt with more memory is one of them",fieldPath=".oomMemoryFactor",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.oomMemoryMax) || has(self.oomMemoryFactor)",message="needs spec.retries.oomMemoryFactor",fieldPath=".oomMemoryMax",optionalOldSelf=true
 type Retries struct {
 	// limit is how often a failure of the tasks is retried: Covalent's retries.
 	// +optional
@@ -179,10 +183,16 @@ type Retries struct {
 	InfrastructureLimit *int32 `json:"infrastructureLimit,omitempty"`
 
 	// oomMemoryFactor multiplies the memory request and limit after each attempt
-	// that ran out of memory.
+	// that was OOM-killed. It needs a limit of at least 1.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^([1-9](\.[0-9]{1,2})?|10)$`
 	OOMMemoryFactor string `json:"oomMemoryFactor,omitempty"`
+
+	// oomMemoryMax bounds the memory that oomMemoryFactor leads to. It has no effect
+	// on requests and limits that are greater.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || sign(quantity(string(self))) > 0",message="must be greater than 0",optionalOldSelf=true
+	OOMMemoryMax *resource.Quantity `json:"oomMemoryMax,omitempty"`
 }
 
 // Timeouts are clocks, in seconds. None of them runs while the group is

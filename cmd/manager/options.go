@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -38,8 +39,10 @@ type Options struct {
 	DefaultResources corev1.ResourceRequirements
 	RunnerImage      string
 	RunnerDelivery   jobspec.Delivery
-	Concurrency      int
-	LeaderElection   bool
+	// PodUser is the default user of pods, or jobspec.NoPodUser.
+	PodUser        int64
+	Concurrency    int
+	LeaderElection bool
 	// LeaderNamespace is that of the lease; the pod's own where it is empty.
 	LeaderNamespace string
 	HealthAddress   string
@@ -71,6 +74,11 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.Func("runner-delivery", "how the runner gets into pods: Auto, ImageVolume (Kubernetes 1.36 or newer) or InitContainer (default Auto)", func(s string) error {
 		o.RunnerDelivery = jobspec.Delivery(s)
 		return nil
+	})
+	o.PodUser = jobspec.DefaultPodUser
+	flags.Func("pod-user", "user and group ID of pods whose groups set none in spec.pod.securityContext, or none where the cluster assigns them, as OpenShift does (default 65532)", func(s string) (err error) {
+		o.PodUser, err = podUser(s)
+		return err
 	})
 	flags.IntVar(&o.Concurrency, "concurrency", 8, "how many groups are reconciled at once")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
@@ -151,6 +159,18 @@ func quantity(into corev1.ResourceList, of corev1.ResourceName) func(string) err
 	}
 }
 
+// podUser reads an ID that is not root's, or none.
+func podUser(s string) (int64, error) {
+	if s == "none" {
+		return jobspec.NoPodUser, nil
+	}
+	id, err := strconv.ParseInt(s, 10, 32)
+	if err != nil || id < 1 {
+		return 0, fmt.Errorf("want an ID from 1 to %d, or none", math.MaxInt32)
+	}
+	return id, nil
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
@@ -196,7 +216,7 @@ func (o *Options) manager() (ctrl.Options, error) {
 
 // jobs resolves the settings that depend on the cluster.
 func (o *Options) jobs(config *rest.Config) (jobspec.Config, error) {
-	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery}
+	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery, PodUser: o.PodUser}
 	if jobs.Delivery != deliveryAuto {
 		return jobs, nil
 	}

@@ -25,6 +25,10 @@ func TestParseOptions(t *testing.T) {
 		"less than nothing":                {[]string{"--runner-image=r", "--default-cpu-request=-1"}, "--default-cpu-request and --default-cpu-limit are at least 0"},
 		"an amount that is none":           {[]string{"--runner-image=r", "--default-cpu-request=much"}, `reading "much"`},
 		"an unknown delivery":              {[]string{"--runner-image=r", "--runner-delivery=Mail"}, `--runner-delivery is Auto, ImageVolume or InitContainer, not "Mail"`},
+		"the cluster assigns users":        {[]string{"--runner-image=r", "--pod-user=none"}, ""},
+		"root as the user of pods":         {[]string{"--runner-image=r", "--pod-user=0"}, "want an ID from 1 to 2147483647, or none"},
+		"a user that is no ID":             {[]string{"--runner-image=r", "--pod-user=nobody"}, "want an ID from 1 to 2147483647, or none"},
+		"a user over 31 bits":              {[]string{"--runner-image=r", "--pod-user=2147483648"}, "want an ID from 1 to 2147483647, or none"},
 		"no concurrency":                   {[]string{"--runner-image=r", "--concurrency=0"}, "--concurrency is at least 1, not 0"},
 		"an argument":                      {[]string{"--runner-image=r", "start"}, `unexpected argument "start"`},
 		"a namespace that is none":         {[]string{"--runner-image=r", "--namespaces=a,B!"}, `--namespaces: "B!" is no namespace`},
@@ -45,6 +49,26 @@ func TestParseOptions(t *testing.T) {
 	var help bytes.Buffer
 	if _, err := parseOptions([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-runner-image") || !strings.Contains(help.String(), "-default-memory-request") {
 		t.Errorf("--help gives %v and %s", err, help.String())
+	}
+}
+
+func TestPodUser(t *testing.T) {
+	for flag, want := range map[string]int64{"": 65532, "--pod-user=1000": 1000, "--pod-user=none": jobspec.NoPodUser} {
+		args := []string{"--runner-image=r", "--runner-delivery=ImageVolume"}
+		if flag != "" {
+			args = append(args, flag)
+		}
+		options, err := parseOptions(args, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		jobs, err := options.jobs(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if jobs.PodUser != want {
+			t.Errorf("%q: got %d, want %d", flag, jobs.PodUser, want)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -37,6 +38,9 @@ type Config struct {
 	RunnerImage string
 	// Delivery is how the runner gets into the pod.
 	Delivery Delivery
+	// PodUser is the default user and group of pods; 0 is DefaultPodUser. With
+	// NoPodUser, pods have no default, and the cluster assigns the IDs.
+	PodUser int64
 }
 
 // Attempt is what one attempt takes over from those before it.
@@ -47,8 +51,12 @@ type Attempt struct {
 	Previous *contract.ManifestReference
 	// Done are the tasks of a Parallel group that earlier attempts completed.
 	Done map[v1alpha1.NodeID]bool
-	// OOMs is how many earlier attempts ran out of memory.
+	// OOMs is how many earlier attempts were OOM-killed.
 	OOMs int32
+	// MemoryLimit is the effective memory limit of the pod that was OOM-killed last,
+	// including the default of a LimitRange; nil if it is unknown. It is the base of
+	// the growth of a group that sets no memory limit.
+	MemoryLimit *resource.Quantity
 }
 
 // Tasks are those that the attempt runs.

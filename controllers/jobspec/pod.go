@@ -3,10 +3,8 @@ package jobspec
 import (
 	"maps"
 	"math"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
@@ -36,7 +34,7 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 		RestartPolicy:                corev1.RestartPolicyNever,
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
-		SecurityContext:              podSecurityContext(options.SecurityContext),
+		SecurityContext:              podSecurityContext(options.SecurityContext, cfg),
 		Containers:                   []corev1.Container{taskContainer(options, plan, cfg)},
 		Volumes:                      podVolumes(options),
 		ImagePullSecrets:             options.ImagePullSecrets,
@@ -56,9 +54,7 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 
 		TerminationGracePeriodSeconds: options.TerminationGracePeriodSeconds,
 	}
-	if r := tg.Spec.Retries; r != nil && r.OOMMemoryFactor != "" {
-		growMemory(&spec.Containers[0].Resources, r.OOMMemoryFactor, attempt.OOMs)
-	}
+	growMemory(&spec.Containers[0].Resources, tg.Spec.Retries, attempt)
 	spec.ActiveDeadlineSeconds = activeDeadline(tg.Spec.Timeouts, gracePeriod(options))
 	if options.RuntimeClassName != "" {
 		spec.RuntimeClassName = &options.RuntimeClassName
@@ -97,23 +93,6 @@ func activeDeadline(t *v1alpha1.Timeouts, grace int64) *int64 {
 	return &deadline
 }
 
-// growMemory multiplies request and limit once for every attempt that ran out of
-// memory. The API server has checked the factor's form.
-func growMemory(resources *corev1.ResourceRequirements, factor string, ooms int32) {
-	f, err := strconv.ParseFloat(factor, 64)
-	if err != nil {
-		return
-	}
-	grow := math.Pow(f, float64(ooms))
-	for _, list := range []corev1.ResourceList{resources.Requests, resources.Limits} {
-		if memory, ok := list[corev1.ResourceMemory]; ok && ooms > 0 {
-			const mebibyte = 1 << 20
-			bytes := math.Ceil(float64(memory.Value())*grow/mebibyte) * mebibyte
-			list[corev1.ResourceMemory] = *resource.NewQuantity(int64(math.Min(bytes, math.MaxInt64/2)), resource.BinarySI)
-		}
-	}
-}
-
 func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1.Container {
 	container := corev1.Container{
 		Name:                     TaskContainer,
@@ -132,11 +111,7 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 	}
 	container.Env = append(container.Env, options.Env...)
 	container.Env = append(container.Env, runnerEnv(options, plan)...)
-	// A copy: memory grows with the attempts of one group.
-	cfg.DefaultResources.DeepCopyInto(&container.Resources)
-	if options.Resources != nil {
-		container.Resources = corev1.ResourceRequirements{Requests: options.Resources.Requests, Limits: options.Resources.Limits, Claims: options.Resources.Claims}
-	}
+	container.Resources = taskResources(options, cfg)
 	return container
 }
 
@@ -154,6 +129,7 @@ func deliverRunner(spec *corev1.PodSpec, cfg Config) {
 		Image:           cfg.RunnerImage,
 		ImagePullPolicy: corev1.PullIfNotPresent,
 		Command:         []string{runnerInImage, "install", RunnerDir + runnerInImage},
+		Resources:       initResources(&spec.Containers[0].Resources),
 		SecurityContext: containerSecurityContext(),
 		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: RunnerDir}},
 	})

@@ -75,5 +75,12 @@ func memoryAfter(tg *v1alpha1.TaskGroup, outOfMemory int) string {
 	if grown > math.MaxInt64/2 {
 		return limit.String()
 	}
-	return resource.NewQuantity(int64(math.Ceil(grown)), resource.BinarySI).String()
+	amount := resource.NewQuantity(int64(math.Ceil(grown)), resource.BinarySI)
+	if most := tg.Spec.Retries.OOMMemoryMax; most != nil && amount.Cmp(*most) > 0 {
+		amount = most
+		if most.Cmp(limit) < 0 {
+			amount = &limit
+		}
+	}
+	return amount.String()
 }
