@@ -35,6 +35,7 @@ type PodOptions struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, !e.name.startsWith('TASKGROUP_'))",message="names that begin with TASKGROUP_ are reserved",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(e, e.name != 'JOB_COMPLETION_INDEX')",message="JOB_COMPLETION_INDEX is reserved: the Job controller sets it",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.map(e, has(e.value) ? e.value.size() : 0).sum() <= 262144",message="the values must not have more than 262144 characters in total: put long texts into a ConfigMap",optionalOldSelf=true
 	Env []corev1.EnvVar `json:"env,omitempty"`
 
 	// envFrom adds all entries of ConfigMaps and Secrets to the environment. The

@@ -96,6 +96,7 @@ type TaskGroupSpec struct {
 	// +kubebuilder:validation:MaxItems=256
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create a new TaskGroup instead"
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.transformMapEntry(i, t, {t.nodeID: i}).size() == self.size()",message="each nodeID may stand only once",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.map(t, has(t.command) ? t.command.map(a, a.size()).sum() : 0).sum() <= 262144",message="the commands must not have more than 262144 characters in total: put long texts into a ConfigMap or an image",optionalOldSelf=true
 	Tasks []TaskSpec `json:"tasks"`
 
 	// assets says where functions and inputs come from and results go to.
@@ -278,6 +279,7 @@ type AssetURIs map[string]AssetURI
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.hooks) || [self.?functions.orValue({})].all(functions, self.hooks.all(key, key in functions))",message="each key must have an entry in spec.assets.functions too: hooks belong to functions",fieldPath=".hooks",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || has(self.outputs) || self.?functions.orValue({}).size() == 0",message="is required with spec.assets.functions: results need a place to go",fieldPath=".outputs",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?functions.orValue({}), self.?inputs.orValue({}), self.?hooks.orValue({})].map(uris, uris.map(key, uris[key].size()).sum()).sum() <= 524288",message="the URIs of functions, inputs and hooks must not have more than 524288 characters in total",optionalOldSelf=true
 type Assets struct {
 	// functions are the pickled functions of tasks.
 	// +optional
