@@ -70,11 +70,19 @@ overlay() {
   cat > "$state/overlay/kustomization.yaml" <<EOF
 resources: [../../../config/default]
 patches:
-- target: {kind: Deployment, name: taskgroup-operator}
-  patch: |
-    - {op: replace, path: /spec/template/spec/containers/0/image, value: "$manager_image"}
-    - {op: replace, path: /spec/template/spec/containers/0/args/1, value: "--runner-image=$runner_image"}
-    - {op: replace, path: /spec/template/spec/containers/0/args/2, value: "--default-image=$python_image"}
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: taskgroup-operator, namespace: taskgroup-system}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: manager
+            image: "$manager_image"
+            env:
+            - {name: RUNNER_IMAGE, value: "$runner_image"}
+            - {name: DEFAULT_IMAGE, value: "$python_image"}
 EOF
   echo "$state/overlay"
 }
