@@ -38,7 +38,10 @@ func (l *life) decide() plan.Plan {
 	o := observe(l.tg, l.jobs[attempt], l.pods...)
 	o.Attempt = attempt
 	o.JobName = jobspec.JobName(l.tg.Name, l.tg.UID, attempt)
-	o.ManifestURI = contract.ManifestURI(jobspec.AttemptURI(l.tg, attempt))
+	o.ManifestURI = ""
+	if uri := jobspec.AttemptURI(l.tg, attempt); uri != "" {
+		o.ManifestURI = contract.ManifestURI(uri)
+	}
 	if last := plan.LastJob(&l.tg.Status); last != nil {
 		if last.Reason == "" {
 			o.JobUID = last.UID
