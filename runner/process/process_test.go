@@ -153,7 +153,7 @@ func TestTerminatedBeforeItIsCollected(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, process.Spec{Argv: []string{"cat"}, Env: env(), Dir: "/", Files: []*os.File{r}})
+	p := start(t, process.Spec{Argv: []string{"cat"}, Env: env(), Dir: "/", Files: []*os.File{r, nil, nil}})
 	_ = r.Close()
 	if p.Terminated() {
 		t.Error("a process that runs is reported as terminated")
