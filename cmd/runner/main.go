@@ -1,5 +1,4 @@
-// Command runner is PID 1 of a task group's pod: it runs the plan that it finds
-// in its environment.
+// Command runner is PID 1 of a task group's pod: it runs the plan in its environment.
 //
 //	runner               run the plan in TASKGROUP_PLAN
 //	runner install DEST  copy this program to DEST, for images that lack it
@@ -13,14 +12,14 @@
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
 //	TASKGROUP_STREAM_LIMIT     how many bytes of a task's stdout and of its stderr are kept, 64 MiB if unset
 //	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
-//	TASKGROUP_STORE_PATIENCE   how many seconds a store may fail, 120 if unset
+//	TASKGROUP_STORE_PATIENCE   for how many seconds a request to a store is retried, 120 if unset
 //	TASKGROUP_STORE_STALL      in how many seconds 32 KiB must pass, 30 if unset
 //	TASKGROUP_SIGNED_URLS      the file of the group's signed URLs, that of its Secret if unset
-//	TASKGROUP_TERMINATION_LOG  for the last words, /dev/termination-log if unset
-//	JOB_COMPLETION_INDEX       which task of a parallel plan is this pod's, from 0
+//	TASKGROUP_TERMINATION_LOG  the file of the termination message, /dev/termination-log if unset
+//	JOB_COMPLETION_INDEX       the index of this pod's task in a Parallel plan, from 0
 //
-// Exit codes: 0 all its tasks completed and the manifest is committed, 1 not so,
-// 2 no task could run, 143 the pod received SIGTERM before all tasks were completed.
+// Exit codes: 0 all tasks completed and the manifest is committed, 1 a task or the
+// commit failed, 2 no task could run, 143 the pod received SIGTERM before all tasks were completed.
 package main
 
 import (
@@ -45,13 +44,13 @@ const (
 	exitTerminated = 128 + int(syscall.SIGTERM)
 )
 
-// gcPercent is for a program that lives beside others in a container and uses
-// little memory: it collects sooner, which costs it next to nothing.
+// gcPercent is low because the runner shares the memory limit of its container with
+// the tasks. Its heap is small, so that frequent collections are cheap.
 const gcPercent = 30
 
 func main() {
 	debug.SetGCPercent(gcPercent)
-	// Package net/http writes there what servers send without being asked.
+	// Package net/http logs unsolicited responses of servers there.
 	log.SetOutput(io.Discard)
 	os.Exit(run(context.Background(), os.Args[1:]))
 }

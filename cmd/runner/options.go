@@ -35,7 +35,7 @@ const (
 	defaultGrace = 30 * time.Second
 )
 
-// options are what the environment says.
+// options are the settings from the environment.
 type options struct {
 	plan    *contract.Plan
 	workDir string
@@ -44,16 +44,16 @@ type options struct {
 	// flush and streamLimit are zero where they are not set.
 	flush       time.Duration
 	streamLimit int64
-	// patience and stall are those of the stores; 0 is their default.
+	// patience and stall are the timeouts of the stores; 0 is their default.
 	patience, stall time.Duration
 	termination     string
-	// signedURLs is a file that is there where the pod has signed URLs.
+	// signedURLs is a file that exists if the pod has signed URLs.
 	signedURLs string
 	// index is that of the pod in a Parallel group; -1 if it is not known.
 	index int
-	// createTermination is set where the path is not the kubelet's, who creates its own.
+	// createTermination is set if the path is not that of the kubelet, which creates its file.
 	createTermination bool
-	// env is what is left for the tasks.
+	// env is the environment of the tasks.
 	env []string
 }
 
@@ -136,7 +136,7 @@ func parseBytes(name, text string, into *int64) error {
 // podIndex returns the index of this pod in a Parallel group, or -1 and an error.
 func podIndex(text string) (int, error) {
 	if text == "" {
-		return -1, errors.New(contract.IndexEnv + " is not set: the pods of a parallel group are those of an indexed Job")
+		return -1, errors.New(contract.IndexEnv + " is not set: the pods of a Parallel group belong to an indexed Job")
 	}
 	index, err := strconv.Atoi(text)
 	if err != nil {

@@ -83,8 +83,8 @@ func TestParallelPodsThatCannotRun(t *testing.T) {
 		// node is that of the termination message; nil if the pod does not know it.
 		node *contract.NodeID
 	}{
-		"no index":          {func(p *pod) { delete(p.env, contract.IndexEnv) }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job", nil},
-		"empty index":       {func(p *pod) { p.env[contract.IndexEnv] = "" }, "JOB_COMPLETION_INDEX is not set: the pods of a parallel group are those of an indexed Job", nil},
+		"no index":          {func(p *pod) { delete(p.env, contract.IndexEnv) }, "JOB_COMPLETION_INDEX is not set: the pods of a Parallel group belong to an indexed Job", nil},
+		"empty index":       {func(p *pod) { p.env[contract.IndexEnv] = "" }, "JOB_COMPLETION_INDEX is not set: the pods of a Parallel group belong to an indexed Job", nil},
 		"no number":         {func(p *pod) { p.env[contract.IndexEnv] = "one" }, `JOB_COMPLETION_INDEX is "one": want a number`, nil},
 		"a fraction":        {func(p *pod) { p.env[contract.IndexEnv] = "0.5" }, `JOB_COMPLETION_INDEX is "0.5": want a number`, nil},
 		"below 0":           {func(p *pod) { p.env[contract.IndexEnv] = "-1" }, "invalid plan: this is pod -1 of a group of 2 tasks", nil},

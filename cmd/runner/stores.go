@@ -12,12 +12,12 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
-// lastWords is what is left of the grace period when stores are given up: the
-// termination message takes no more.
-const lastWords = time.Second
+// terminationReserve is the part of the grace period that remains for the termination
+// message when the retries of the stores end.
+const terminationReserve = time.Second
 
-// newStores returns the stores of this release. They look for credentials when
-// they are first used; s3 needs none where its URLs were signed for this pod. The
+// newStores returns the stores of this release. They read their credentials when they
+// are first used; s3 needs none if its URLs were signed for this pod. The
 // cancellation of ctx is SIGTERM to the pod.
 func newStores(ctx context.Context, o *options) *store.Stores {
 	http, blobs := &web.Store{}, &azure.Store{}
@@ -29,6 +29,6 @@ func newStores(ctx context.Context, o *options) *store.Stores {
 		"http": http, "https": http, "s3": bucket, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
 	})
 	stores.Patience, stores.Stall = o.patience, o.stall
-	context.AfterFunc(ctx, func() { stores.EndBy(time.Now().Add(o.grace - lastWords)) })
+	context.AfterFunc(ctx, func() { stores.EndBy(time.Now().Add(o.grace - terminationReserve)) })
 	return stores
 }

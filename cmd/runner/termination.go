@@ -27,15 +27,15 @@ func refused(o *options, err error) {
 	leave(o, &message)
 }
 
-// leave writes the termination message. Without it the manifest still tells
-// all, so an error is no reason to fail.
+// leave writes the termination message. The manifest has the same facts, so an error
+// does not fail the pod.
 func leave(o *options, message *contract.TerminationMessage) {
 	raw, err := contract.EncodeTerminationMessage(message)
 	if err == nil {
 		err = writeTermination(o, raw)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintln(os.Stderr, "runner: leaving the termination message:", err)
+		fmt.Fprintln(os.Stderr, "runner: writing the termination message:", err)
 	}
 }
 
