@@ -193,7 +193,7 @@ venv-covalent: $(VENV)-covalent/ready
 
 .PHONY: clean
 clean: ## Remove what was built, except the cached Kubernetes.
-	@rm -rf $(BIN) $(IMAGES) $(VENV) $(VENV)-covalent
+	@rm -rf $(BIN) $(IMAGES) $(VENV) $(VENV)-covalent $(VENV)-lock $(CACHE)/cloudpickle
 
 .PHONY: help
 help: ## This list.

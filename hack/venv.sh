@@ -20,6 +20,7 @@ fi
 rm -rf "$dir"
 python3 -m venv "$dir"
 for lock in "$@"; do
-  "$dir/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r "$lock"
+  "$dir/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --use-pep517 \
+    --require-hashes -r "$lock"
 done
 touch "$dir/ready"
