@@ -191,10 +191,10 @@ func TestQueueHoldsTheJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	tg = awaitReason(t, key, v1alpha1.ReasonQueued, v1alpha1.ReasonStopping, v1alpha1.ReasonUnschedulable)
-	err = rig.Await(t.Context(), "the status to tell of the queue", func(ctx context.Context) (bool, string, error) {
+	err = rig.Await(t.Context(), "the status to name the queue", func(ctx context.Context) (bool, string, error) {
 		err := cluster.Client.Get(ctx, key, tg)
 		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
-		return strings.Contains(c.Message, "is suspended by whoever queues it"), fmt.Sprintf("%+v", c), err
+		return strings.Contains(c.Message, "is held by its queue"), fmt.Sprintf("%+v", c), err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +221,7 @@ func TestClocks(t *testing.T) {
 		"pulling":   {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}, v1alpha1.ReasonImagePullFailed},
 		"never":     {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImageNeverPull", Message: "no such image"}}, v1alpha1.ReasonImagePullFailed},
 		"secret":    {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError"}}, v1alpha1.ReasonContainerConfigError},
-		"container": {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}, v1alpha1.ReasonContainerConfigError},
+		"container": {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}, v1alpha1.ReasonContainerCreateError},
 		"bad-image": {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName"}}, v1alpha1.ReasonImagePullFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
