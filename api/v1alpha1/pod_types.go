@@ -186,12 +186,12 @@ type Resources struct {
 	// requests are what the scheduler sets aside.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
-	Requests corev1.ResourceList `json:"requests,omitempty"`
+	Requests Amounts `json:"requests,omitempty"`
 
 	// limits are what may be used; a container over its memory limit is killed.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=16
-	Limits corev1.ResourceList `json:"limits,omitempty"`
+	Limits Amounts `json:"limits,omitempty"`
 
 	// claims are entries of spec.pod.resourceClaims that the container uses.
 	// +optional

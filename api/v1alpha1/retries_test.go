@@ -8,8 +8,7 @@ func TestOOMMemory(t *testing.T) {
 		"a factor without a budget":   {`{retries: {oomMemoryFactor: "2"}}`, "spec.retries.oomMemoryFactor: Invalid value: needs spec.retries.limit of at least 1"},
 		"a factor with no budget":     {`{retries: {limit: 0, oomMemoryFactor: "2"}}`, "needs spec.retries.limit of at least 1"},
 		"a maximum without a factor":  {`{retries: {limit: 1, oomMemoryMax: 64Gi}}`, "spec.retries.oomMemoryMax: Invalid value: needs spec.retries.oomMemoryFactor"},
-		"a maximum of nothing":        {`{retries: {limit: 1, oomMemoryFactor: "2", oomMemoryMax: 0}}`, "spec.retries.oomMemoryMax: Invalid value: 0: must be greater than 0"},
-		"a negative maximum":          {`{retries: {limit: 1, oomMemoryFactor: "2", oomMemoryMax: "-1Gi"}}`, "must be greater than 0"},
+		"a negative maximum":          {`{retries: {limit: 1, oomMemoryFactor: "2", oomMemoryMax: "-1Gi"}}`, "spec.retries.oomMemoryMax in body should match"},
 		"a maximum that is no amount": {`{retries: {limit: 1, oomMemoryFactor: "2", oomMemoryMax: much}}`, "spec.retries.oomMemoryMax in body should match"},
 	})
 }

@@ -1,7 +1,6 @@
 package v1alpha1
 
 import (
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -189,11 +188,15 @@ type Retries struct {
 	// +kubebuilder:validation:Pattern=`^([1-9](\.[0-9]{1,2})?|10)$`
 	OOMMemoryFactor string `json:"oomMemoryFactor,omitempty"`
 
-	// oomMemoryMax bounds the memory that oomMemoryFactor leads to. It has no effect
-	// on requests and limits that are greater.
+	// oomMemoryMax bounds the memory that oomMemoryFactor leads to, such as 64Gi. It
+	// has no effect on requests and limits that are greater.
+	// ---
+	// A string and no Quantity, because a client must not change its notation: see
+	// Amount, which no rule can read.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || sign(quantity(string(self))) > 0",message="must be greater than 0",optionalOldSelf=true
-	OOMMemoryMax *resource.Quantity `json:"oomMemoryMax,omitempty"`
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[kMGTPE]|[eE][+]?[0-9]{1,2})?$`
+	OOMMemoryMax string `json:"oomMemoryMax,omitempty"`
 }
 
 // Timeouts are clocks, in seconds. None of them runs while the group is

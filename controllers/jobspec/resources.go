@@ -17,8 +17,8 @@ func taskResources(options *v1alpha1.PodOptions, cfg Config) corev1.ResourceRequ
 		return *cfg.DefaultResources.DeepCopy()
 	}
 	return corev1.ResourceRequirements{
-		Requests: options.Resources.Requests,
-		Limits:   options.Resources.Limits,
+		Requests: options.Resources.Requests.ResourceList(),
+		Limits:   options.Resources.Limits.ResourceList(),
 		Claims:   options.Resources.Claims,
 	}
 }
@@ -67,7 +67,7 @@ func cpuAndMemory(list corev1.ResourceList) corev1.ResourceList {
 // growMemory multiplies the memory request and limit once for each attempt that was
 // OOM-killed. Without a limit of the group, the new limit is a multiple of the
 // effective limit of the pod that was OOM-killed last. The API server has checked the
-// form of the factor.
+// form of the factor and the maximum.
 func growMemory(resources *corev1.ResourceRequirements, retries *v1alpha1.Retries, attempt Attempt) {
 	if retries == nil || attempt.OOMs <= 0 {
 		return
@@ -76,17 +76,21 @@ func growMemory(resources *corev1.ResourceRequirements, retries *v1alpha1.Retrie
 	if err != nil {
 		return
 	}
+	var most *resource.Quantity
+	if parsed, err := resource.ParseQuantity(retries.OOMMemoryMax); err == nil {
+		most = &parsed
+	}
 	multiple := math.Pow(factor, float64(attempt.OOMs))
 	for _, list := range []corev1.ResourceList{resources.Requests, resources.Limits} {
 		if memory, ok := list[corev1.ResourceMemory]; ok {
-			list[corev1.ResourceMemory] = grown(memory, multiple, retries.OOMMemoryMax)
+			list[corev1.ResourceMemory] = grown(memory, multiple, most)
 		}
 	}
 	if _, ok := resources.Limits[corev1.ResourceMemory]; !ok && attempt.MemoryLimit != nil {
 		if resources.Limits == nil {
 			resources.Limits = corev1.ResourceList{}
 		}
-		resources.Limits[corev1.ResourceMemory] = grown(*attempt.MemoryLimit, factor, retries.OOMMemoryMax)
+		resources.Limits[corev1.ResourceMemory] = grown(*attempt.MemoryLimit, factor, most)
 	}
 }
 

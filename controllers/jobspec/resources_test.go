@@ -20,6 +20,9 @@ func list(pairs ...string) corev1.ResourceList {
 	return amounts
 }
 
+// amounts returns the amounts of the same list.
+func amounts(pairs ...string) v1alpha1.Amounts { return v1alpha1.AmountsOf(list(pairs...)) }
+
 // TestInitContainerResources requires that the init container changes neither what a
 // quota accepts, nor the pod's QoS class, nor what the pod needs.
 func TestInitContainerResources(t *testing.T) {
@@ -29,27 +32,27 @@ func TestInitContainerResources(t *testing.T) {
 		wantQOS   corev1.PodQOSClass
 	}{
 		"requests and limits of both": {
-			&v1alpha1.Resources{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "1", "memory", "1Gi")},
+			&v1alpha1.Resources{Requests: amounts("cpu", "1", "memory", "1Gi"), Limits: amounts("cpu", "1", "memory", "1Gi")},
 			corev1.ResourceRequirements{Requests: list("cpu", "1", "memory", "1Gi"), Limits: list("cpu", "1", "memory", "1Gi")},
 			corev1.PodQOSGuaranteed,
 		},
 		"limits of both": {
-			&v1alpha1.Resources{Limits: list("cpu", "2", "memory", "1Gi", "nvidia.com/gpu", "1")},
+			&v1alpha1.Resources{Limits: amounts("cpu", "2", "memory", "1Gi", "nvidia.com/gpu", "1")},
 			corev1.ResourceRequirements{Limits: list("cpu", "2", "memory", "1Gi")},
 			corev1.PodQOSGuaranteed,
 		},
 		"requests only": {
-			&v1alpha1.Resources{Requests: list("cpu", "100m", "memory", "64Mi", "ephemeral-storage", "1Gi")},
+			&v1alpha1.Resources{Requests: amounts("cpu", "100m", "memory", "64Mi", "ephemeral-storage", "1Gi")},
 			corev1.ResourceRequirements{Requests: list("cpu", "100m", "memory", "64Mi")},
 			corev1.PodQOSBurstable,
 		},
 		"a memory limit": {
-			&v1alpha1.Resources{Limits: list("memory", "64Mi")},
+			&v1alpha1.Resources{Limits: amounts("memory", "64Mi")},
 			corev1.ResourceRequirements{Limits: list("memory", "64Mi")},
 			corev1.PodQOSBurstable,
 		},
 		"a GPU": {
-			&v1alpha1.Resources{Limits: list("nvidia.com/gpu", "1")},
+			&v1alpha1.Resources{Limits: amounts("nvidia.com/gpu", "1")},
 			corev1.ResourceRequirements{Requests: list("cpu", "10m", "memory", "32Mi")},
 			corev1.PodQOSBurstable,
 		},
@@ -145,22 +148,22 @@ func TestMemoryGrowth(t *testing.T) {
 		want      corev1.ResourceRequirements
 	}{
 		"grows once for each": {
-			&v1alpha1.Resources{Requests: list("memory", "64Mi"), Limits: list("memory", "100Mi")}, "",
+			&v1alpha1.Resources{Requests: amounts("memory", "64Mi"), Limits: amounts("memory", "100Mi")}, "",
 			Attempt{Number: 3, OOMs: 2},
 			corev1.ResourceRequirements{Requests: list("memory", "256Mi"), Limits: list("memory", "400Mi")},
 		},
 		"does not grow without one": {
-			&v1alpha1.Resources{Limits: list("memory", "100Mi")}, "",
+			&v1alpha1.Resources{Limits: amounts("memory", "100Mi")}, "",
 			Attempt{Number: 2, MemoryLimit: new(resource.MustParse("100Mi"))},
 			corev1.ResourceRequirements{Limits: list("memory", "100Mi")},
 		},
 		"stops at oomMemoryMax": {
-			&v1alpha1.Resources{Requests: list("memory", "1Gi"), Limits: list("memory", "8Gi")}, "20Gi",
+			&v1alpha1.Resources{Requests: amounts("memory", "1Gi"), Limits: amounts("memory", "8Gi")}, "20Gi",
 			Attempt{Number: 11, OOMs: 10},
 			corev1.ResourceRequirements{Requests: list("memory", "20Gi"), Limits: list("memory", "20Gi")},
 		},
 		"does not shrink to oomMemoryMax": {
-			&v1alpha1.Resources{Limits: list("memory", "8Gi")}, "4Gi",
+			&v1alpha1.Resources{Limits: amounts("memory", "8Gi")}, "4Gi",
 			Attempt{Number: 2, OOMs: 1},
 			corev1.ResourceRequirements{Limits: list("memory", "8Gi")},
 		},
@@ -169,11 +172,11 @@ func TestMemoryGrowth(t *testing.T) {
 			corev1.ResourceRequirements{Limits: list("memory", "1Gi")},
 		},
 		"grows from the grown limit of a LimitRange": {
-			&v1alpha1.Resources{Limits: list("cpu", "1")}, "", Attempt{Number: 3, OOMs: 2, MemoryLimit: new(resource.MustParse("1Gi"))},
+			&v1alpha1.Resources{Limits: amounts("cpu", "1")}, "", Attempt{Number: 3, OOMs: 2, MemoryLimit: new(resource.MustParse("1Gi"))},
 			corev1.ResourceRequirements{Limits: list("cpu", "1", "memory", "2Gi")},
 		},
 		"the spec's limit takes precedence": {
-			&v1alpha1.Resources{Limits: list("memory", "100Mi")}, "", Attempt{Number: 2, OOMs: 1, MemoryLimit: new(resource.MustParse("1Gi"))},
+			&v1alpha1.Resources{Limits: amounts("memory", "100Mi")}, "", Attempt{Number: 2, OOMs: 1, MemoryLimit: new(resource.MustParse("1Gi"))},
 			corev1.ResourceRequirements{Limits: list("memory", "200Mi")},
 		},
 		"oomMemoryMax bounds the limit of a LimitRange too": {
@@ -185,10 +188,7 @@ func TestMemoryGrowth(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tg := readTaskGroup(t, "testdata/commands.input.yaml")
 			tg.Spec.Pod = &v1alpha1.PodOptions{Resources: tc.resources}
-			tg.Spec.Retries = &v1alpha1.Retries{Limit: 10, OOMMemoryFactor: "2"}
-			if tc.most != "" {
-				tg.Spec.Retries.OOMMemoryMax = new(resource.MustParse(tc.most))
-			}
+			tg.Spec.Retries = &v1alpha1.Retries{Limit: 10, OOMMemoryFactor: "2", OOMMemoryMax: tc.most}
 			job, err := Job(tg, tc.attempt, testConfig)
 			if err != nil {
 				t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -76,7 +75,7 @@ func OOMKilledSample(name string) *v1alpha1.TaskGroup {
 	tg := Sample(name, 3)
 	tg.Spec.DispatchID = "6f1c2a52-8f0c-4d8e-9b52-0d5a3a1f7c11"
 	tg.Spec.Retries = &v1alpha1.Retries{Limit: 1, OOMMemoryFactor: "1.5"}
-	tg.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("96Mi")}}}
+	tg.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{Limits: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "96Mi"}}}}
 	tg.Status.Attempt = 2
 	states(tg, "1/3", v1alpha1.TaskCompleted, v1alpha1.TaskFailed, v1alpha1.TaskCancelled)
 	tg.Status.Tasks[1].Reason, tg.Status.Tasks[1].Message, tg.Status.Tasks[1].ExitCode = "OOMKilled", message, new(int32(137))

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -25,7 +24,7 @@ func withInput(tg *v1alpha1.TaskGroup, file string) *v1alpha1.TaskGroup {
 }
 
 func withMemory(tg *v1alpha1.TaskGroup, limit string) *v1alpha1.TaskGroup {
-	tg.Spec.Pod.Resources = &v1alpha1.Resources{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse(limit)}}
+	tg.Spec.Pod.Resources = &v1alpha1.Resources{Limits: v1alpha1.Amounts{corev1.ResourceMemory: {Text: limit}}}
 	return tg
 }
 

@@ -97,8 +97,8 @@ func TestOOMGrowsMemory(t *testing.T) {
 	tg := commands(namespace(t), "g", 1)
 	tg.Spec.Retries = &v1alpha1.Retries{Limit: 2, OOMMemoryFactor: "1.5"}
 	tg.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{
-		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("100Mi"), corev1.ResourceCPU: resource.MustParse("1")},
+		Requests: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "64Mi"}},
+		Limits:   v1alpha1.Amounts{corev1.ResourceMemory: {Text: "100Mi"}, corev1.ResourceCPU: {Text: "1"}},
 	}}
 	key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}})
 	tg = awaitReason(t, key, v1alpha1.ReasonOOMKilled)

@@ -160,8 +160,8 @@ func TestJobsThatCanNeverBe(t *testing.T) {
 	}
 	rejected := commands(ns, "rejected", 1)
 	rejected.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{
-		Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+		Requests: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "2Gi"}},
+		Limits:   v1alpha1.Amounts{corev1.ResourceMemory: {Text: "1Gi"}},
 	}}
 	for tg, want := range map[*v1alpha1.TaskGroup]v1alpha1.Reason{tooLarge: v1alpha1.ReasonTooLarge, rejected: v1alpha1.ReasonJobRejected} {
 		key := create(t, tg, rig.Behaviour{})

@@ -98,6 +98,32 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {env: [{name: TASKGROUP_PLAN, value: x}]}}`, `spec.pod.env: Invalid value: names that begin with TASKGROUP_ are reserved`},
 	"a label of the operator": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {labels: {kubernetes.covalent.xyz/taskgroup-uid: x}}}`, `spec.pod.labels: Invalid value: keys that controllers own are reserved`},
+	"a negative amount": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {resources: {limits: {cpu: -1}}}}`, `spec.pod.resources.limits.cpu in body should be greater than or equal to 0`},
+	"an index of the Job controller": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {env: [{name: JOB_COMPLETION_INDEX, value: "0"}]}}`, `spec.pod.env: Invalid value: JOB_COMPLETION_INDEX is reserved: the Job controller sets it`},
+	"variables of the runner from a ConfigMap": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {envFrom: [{prefix: TASKGROUP_, configMapRef: {name: c}}]}}`, `spec.pod.envFrom: Invalid value: prefixes that begin with TASKGROUP_ are reserved`},
+	"a label of Kueue on the pod": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {labels: {kueue.x-k8s.io/queue-name: q}}}`, `spec.pod.labels: Invalid value: keys of kueue.x-k8s.io are reserved except podset-*`},
+	"an annotation of the Job controller": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {batch.kubernetes.io/job-completion-index: "0"}}}`, `spec.pod.annotations: Invalid value: keys that controllers own are reserved`},
+	"an annotation of Kueue that groups pods": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {kueue.x-k8s.io/pod-group-total-count: "2"}}}`, `spec.pod.annotations: Invalid value: keys of kueue.x-k8s.io are reserved except podset-*`},
+	"an AppArmor profile": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {container.apparmor.security.beta.kubernetes.io/tasks: unconfined}}}`, `spec.pod.annotations: Invalid value: annotations of AppArmor and seccomp`},
+	"a subPath twice": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, emptyDir: {}}], volumeMounts: [{name: v, mountPath: /v, subPath: a, subPathExpr: b}]}}`, `spec.pod.volumeMounts[0]: Invalid value: at most one of subPath and subPathExpr may be set`},
+	"a projection of nothing": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, projected: {sources: [{}]}}]}}`, `spec.pod.volumes[0].projected.sources: Invalid value: each needs exactly one of secret, configMap, downwardAPI and serviceAccountToken`},
+	"more memory without a retry": {
+		`{tasks: [{nodeID: 1, command: [x]}], retries: {oomMemoryFactor: "2"}}`, `spec.retries.oomMemoryFactor: Invalid value: needs spec.retries.limit of at least 1`},
+	"a maximum of memory that never grows": {
+		`{tasks: [{nodeID: 1, command: [x]}], retries: {oomMemoryMax: 1Gi}}`, `spec.retries.oomMemoryMax: Invalid value: needs spec.retries.oomMemoryFactor`},
+	"a timeout of more than a year": {
+		`{tasks: [{nodeID: 1, command: [x]}], timeouts: {queuedSeconds: 31536001}}`, `spec.timeouts.queuedSeconds in body should be less than or equal to 31536000`},
+	"commands that are too large": {
+		`{tasks: [{nodeID: 1, command: [` + strings.Repeat(`"`+strings.Repeat("a", 32768)+`", `, 9) + `]}]}`, `spec.tasks: Invalid value: the commands must not have more than 262144 characters in total`},
 	"an unknown pull policy": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {imagePullPolicy: Sometimes}}`, `spec.pod.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`},
 	"a quantity that is none": {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -107,9 +108,9 @@ func TestRetry(t *testing.T) {
 	want := former.DeepCopy().Spec
 	want.Suspend = false
 	want.Pod.Image = "other:1"
-	memory := again.Spec.Pod.Resources.Limits.Memory().String()
-	if memory != "2Gi" || again.Spec.Pod.Resources.Requests.Memory().String() != "2Gi" {
-		t.Errorf("memory is %s", memory)
+	memory := v1alpha1.Amounts{corev1.ResourceMemory: {Text: "2Gi"}}
+	if diff := cmp.Diff(&v1alpha1.Resources{Requests: memory, Limits: memory}, again.Spec.Pod.Resources); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
 	}
 	want.Pod.Resources, again.Spec.Pod.Resources = nil, nil
 	if diff := cmp.Diff(want, again.Spec); diff != "" {

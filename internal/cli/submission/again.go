@@ -70,11 +70,11 @@ func (c *Changes) apply(spec *v1alpha1.TaskGroupSpec) error {
 // setResources sets the request of both, and the limit of memory: a processor
 // is shared, memory is not.
 func setResources(into *v1alpha1.Resources, memory, cpu string) error {
-	set := func(list *corev1.ResourceList, name corev1.ResourceName, amount resource.Quantity) {
+	set := func(list *v1alpha1.Amounts, name corev1.ResourceName, amount resource.Quantity) {
 		if *list == nil {
-			*list = corev1.ResourceList{}
+			*list = v1alpha1.Amounts{}
 		}
-		(*list)[name] = amount
+		(*list)[name] = v1alpha1.AmountOf(amount)
 	}
 	if memory != "" {
 		amount, err := positive("--memory", memory)
@@ -90,7 +90,7 @@ func setResources(into *v1alpha1.Resources, memory, cpu string) error {
 			return err
 		}
 		set(&into.Requests, corev1.ResourceCPU, amount)
-		if limit, ok := into.Limits[corev1.ResourceCPU]; ok && limit.Cmp(amount) < 0 {
+		if limit, ok := into.Limits.ResourceList()[corev1.ResourceCPU]; ok && limit.Cmp(amount) < 0 {
 			set(&into.Limits, corev1.ResourceCPU, amount)
 		}
 	}

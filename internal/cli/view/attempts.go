@@ -60,7 +60,7 @@ func memoryAfter(tg *v1alpha1.TaskGroup, outOfMemory int) string {
 	if tg.Spec.Pod == nil || tg.Spec.Pod.Resources == nil {
 		return ""
 	}
-	limit, ok := tg.Spec.Pod.Resources.Limits[corev1.ResourceMemory]
+	limit, ok := tg.Spec.Pod.Resources.Limits.ResourceList()[corev1.ResourceMemory]
 	if !ok {
 		return ""
 	}
@@ -76,10 +76,12 @@ func memoryAfter(tg *v1alpha1.TaskGroup, outOfMemory int) string {
 		return limit.String()
 	}
 	amount := resource.NewQuantity(int64(math.Ceil(grown)), resource.BinarySI)
-	if most := tg.Spec.Retries.OOMMemoryMax; most != nil && amount.Cmp(*most) > 0 {
-		amount = most
+	if most, err := resource.ParseQuantity(tg.Spec.Retries.OOMMemoryMax); err == nil {
 		if most.Cmp(limit) < 0 {
-			amount = &limit
+			most = limit
+		}
+		if amount.Cmp(most) > 0 {
+			amount = &most
 		}
 	}
 	return amount.String()
