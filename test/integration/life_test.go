@@ -163,7 +163,11 @@ func TestJobsThatCanNeverBe(t *testing.T) {
 		Requests: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "2Gi"}},
 		Limits:   v1alpha1.Amounts{corev1.ResourceMemory: {Text: "1Gi"}},
 	}}
-	for tg, want := range map[*v1alpha1.TaskGroup]v1alpha1.Reason{tooLarge: v1alpha1.ReasonTooLarge, rejected: v1alpha1.ReasonJobRejected} {
+	longLabel := commands(ns, "long-label", 1)
+	longLabel.Spec.Pod = &v1alpha1.PodOptions{Labels: map[string]string{"team": strings.Repeat("a", 64)}}
+	for tg, want := range map[*v1alpha1.TaskGroup]v1alpha1.Reason{
+		tooLarge: v1alpha1.ReasonTooLarge, rejected: v1alpha1.ReasonJobRejected, longLabel: v1alpha1.ReasonJobRejected,
+	} {
 		key := create(t, tg, rig.Behaviour{})
 		awaitReason(t, key, want)
 		if jobs := jobsOf(t, key); len(jobs) != 0 {

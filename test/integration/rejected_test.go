@@ -226,6 +226,12 @@ func TestAcceptedSpecs(t *testing.T) {
 		"the largest node ID":      `{tasks: [{nodeID: 9007199254740991, command: [x]}]}`,
 		"256 tasks":                `{tasks: [` + manyTasks(256) + `]}`,
 		"an empty list of hooks":   `{tasks: [{nodeID: 1, command: [x]}], assets: {hooks: {}}}`,
+		"numbers as amounts":       `{tasks: [{nodeID: 1, command: [x]}], pod: {resources: {requests: {cpu: 0.5, memory: 1073741824}, limits: {cpu: 2, memory: 1Gi, nvidia.com/gpu: 1}}}}`,
+		"recommended labels":       `{tasks: [{nodeID: 1, command: [x]}], pod: {labels: {app.kubernetes.io/name: training, app.kubernetes.io/part-of: team-a}}}`,
+		"safe-to-evict":            `{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {cluster-autoscaler.kubernetes.io/safe-to-evict: "false"}}}`,
+		"Kueue's topology":         `{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {kueue.x-k8s.io/podset-required-topology: rack}}}`,
+		"a long grace period":      `{tasks: [{nodeID: 1, command: [x]}], pod: {terminationGracePeriodSeconds: 120}}`,
+		"the largest commands":     `{tasks: [{nodeID: 1, command: [` + strings.Repeat(`"`+strings.Repeat("a", 32768)+`", `, 8) + `]}]}`,
 		"a script of 20,000 bytes": `{tasks: [{nodeID: 1, command: [sh, -c, "` + strings.Repeat("x", 20000) + `"]}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
