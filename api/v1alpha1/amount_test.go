@@ -70,6 +70,26 @@ func TestAmounts(t *testing.T) {
 	}
 }
 
+// TestAcceptedAmountsAreQuantities requires that whatever the schema accepts can be
+// parsed: Amount.Quantity has no error.
+func TestAcceptedAmountsAreQuantities(t *testing.T) {
+	v := newValidators(t)
+	for _, value := range []string{
+		`1e300`, `1e-300`, `9223372036854775807`, `"1e99"`, `"1E-99"`, `".5"`, `"5."`, `"+.5Ki"`, `"1.5n"`, `"5.E+1"`, `"9E"`, `"9e"`,
+		`"` + strings.Repeat("9", 64) + `"`, `"0.` + strings.Repeat("0", 60) + `1"`, `"1e"`, `"1e+"`, `"."`, `"Ki"`, `"1 "`, `" 1"`, `"0x10"`, `"1_000"`, `"Inf"`, `"NaN"`,
+	} {
+		accepted := len(v.create(t, groupOf(t, v, `{pod: {resources: {limits: {cpu: `+value+`}}}}`))) == 0
+		var amount v1alpha1.Amount
+		if err := json.Unmarshal([]byte(value), &amount); err != nil {
+			t.Fatal(err)
+		}
+		_, err := resource.ParseQuantity(amount.Text)
+		if accepted && err != nil {
+			t.Errorf("%s is accepted and no quantity: %v", value, err)
+		}
+	}
+}
+
 // TestTypedUpdate reads a group with the Go types, changes spec.suspend and writes
 // it back: the API server must not see a change of what is immutable.
 func TestTypedUpdate(t *testing.T) {

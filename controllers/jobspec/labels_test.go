@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -37,9 +38,7 @@ func TestLabelsOfKueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]string{v1alpha1.QueueLabel: "team-a", v1alpha1.QueuePriorityLabel: "high"}
-	for key, value := range job.Spec.Template.Labels {
-		want[key] = value
-	}
+	maps.Copy(want, job.Spec.Template.Labels)
 	if diff := cmp.Diff(want, job.Labels); diff != "" {
 		t.Errorf("labels of the Job (-want +got):\n%s", diff)
 	}
