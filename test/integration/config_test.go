@@ -1,0 +1,59 @@
+//go:build integration
+
+package integration
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConfigIsValid applies everything in config, without storing it.
+func TestConfigIsValid(t *testing.T) {
+	for _, folder := range []string{"config/default", "config/network-policy"} {
+		if _, err := cluster.Run(t.Context(), "apply", "--dry-run=server", "--server-side", "--force-conflicts", "-k", filepath.Join(cluster.Root, folder)); err != nil {
+			t.Errorf("%s: %v", folder, err)
+		}
+	}
+}
+
+// TestImagesAreReplacedByName renders an overlay as config/default describes it.
+func TestImagesAreReplacedByName(t *testing.T) {
+	overlay := t.TempDir()
+	base := filepath.Join(cluster.Root, "config/default")
+	relative, err := filepath.Rel(overlay, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fieldSpecs, err := os.ReadFile(filepath.Join(base, "images.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"images.yaml": string(fieldSpecs),
+		"kustomization.yaml": `resources: [` + relative + `]
+configurations: [images.yaml]
+images:
+- {name: localhost/taskgroup-operator/manager, newName: my/manager, newTag: v1}
+- {name: localhost/taskgroup-operator/runner, newName: my/runner, newTag: v2}
+- {name: localhost/taskgroup-operator/python, newName: my/python, newTag: v3}
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(overlay, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := cluster.Run(t.Context(), "kustomize", overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"image: my/manager:v1\n", "value: my/runner:v2\n", "value: my/python:v3\n"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the overlay does not contain %q", want)
+		}
+	}
+	if strings.Contains(out, "localhost/") {
+		t.Error("the overlay contains an image that was to be replaced")
+	}
+}
