@@ -3,7 +3,6 @@ package v1alpha1
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -88,7 +87,7 @@ func (a Amounts) ResourceList() corev1.ResourceList {
 		return nil
 	}
 	list := corev1.ResourceList{}
-	for name, amount := range maps.All(a) {
+	for name, amount := range a {
 		list[name] = amount.Quantity()
 	}
 	return list

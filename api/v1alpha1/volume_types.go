@@ -119,6 +119,7 @@ type VolumeMount struct {
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self.startsWith('/') && !self.contains(':') && !self.contains('//') && !self.matches('(^|/)[.]{1,2}(/|$)'))",message="must be an absolute path without .. and :",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (self != '/taskgroup' && !self.startsWith('/taskgroup/'))",message="/taskgroup is reserved",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !(self in ['/dev', '/dev/', '/dev/termination-log'])",message="/dev and /dev/termination-log are reserved: the runner writes its termination message there",optionalOldSelf=true
 	MountPath string `json:"mountPath"`
 
 	// subPath is the part of the volume to mount; all of it by default.

@@ -1,6 +1,8 @@
 package jobspec
 
 import (
+	"path"
+
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -9,7 +11,7 @@ import (
 // mountsTmp reports whether the user mounts a volume at /tmp.
 func mountsTmp(options *v1alpha1.PodOptions) bool {
 	for _, mount := range options.VolumeMounts {
-		if mount.MountPath == "/tmp" {
+		if path.Clean(mount.MountPath) == "/tmp" {
 			return true
 		}
 	}

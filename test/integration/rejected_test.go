@@ -112,6 +112,8 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {kueue.x-k8s.io/pod-group-total-count: "2"}}}`, `spec.pod.annotations: Invalid value: keys of kueue.x-k8s.io are reserved except podset-*`},
 	"an AppArmor profile": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {annotations: {container.apparmor.security.beta.kubernetes.io/tasks: unconfined}}}`, `spec.pod.annotations: Invalid value: annotations of AppArmor and seccomp`},
+	"a mount that hides the termination message": {
+		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, emptyDir: {}}], volumeMounts: [{name: v, mountPath: /dev}]}}`, `spec.pod.volumeMounts[0].mountPath: Invalid value: "/dev": /dev and /dev/termination-log are reserved`},
 	"a subPath twice": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, emptyDir: {}}], volumeMounts: [{name: v, mountPath: /v, subPath: a, subPathExpr: b}]}}`, `spec.pod.volumeMounts[0]: Invalid value: at most one of subPath and subPathExpr may be set`},
 	"a projection of nothing": {
