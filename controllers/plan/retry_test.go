@@ -273,8 +273,11 @@ func TestANewAttemptWaitsForTheFormer(t *testing.T) {
 		t.Errorf("does not wait for the former Job to end: %+v", p)
 	}
 	l.pods = nil
+	if p := l.decide(); p.CreateJob || p.DeleteJob != nil || !plan.LastJob(p.Status).Stopped || p.Claim != plan.ClaimPods {
+		t.Errorf("the status does not say that the operator stops the previous attempt: %+v", p)
+	}
 	if p := l.decide(); p.CreateJob || p.DeleteJob == nil {
-		t.Error("a Job is created while the former one may start a pod")
+		t.Error("a Job is created while the previous one may start a pod")
 	}
 	l.jobs[1].Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
 	if p := l.decide(); !p.CreateJob || p.Claim != plan.ClaimNoJob {

@@ -14,8 +14,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// terminalLatch is I6: "after phase in T, phase, reason, completionTime, outcomes
-// and outputs are byte-identical until deletion".
+// terminalLatch is I6: after a group is terminal, its status is byte-identical until
+// deletion. Only observedGeneration may still follow the object.
 func terminalLatch(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -36,7 +36,9 @@ func terminalLatch(ix *index) []Violation {
 }
 
 func statusJSON(tg *v1alpha1.TaskGroup) string {
-	raw, err := json.Marshal(&tg.Status)
+	status := tg.Status.DeepCopy()
+	status.ObservedGeneration = 0
+	raw, err := json.Marshal(status)
 	if err != nil {
 		return err.Error()
 	}
@@ -149,7 +151,7 @@ func lacking(tg *v1alpha1.TaskGroup) string {
 			return fmt.Sprintf("task %d is %s", task.NodeID, task.State)
 		}
 	}
-	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" || strings.Contains(verdict(tg).Message, "gone before its record") {
+	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" || strings.Contains(verdict(tg).Message, "deleted before its termination message") {
 		return ""
 	}
 	return lackingManifest(tg)
