@@ -96,7 +96,7 @@ func TestOperatorDownMeanwhile(t *testing.T) {
 			behave(t, key, rig.Behaviour{})
 			jobEnded(t, key)
 			podGone(t, key)
-		}, v1alpha1.ReasonCompleted, "the pod was gone before its record could be read"},
+		}, v1alpha1.ReasonCompleted, "the pod was deleted before its termination message was read"},
 		"failed-and-collected": {func(t *testing.T, key client.ObjectKey) {
 			behave(t, key, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}})
 			jobEnded(t, key)

@@ -127,7 +127,7 @@ func TestStoriesThatHold(t *testing.T) {
 			s.gone("u/1/p")
 			s.is("u", ends(v1alpha1.ReasonCompleted), func(tg *v1alpha1.TaskGroup) {
 				tg.Status.Manifest.SHA256 = ""
-				tg.Status.Conditions[0].Message = "All 2 tasks completed; the pod was gone before its record could be read"
+				tg.Status.Conditions[0].Message = "All 2 tasks completed; the pod was deleted before its termination message was read"
 			})
 		},
 		"deleted and created anew": func(s *story) {
@@ -250,7 +250,7 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.runs("u", 1)
 			s.podIs(corev1.PodFailed, "u/1/p")
 			s.is("u", ends(v1alpha1.ReasonCompleted))
-		}, []string{"I7"}},
+		}, []string{"I7", "I8"}},
 		"I7: Cancelled though only the operator deleted its Job": {func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
@@ -277,7 +277,7 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.group("u", parallel)
 			s.succeeds("u", 1)
 			s.is("u", ends(v1alpha1.ReasonCompleted), func(tg *v1alpha1.TaskGroup) { tg.Status.Tasks[1].Digest = "" })
-		}, []string{"I9"}},
+		}, []string{"I8", "I9"}},
 		"I11: a Job that never was": {func(s *story) {
 			s.group("u")
 			s.is("u", attempts(1))
@@ -392,6 +392,20 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.fails("u", 1)
 			s.fails("u", 2)
 			s.fails("u", 3)
+		}, []string{"I22"}},
+		"I8: a completed task of an attempt that did not run it": {func(s *story) {
+			s.group("u", parallel)
+			s.succeeds("u", 1)
+			s.is("u", ends(v1alpha1.ReasonCompleted), func(tg *v1alpha1.TaskGroup) { tg.Status.Tasks[1].Attempt = 2 })
+		}, []string{"I8"}},
+		"I22: a task that failed runs again for the budget of another": {func(s *story) {
+			s.group("u", parallel)
+			s.is("u", func(tg *v1alpha1.TaskGroup) {
+				tg.Status.Tasks = []v1alpha1.TaskStatus{{NodeID: 0, State: v1alpha1.TaskFailed, Reason: v1alpha1.ReasonTaskError, Attempt: 1}}
+			})
+			s.is("u", func(tg *v1alpha1.TaskGroup) {
+				tg.Status.Tasks = []v1alpha1.TaskStatus{{NodeID: 0, State: v1alpha1.TaskPending, Retries: &v1alpha1.RetryCounts{Infrastructure: 1}}}
+			})
 		}, []string{"I22"}},
 		"I25: a finished Job is deleted before the status tells": {func(s *story) {
 			s.group("u")

@@ -95,10 +95,6 @@ func cancelledIsQuiet(ix *index) []Violation {
 	return found
 }
 
-// defaultInfrastructureLimit is what the API documents for
-// spec.retries.infrastructureLimit.
-const defaultInfrastructureLimit = 3
-
 // retryBudget is I22: "pods of (G,i) <= 1 + retries + observed disruptions",
 // where disruptions are retried within a budget of their own, and a suspension, of
 // the group or of its Job by a queue, costs a pod without spending any.
@@ -106,11 +102,11 @@ func retryBudget(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
 		tg := g.life.first().obj
-		budget := 1 + defaultInfrastructureLimit + suspensions(g) + holds(g)
+		budget := 1 + int(v1alpha1.DefaultInfrastructureRetries) + suspensions(g) + holds(g)
 		if r := tg.Spec.Retries; r != nil {
 			budget += int(r.Limit)
 			if r.InfrastructureLimit != nil {
-				budget += int(*r.InfrastructureLimit) - defaultInfrastructureLimit
+				budget += int(*r.InfrastructureLimit - v1alpha1.DefaultInfrastructureRetries)
 			}
 		}
 		pods := map[string]int{}
