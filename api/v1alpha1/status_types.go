@@ -102,6 +102,12 @@ type JobReference struct {
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
+	// memoryLimit is the effective memory limit of the container in an attempt that was
+	// OOM-killed, whether the group, the operator or a LimitRange set it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	MemoryLimit string `json:"memoryLimit,omitempty"`
+
 	// stopped is true if the operator stopped the attempt and deletes its Job. A Job
 	// of an attempt that terminated by itself is deleted by users only, which cancels
 	// the group.

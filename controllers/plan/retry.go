@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -52,6 +53,11 @@ func AttemptOf(tg *v1alpha1.TaskGroup, number int32) jobspec.Attempt {
 	attempt.Number = number
 	if tg.Status.Retries != nil {
 		attempt.OOMs = tg.Status.Retries.OOM
+	}
+	for i := range tg.Status.Jobs {
+		if limit, err := resource.ParseQuantity(tg.Status.Jobs[i].MemoryLimit); err == nil {
+			attempt.MemoryLimit = &limit
+		}
 	}
 	return attempt
 }
@@ -133,6 +139,7 @@ func closeAttempt(status *v1alpha1.TaskGroupStatus, v verdict, now time.Time) {
 	last.Reason = v.reason
 	last.Message = contract.Truncate(oneLine(v.message), maxAttemptMessage)
 	last.CompletionTime = &metav1.Time{Time: now}
+	last.MemoryLimit = v.memoryLimit
 	if digest := digestOf(v); digest != "" {
 		last.ManifestSHA256 = digest
 	}

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -221,6 +222,9 @@ func attemptVerdict(failures []verdict, tasks int) verdict {
 		return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(tasks)}
 	}
 	first := verdict{reason: failures[0].reason, message: failures[0].message}
+	for i := range failures {
+		first.memoryLimit = cmp.Or(failures[i].memoryLimit, first.memoryLimit)
+	}
 	if len(failures) > 1 {
 		first.message = fmt.Sprintf("%d of %d tasks failed; the first: %s", len(failures), tasks, first.message)
 	}

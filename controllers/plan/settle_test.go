@@ -176,11 +176,15 @@ func TestParallelOOMIsCounted(t *testing.T) {
 	tg.Spec.Retries.OOMMemoryFactor = "2"
 	l := newLife(t, tg)
 	l.begin(1)
-	l.finishJob(1, l.raised(1, 0), l.taskPod(1, 1).Ended(137, "OOMKilled", "").Obj())
+	l.finishJob(1, l.raised(1, 0), l.taskPod(1, 1).MemoryLimit("96Mi").Ended(137, "OOMKilled", "").Obj())
 	l.decide()
 	l.wantReason(v1alpha1.ReasonRetrying)
-	if got := plan.AttemptOf(l.tg, 2).OOMs; got != 1 {
-		t.Errorf("the second attempt counts %d OOM kills, want 1", got)
+	got := plan.AttemptOf(l.tg, 2)
+	if got.OOMs != 1 {
+		t.Errorf("the second attempt counts %d OOM kills, want 1", got.OOMs)
+	}
+	if got.MemoryLimit == nil || got.MemoryLimit.String() != "96Mi" {
+		t.Errorf("the second attempt grows from %v, want the effective limit of 96Mi", got.MemoryLimit)
 	}
 }
 

@@ -38,6 +38,8 @@ type verdict struct {
 	// unspent is set if the attempt was stopped by a queue or by the operator: its
 	// retry spends no budget.
 	unspent bool
+	// memoryLimit is the limit of a container that was OOM-killed; empty for none.
+	memoryLimit string
 	// redeliver is set if the runner could not be started from an image volume.
 	redeliver bool
 }
@@ -54,6 +56,14 @@ type verdict struct {
 //  6. the kubelet's state of the container;
 //  7. nothing: Unknown.
 func podVerdict(o *Observed, pod *corev1.Pod) verdict {
+	v := resultOf(o, pod)
+	if v.reason == v1alpha1.ReasonOOMKilled {
+		v.memoryLimit = memoryLimit(pod)
+	}
+	return v
+}
+
+func resultOf(o *Observed, pod *corev1.Pod) verdict {
 	record := recordOf(o, pod)
 	state := tasksState(pod)
 	if isComplete(o, record) {
@@ -247,12 +257,21 @@ func disruption(pod *corev1.Pod) *verdict {
 
 func oomMessage(pod *corev1.Pod) string {
 	limit := "its memory limit"
-	for i := range pod.Spec.Containers {
-		if q, ok := pod.Spec.Containers[i].Resources.Limits[corev1.ResourceMemory]; ok && pod.Spec.Containers[i].Name == jobspec.TaskContainer {
-			limit = "its memory limit of " + q.String()
-		}
+	if amount := memoryLimit(pod); amount != "" {
+		limit += " of " + amount
 	}
 	return "OOM-killed: the container reached " + limit + ": raise spec.pod.resources.limits.memory, or set spec.retries.limit and spec.retries.oomMemoryFactor"
+}
+
+// memoryLimit is the effective memory limit of the container that runs the tasks;
+// empty for none.
+func memoryLimit(pod *corev1.Pod) string {
+	for i := range pod.Spec.Containers {
+		if q, ok := pod.Spec.Containers[i].Resources.Limits[corev1.ResourceMemory]; ok && pod.Spec.Containers[i].Name == jobspec.TaskContainer {
+			return q.String()
+		}
+	}
+	return ""
 }
 
 // jobVerdict is the result of a finished Job whose pod was deleted before its result
