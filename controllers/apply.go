@@ -94,7 +94,11 @@ func (r *TaskGroupReconciler) confirm(ctx context.Context, o *observation, claim
 func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) error {
 	config := r.Jobs
 	config.Delivery = r.delivery.current()
-	job, err := jobspec.Job(o.TaskGroup, plan.AttemptOf(o.TaskGroup, o.Attempt), config)
+	whole, err := r.complete(ctx, o.TaskGroup)
+	if err != nil {
+		return err
+	}
+	job, err := jobspec.Job(whole, plan.AttemptOf(whole, o.Attempt), config)
 	if err != nil {
 		return classifyRender(err)
 	}

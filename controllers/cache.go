@@ -58,6 +58,7 @@ func stripTaskGroup(obj any) (any, error) {
 	}
 	tg.ManagedFields = nil
 	if !tg.Status.IsFinished() {
+		stripLargeSpec(tg)
 		return tg, nil
 	}
 	generation := tg.Generation

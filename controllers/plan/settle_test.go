@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func (l *life) wantTasks(want ...string) {
 			s += " " + string(task.Reason)
 		}
 		if task.Attempt != 0 {
-			s += " a" + string(rune('0'+task.Attempt))
+			s += " a" + strconv.Itoa(int(task.Attempt))
 		}
 		got = append(got, s)
 	}
