@@ -104,7 +104,7 @@ func QueuedSample(name string) *v1alpha1.TaskGroup {
 	tg := Sample(name, 1)
 	states(tg, "0/1", v1alpha1.TaskPending)
 	tg.Status.Jobs = []v1alpha1.JobReference{{Name: name + "-job-1", UID: "job", Attempt: 1}}
-	return At(tg, v1alpha1.ReasonQueued, "Pod "+name+"-1 is not placed on a node: Unschedulable: 0/1 nodes are available")
+	return At(tg, v1alpha1.ReasonQueued, "Pod "+name+"-1 is not scheduled: Unschedulable: 0/1 nodes are available")
 }
 
 // Samples returns one group for each stage of the lifecycle.

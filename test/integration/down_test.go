@@ -101,9 +101,9 @@ func TestOperatorDownMeanwhile(t *testing.T) {
 			behave(t, key, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}})
 			jobEnded(t, key)
 			podGone(t, key)
-		}, v1alpha1.ReasonUnknown, "was gone before its end could be read"},
-		"cancelled":   {cancel, v1alpha1.ReasonCancelled, "spec.cancel asked for it"},
-		"job-deleted": {deleteJob(metav1.DeletePropagationBackground), v1alpha1.ReasonCancelled, "Its Job was deleted"},
+		}, v1alpha1.ReasonUnknown, "was deleted before its result was read"},
+		"cancelled":   {cancel, v1alpha1.ReasonCancelled, "Cancelled through spec.cancel"},
+		"job-deleted": {deleteJob(metav1.DeletePropagationBackground), v1alpha1.ReasonCancelled, "Cancelled by deleting its Job"},
 		"suspended":   {func(t *testing.T, key client.ObjectKey) { patchSpec(t, key, `{"suspend":true}`) }, v1alpha1.ReasonSuspended, ""},
 	}
 	keys := map[string]client.ObjectKey{}

@@ -110,8 +110,8 @@ func TestFailures(t *testing.T) {
 		"tainted":   {disrupted("DeletionByTaintManager"), v1alpha1.ReasonNodeLost, "DeletionByTaintManager", "0/3"},
 		"oom":       {ended(137, "OOMKilled", nil), v1alpha1.ReasonOOMKilled, "memory limit", "0/3"},
 		"exit-137":  {failed(contract.ReasonExitCode, "killed by signal 9 (SIGKILL)", new(int32(137))), v1alpha1.ReasonExitCode, "SIGKILL", "1/3"},
-		"silence":   {ended(1, "Error", nil), v1alpha1.ReasonUnknown, "left no record", "0/3"},
-		"a-lie":     {ended(0, "Completed", nil), v1alpha1.ReasonUnknown, "left no record", "0/3"},
+		"silence":   {ended(1, "Error", nil), v1alpha1.ReasonUnknown, "without reporting a result", "0/3"},
+		"a-lie":     {ended(0, "Completed", nil), v1alpha1.ReasonUnknown, "without reporting a result", "0/3"},
 	}
 	ns := namespace(t)
 	for name, tc := range cases {

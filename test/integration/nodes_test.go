@@ -70,7 +70,7 @@ func nodeIsSilent(t *testing.T, ns string) {
 	tg.Spec.Retries.InfrastructureLimit = new(int32(3))
 	key := runsOn(t, n, tg)
 	n.Silence()
-	tg = awaitMessage(t, key, "node silent does not say that it has")
+	tg = awaitMessage(t, key, "node silent is not responding")
 	if len(jobsOf(t, key)) != 1 || tg.Status.Attempt != 1 {
 		t.Errorf("something followed a pod that may still run: %+v", tg.Status)
 	}

@@ -130,7 +130,7 @@ func TestAnEndWithoutARecord(t *testing.T) {
 			key := untouched(t, commands(ns, name, 1))
 			kubeletSays(t, key, corev1.PodSucceeded, states...)
 			tg := awaitReason(t, key, v1alpha1.ReasonUnknown)
-			if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "left no record") {
+			if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "without reporting a result") {
 				t.Errorf("message is %q", c.Message)
 			}
 		})
