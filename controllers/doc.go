@@ -1,39 +1,57 @@
-// Package controllers reconciles TaskGroups: load everything, decide purely
-// (package plan), apply what was decided to the Job, report it in the status.
+// Package controllers reconciles TaskGroups.
 //
-//	TaskGroup --load--> plan.Observed --plan.Decide--> plan.Plan --apply--> Job
-//	                                                       |
-//	                                                       +--report--> status, event
+//	TaskGroup --load--> observation --plan.Decide--> plan.Plan --apply--> Job
+//	                                                     |
+//	                                                     +--report--> status, event
 //
-// # One Job per attempt, whoever looks
+//	load.go         all reads that a decision is based on, from the cache
+//	plan/           the decision: pure
+//	evidence/       what a cache cannot establish, and how it is confirmed
+//	apply.go        confirms a plan's claim and changes one object
+//	report.go       writes the status, then emits events and metrics
+//	creations.go    limits the requests for Jobs that are not accepted
+//	warnings.go     reads why a Job has no pod, or why a pod does not start
+//	watches.go      what triggers a pass
+//	cache.go        what the cache keeps
 //
-// A Job's name comes from the group's UID and the attempt, so creating it twice is
-// creating it once, as long as it is there. The status names it with the first
-// write after it, which saves one; until then a process that did not create it
-// itself cannot tell a Job that never was from one that is gone. Leader election
-// does not help: it does not fence. So a Job is only created where
+// # One Job per attempt
 //
-//   - this process saw the group being created, has not stood still since, and has
-//     met no other active operator (type doubt): nobody else can have; or
-//   - the API server says that the group is as it was read, that there is no such
-//     Job, and that no event tells of one (confirm.go);
+// A Job's name is derived from the group's UID and the attempt, so creating it twice
+// has no effect as long as it exists. The status contains the Job only after the
+// first write that follows its creation, which saves a write; until then, a process
+// that did not create the Job itself cannot distinguish a Job that never existed from
+// one that was deleted. Leader election does not help, because it does not fence. So
+// a Job is only created if
 //
-// and the request is not sent once what was seen is old (type fence): a process
-// that was stopped in between is caught when it goes on. What is left is another
-// operator that creates the Job, and a person who deletes it, within the few
-// milliseconds between the answer and the request.
+//   - this process observed the creation of the group, has not stalled since, and has
+//     detected no other active operator (evidence.Epochs): no other process can have
+//     created it; or
+//   - the API server reports that the group is unchanged, that the Job does not exist,
+//     and that no event mentions it (evidence.Collector);
 //
-// # What Cancelled promises
+// and the request is not sent if this evidence has become old (evidence.Fence). What
+// remains is another operator that creates the Job, and a user who deletes it, within
+// the few milliseconds between the answer and the request.
 //
-// When a group is called Cancelled, the API server has said that no pod of it runs;
-// and where its attempt never had a Job that anybody knows of, also that there is none
-// and that no event tells of one, a second (settleTime) after the cancellation was
-// first seen. That outlasts another active operator whose cache is at most half a
-// second behind, since it sends nothing that it decided more than another half ago
-// (decisionLife). Not promised is what one does whose cache is further behind, that has
-// met nobody and vouches for the group, or whose request is on its way for longer: its
-// Job comes after the end. The API server has no precondition on a create that would refuse it: an owner
-// reference is not checked against its owner's spec. Such a Job is nobody's to delete
-// by a group that has ended; its pod is told of by a warning event and
-// taskgroup_pods_after_end_total, and ends with its TaskGroup.
+// # No verdict from absence or age alone
+//
+// A pod that is missing from the cache may exist, and a pod that has been pending for
+// too long may run: each informer lags on its own. Before an attempt is closed, retried
+// or given up for such a reason, the pods of the group are read live. If they differ
+// from the cache, the decision is made again with the live pods.
+//
+// # What Cancelled guarantees
+//
+// When a group is reported as Cancelled, the API server has reported that no pod of it
+// runs; and if its attempt never had a Job that is known, also that there is none and
+// that no event mentions one, evidence.SettleTime after the cancellation was first
+// observed. That outlasts another active operator whose cache lags by at most half a
+// second, because it sends no request whose evidence is older than evidence.Lifetime.
+//
+// Not covered: an operator whose cache lags further and that is certain that no Job
+// exists, and a request that is under way for longer. Such an operator may create a
+// Job after the end: a create has no precondition that would refuse it, because the
+// API server does not check an owner reference against its owner's spec. The operator
+// does not delete that Job. It emits a Warning event and increments
+// taskgroup_pods_after_end_total; the Job is deleted with its TaskGroup.
 package controllers
