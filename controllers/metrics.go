@@ -1,11 +1,12 @@
 package controllers
 
 import (
+	"fmt"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 	batchv1 "k8s.io/api/batch/v1"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
@@ -64,11 +65,21 @@ var (
 	})
 )
 
-func init() {
-	metrics.Registry.MustRegister(groupsFinished, tasksFinished, retries, cancellations, podsAfterEnd, stalePods, fencedRequests, deliveryFallbacks, startSeconds, queueSeconds, runSeconds)
+// registerMetrics registers the metrics of the reconciler, and the gauge of the groups
+// that the reader has.
+func registerMetrics(registry prometheus.Registerer, reader client.Reader) error {
+	for _, c := range []prometheus.Collector{
+		groupsFinished, tasksFinished, retries, cancellations, podsAfterEnd, stalePods, fencedRequests, deliveryFallbacks,
+		startSeconds, queueSeconds, runSeconds, stateCollector{reader},
+	} {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("registering the metrics: %w", err)
+		}
+	}
+	return nil
 }
 
-// observe counts what a status that was just written tells anew.
+// observe counts what a status that was just written reports for the first time.
 func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *batchv1.Job) {
 	if before.Status.StartTime == nil && after.StartTime != nil && job != nil {
 		startSeconds.Observe(max(0, after.StartTime.Sub(job.CreationTimestamp.Time).Seconds()))

@@ -3,8 +3,8 @@ package controllers
 import (
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
@@ -21,17 +21,21 @@ func TestCancellationsAreCountedOnce(t *testing.T) {
 		"one that fails":                         {[]v1alpha1.Reason{"Running", "Retrying", "Running", "ExitCode"}, 0},
 		"one whose suspension stops its attempt": {[]v1alpha1.Reason{"Running", "Suspending", "Suspended"}, 0},
 	}
+	registry := prometheus.NewRegistry()
+	if err := registerMetrics(registry, newRig(t, testkit.TaskGroup("a").Obj()).Client); err != nil {
+		t.Fatal(err)
+	}
 	for name, life := range lives {
 		t.Run(name, func(t *testing.T) {
 			tg := testkit.TaskGroup("a").Obj()
-			before := counted(t, "taskgroup_cancellations_total")
+			before := counted(t, registry, "taskgroup_cancellations_total")
 			for _, reason := range life.reasons {
 				after := tg.Status.DeepCopy()
 				after.Conditions = []metav1.Condition{{Type: string(v1alpha1.ConditionSucceeded), Reason: string(reason)}}
 				observe(tg, after, nil)
 				tg.Status = *after
 			}
-			if got := counted(t, "taskgroup_cancellations_total") - before; got != life.want {
+			if got := counted(t, registry, "taskgroup_cancellations_total") - before; got != life.want {
 				t.Errorf("counted %v cancellations, want %v", got, life.want)
 			}
 		})
@@ -39,9 +43,9 @@ func TestCancellationsAreCountedOnce(t *testing.T) {
 }
 
 // counted is the value of a counter without labels.
-func counted(t *testing.T, name string) float64 {
+func counted(t *testing.T, registry *prometheus.Registry, name string) float64 {
 	t.Helper()
-	families, err := metrics.Registry.Gather()
+	families, err := registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -162,8 +162,8 @@ func (r *TaskGroupReconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := indexPodsByGroup(mgr); err != nil {
 		return err
 	}
-	if err := metrics.Registry.Register(stateCollector{mgr.GetCache()}); err != nil {
-		return fmt.Errorf("registering the metric of states: %w", err)
+	if err := registerMetrics(metrics.Registry, mgr.GetCache()); err != nil {
+		return err
 	}
 	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return r.epochs.Run(ctx, r.Stopwatch) })); err != nil {
 		return fmt.Errorf("adding the heartbeat: %w", err)

@@ -80,7 +80,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		o.PodUser, err = podUser(s)
 		return err
 	})
-	flags.IntVar(&o.Concurrency, "concurrency", 8, "how many groups are reconciled at once")
+	flags.IntVar(&o.Concurrency, "concurrency", controllers.DefaultConcurrency, "how many groups are reconciled at once")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the lease that replicas share; the operator's own by default, outside a cluster it must be named")
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")

@@ -78,7 +78,16 @@ func holdJob(t *testing.T, key client.ObjectKey) {
 	if err := cluster.Client.Patch(t.Context(), job, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"suspend":true}}`))); err != nil {
 		t.Fatal(err)
 	}
-	awaitMessage(t, key, "is suspended by whoever queues it")
+	awaitMessage(t, key, "is held by its queue")
+}
+
+// TestDeletingTheJobCancelsWhileRetrying is the way to cancel that needs nothing but
+// kubectl, in the phase in which the group has no active Job.
+func TestDeletingTheJobCancelsWhileRetrying(t *testing.T) {
+	t.Parallel()
+	key := inPhase(t, "waiting for its retry")
+	deleteJob(metav1.DeletePropagationBackground)(t, key)
+	awaitReason(t, key, v1alpha1.ReasonCancelled)
 }
 
 // TestCancelInEveryPhase: the end is Cancelled, and all is quiet (I5).
