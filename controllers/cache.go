@@ -41,6 +41,7 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 	return cache.Options{
 		DefaultNamespaces: watched,
 		DefaultTransform:  cache.TransformStripManagedFields(),
+		NewInformer:       newInformer,
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.TaskGroup{}: {Transform: stripTaskGroup},
 			&batchv1.Job{}:        {Label: selector, Transform: stripJob},
