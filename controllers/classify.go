@@ -42,15 +42,22 @@ type refusedError struct {
 	message string
 	// retryAfter is when the Job is requested again.
 	retryAfter time.Duration
+	// held is set if the Job was not requested, because of an earlier refusal.
+	held bool
 }
 
 func (e *refusedError) Error() string { return e.message }
 
-// plan is the plan for the group whose Job was refused.
+// plan is the plan for the group whose Job was refused. The message of a group that
+// already waits is not updated with each probe of another group.
 func (e *refusedError) plan(o *plan.Observed, now time.Time) plan.Plan {
 	p := plan.Queue(o, e.refusal, e.message, now)
-	if !p.Status.IsFinished() {
-		p.RequeueAfter = sooner(p.RequeueAfter, e.retryAfter)
+	if p.Status.IsFinished() {
+		return p
+	}
+	p.RequeueAfter = sooner(p.RequeueAfter, e.retryAfter)
+	if e.held && o.TaskGroup.Status.Reason() == v1alpha1.ReasonQueued {
+		p.Status = nil
 	}
 	return p
 }

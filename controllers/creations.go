@@ -73,7 +73,7 @@ func (c *creations) hold(group types.NamespacedName) *refusedError {
 	defer c.mu.Unlock()
 	now := c.clock.Now()
 	if failed := c.groups[group]; failed != nil && now.Before(failed.until) {
-		return &refusedError{refusal: failed.refusal, message: failed.message, retryAfter: failed.until.Sub(now)}
+		return &refusedError{refusal: failed.refusal, message: failed.message, retryAfter: failed.until.Sub(now), held: true}
 	}
 	quota := c.namespaces[group.Namespace]
 	if quota == nil {
@@ -90,7 +90,7 @@ func (c *creations) hold(group types.NamespacedName) *refusedError {
 			quota.held[group] = true
 			quota.waiting = append(quota.waiting, group)
 		}
-		return &refusedError{refusal: plan.RefusedByQuota, message: quota.message, retryAfter: quota.until.Sub(now)}
+		return &refusedError{refusal: plan.RefusedByQuota, message: quota.message, retryAfter: quota.until.Sub(now), held: true}
 	}
 	delete(quota.held, group)
 	return nil

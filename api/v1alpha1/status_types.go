@@ -5,35 +5,36 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// TaskGroupStatus is what became of a group. The API server presets the
-// condition Succeeded to Unknown, Pending; the first thing the operator writes
-// is that the pod runs, or what keeps it from running.
+// TaskGroupStatus is the observed state of a group. The API server defaults the
+// condition Succeeded to Unknown with reason Pending. The operator writes a status when
+// a pod has run for two seconds, when something prevents it from running, and when the
+// group finishes.
 type TaskGroupStatus struct {
 	// observedGeneration is the metadata.generation that the status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions are Succeeded, Finished and Suspended, and for tools that know
-	// kstatus Reconciling and Stalled.
+	// conditions are Succeeded, Finished and Suspended, and, for tools that use kstatus,
+	// Reconciling and Stalled.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
 	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// startTime is when the first pod started to run, as its node tells it.
+	// startTime is when the first pod started, as its kubelet reports it.
 	// +optional
 	StartTime *metav1.Time `json:"startTime,omitempty"`
 
-	// completionTime is when the group reached its end.
+	// completionTime is when the group finished.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
-	// attempt is the newest attempt's number, from 1.
+	// attempt is the number of the newest attempt, from 1.
 	// +optional
 	Attempt int32 `json:"attempt,omitempty"`
 
-	// jobs are the Jobs of the newest attempts, oldest first.
+	// jobs are the newest attempts, oldest first.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
@@ -61,12 +62,12 @@ type TaskGroupStatus struct {
 	// +kubebuilder:validation:MaxLength=16
 	Summary string `json:"summary,omitempty"`
 
-	// manifest is the committed record of the attempt that ended a Sequential
-	// group. The tasks of a Parallel group have a manifest each.
+	// manifest is the committed record of the last attempt of a Sequential group. Each
+	// task of a Parallel group has its own manifest.
 	// +optional
 	Manifest *ManifestReference `json:"manifest,omitempty"`
 
-	// nodeName is the Kubernetes node that the newest pod was placed on.
+	// nodeName is the Kubernetes node that the newest pod was scheduled on.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	NodeName string `json:"nodeName,omitempty"`
@@ -79,11 +80,12 @@ type JobReference struct {
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 
-	// uid is the Job's; a Job of that name with another UID is not ours.
+	// uid is the UID of the Job. A Job of this name with another UID does not belong to
+	// the group.
 	// +required
 	UID types.UID `json:"uid"`
 
-	// attempt is the attempt that the Job carries out, from 1.
+	// attempt is the attempt that the Job runs, from 1.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Attempt int32 `json:"attempt"`
@@ -93,12 +95,12 @@ type JobReference struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason Reason `json:"reason,omitempty"`
 
-	// message is why the attempt ended, in a sentence.
+	// message explains the reason.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Message string `json:"message,omitempty"`
 
-	// completionTime is when the attempt ended.
+	// completionTime is when the attempt was closed.
 	// +optional
 	CompletionTime *metav1.Time `json:"completionTime,omitempty"`
 
@@ -120,17 +122,17 @@ type JobReference struct {
 	ManifestSHA256 string `json:"manifestSHA256,omitempty"`
 }
 
-// RetryCounts is how many attempts were retried, and why.
+// RetryCounts counts retries by the budget that they spent.
 type RetryCounts struct {
-	// user counts those that failed in the tasks.
+	// user counts retries of failures of the tasks.
 	// +optional
 	User int32 `json:"user,omitempty"`
 
-	// infrastructure counts those that failed in the cluster.
+	// infrastructure counts retries of failures of the cluster.
 	// +optional
 	Infrastructure int32 `json:"infrastructure,omitempty"`
 
-	// oom counts those that ran out of memory; they are among user's too.
+	// oom counts retries after an OOM kill. These are also counted in user.
 	// +optional
 	OOM int32 `json:"oom,omitempty"`
 }
@@ -142,27 +144,28 @@ type TaskState string
 
 // The states of a task.
 const (
-	// TaskPending is a task whose pod does not run yet.
+	// TaskPending is a task that will run: its pod does not run yet, or the task waits
+	// for another attempt.
 	TaskPending TaskState = "PENDING"
-	// TaskRunning is a task whose pod runs. Tasks that share a pod turn RUNNING
-	// together: which of them has the processor is the pod's business.
+	// TaskRunning is a task whose pod runs. All open tasks of a Sequential group become
+	// RUNNING together: the operator does not know which of them is being executed.
 	TaskRunning TaskState = "RUNNING"
-	// TaskCompleted is a task that ended well and left its output.
+	// TaskCompleted is a task that succeeded; its output is committed.
 	TaskCompleted TaskState = "COMPLETED"
-	// TaskFailed is a task that ended badly.
+	// TaskFailed is a task that failed.
 	TaskFailed TaskState = "FAILED"
-	// TaskCancelled is a task that was stopped, or never started because the
-	// group ended before its turn.
+	// TaskCancelled is a task that was stopped, or never started because the group
+	// finished before.
 	TaskCancelled TaskState = "CANCELLED"
 )
 
-// TaskStatus is what became of one task.
+// TaskStatus is the observed state of one task.
 type TaskStatus struct {
-	// nodeID is the task's.
+	// nodeID identifies the task in spec.tasks.
 	// +required
 	NodeID NodeID `json:"nodeID"`
 
-	// state is Covalent's word for it.
+	// state is the task's Covalent state.
 	// +required
 	State TaskState `json:"state"`
 
@@ -182,7 +185,7 @@ type TaskStatus struct {
 	// +kubebuilder:validation:MaxLength=4096
 	Message string `json:"message,omitempty"`
 
-	// exitCode is that of the process of a task that failed.
+	// exitCode is the exit code of the process of a failed task.
 	// +optional
 	ExitCode *int32 `json:"exitCode,omitempty"`
 
@@ -207,14 +210,14 @@ type TaskStatus struct {
 
 // ManifestReference names the committed record of an attempt.
 type ManifestReference struct {
-	// uri is where the manifest is.
+	// uri is the location of the manifest.
 	// +required
 	// +kubebuilder:validation:MaxLength=2304
 	URI string `json:"uri"`
 
-	// sha256 is its digest, in lower-case hexadecimal; absent where the pod was
-	// gone before the operator could read it. Then there may be no manifest, unless
-	// the group completed.
+	// sha256 is its digest in lower-case hexadecimal. It is absent if the pod was deleted
+	// before the operator read its termination message. Then there may be no manifest,
+	// unless the group completed.
 	// +optional
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	SHA256 string `json:"sha256,omitempty"`

@@ -4,8 +4,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// TaskGroup is one request of Covalent's dispatcher to run a group of tasks, or
-// a person's request to run plain commands. The operator runs it as a Job.
+// TaskGroup is a request to run a group of tasks: Covalent functions or plain
+// commands. The operator runs each attempt as a Job.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -20,16 +20,16 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type TaskGroup struct {
 	metav1.TypeMeta `json:",inline"`
-	// metadata is the standard object's metadata.
+	// metadata is the standard object metadata.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what to run. Only suspend, cancel and ttlSecondsAfterFinished may
-	// change after creation.
+	// spec describes what to run. Only suspend, cancel and ttlSecondsAfterFinished can
+	// be changed after creation.
 	// +required
 	Spec TaskGroupSpec `json:"spec"`
 
-	// status is what became of it. Only the operator writes it.
+	// status is the observed state. Only the operator writes it.
 	// +optional
 	// +kubebuilder:default={conditions: {{type: "Succeeded", status: "Unknown", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}, {type: "Reconciling", status: "True", reason: "Pending", message: "The operator has not started it yet", lastTransitionTime: "1970-01-01T00:00:00Z"}}}
 	Status TaskGroupStatus `json:"status,omitempty"`
@@ -44,14 +44,14 @@ type TaskGroupList struct {
 	Items           []TaskGroup `json:"items"`
 }
 
-// TaskGroupSpec is what to run.
+// TaskGroupSpec describes what to run.
 //
 // ---
-// The API server evaluates rules at every write of the status too. Those that
-// look at what is immutable therefore begin with oldSelf.hasValue(): what was
-// right when it was created still is. Each look at a field of self copies the
-// schema of all fields (k8s.io/apiextensions-apiserver, model.Structural), so
-// that a rule looks once and binds what it found.
+// The API server evaluates the rules at every write of the status, too. Rules about
+// immutable fields therefore begin with oldSelf.hasValue(): what was valid at creation
+// remains valid. Each access to a field of self copies the schema of all fields
+// (k8s.io/apiextensions-apiserver, model.Structural), so a rule accesses a field once
+// and binds the result.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.dispatchID) ? has(oldSelf.dispatchID) && self.dispatchID == oldSelf.dispatchID : !has(oldSelf.dispatchID)",message="is immutable",fieldPath=".dispatchID"
 // +kubebuilder:validation:XValidation:rule="has(self.taskGroupID) ? has(oldSelf.taskGroupID) && self.taskGroupID == oldSelf.taskGroupID : !has(oldSelf.taskGroupID)",message="is immutable",fieldPath=".taskGroupID"
@@ -70,8 +70,8 @@ type TaskGroupList struct {
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?assets.functions.orValue({})].all(functions, functions.size() == 0 || functions.size() == self.tasks.filter(t, string(t.nodeID) in functions).size())",message="each key must be the nodeID of a task in spec.tasks",fieldPath=".assets.functions",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?assets.inputs.orValue({})].all(inputs, inputs.size() == 0 || self.tasks.all(t, !(string(t.nodeID) in inputs)))",message="no key may be the nodeID of a task in spec.tasks: a task's output comes from the task",fieldPath=".assets.inputs",optionalOldSelf=true
 type TaskGroupSpec struct {
-	// dispatchID is Covalent's dispatch_id. Leave it out for groups that do not
-	// come from Covalent.
+	// dispatchID is Covalent's dispatch_id. Omit it for groups that do not come from
+	// Covalent.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -82,13 +82,13 @@ type TaskGroupSpec struct {
 	// +kubebuilder:validation:Minimum=0
 	TaskGroupID *int64 `json:"taskGroupID,omitempty"`
 
-	// tasks of a Sequential group run one after another, in this order, and the
-	// first that fails ends the group. Those of a Parallel group run beside each
-	// other, and each ends by itself.
+	// tasks are the tasks to run. In a Sequential group they run in this order, and the
+	// first failure fails the group. In a Parallel group they run independently of each
+	// other, and the group finishes after all of them.
 	// ---
-	// Atomic, as it is written whole and never changes: the API server keeps an
-	// entry in managedFields for each key of a list of type map, and goes through
-	// all of them at every write of the status.
+	// Atomic, because it is written as a whole and never changes: for each key of a
+	// list of type map, the API server keeps an entry in managedFields and visits all
+	// of them at every write of the status.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -98,53 +98,56 @@ type TaskGroupSpec struct {
 	// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.map(t, has(t.command) ? t.command.map(a, a.size()).sum() : 0).sum() <= 262144",message="the commands must not have more than 262144 characters in total: put long texts into a ConfigMap or an image",optionalOldSelf=true
 	Tasks []TaskSpec `json:"tasks"`
 
-	// assets says where functions and inputs come from and results go to.
+	// assets are the locations of functions, inputs and results.
 	// +optional
 	Assets *Assets `json:"assets,omitempty"`
 
-	// execution is Sequential, all tasks in order in one pod, or Parallel, a pod
-	// for each task.
+	// execution is Sequential (all tasks in order in one pod) or Parallel (one pod per
+	// task).
 	// +optional
 	// +kubebuilder:default=Sequential
 	Execution Execution `json:"execution,omitempty"`
 
-	// parallelism is how many pods of a Parallel group may run at a time; all by
-	// default.
+	// parallelism is the maximum number of pods of a Parallel group that run at a time;
+	// all by default.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=256
 	Parallelism *int32 `json:"parallelism,omitempty"`
 
-	// retries says how often a group that failed is tried again. An attempt goes
-	// on at the first task that no earlier one completed.
+	// retries bounds how often failures are retried. In a Sequential group with
+	// spec.assets.outputs, an attempt resumes at the first task that no earlier attempt
+	// completed. In a Parallel group, each task has these budgets, and an attempt runs
+	// the tasks that are not completed and have budget.
 	// +optional
 	Retries *Retries `json:"retries,omitempty"`
 
-	// timeouts bound how long a group may take.
+	// timeouts bound the phases of an attempt.
 	// +optional
 	Timeouts *Timeouts `json:"timeouts,omitempty"`
 
-	// suspend keeps the group from running: no Job is created, and one that runs
-	// is stopped. When it is taken back, the group goes on at the first task that
-	// is not completed. Clocks stop meanwhile.
+	// suspend stops the pods of the group and prevents others. When it is set to false,
+	// the group resumes at the first task that is not completed; a Sequential group
+	// without spec.assets.outputs starts again with the first task. Timeouts do not run
+	// while the group is suspended.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// cancel ends the group. It cannot be taken back.
+	// cancel stops the group for good. It cannot be set back to false.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
 
-	// ttlSecondsAfterFinished is how long after its end the TaskGroup is deleted,
-	// with its Jobs and pods; never by default. Results stay.
+	// ttlSecondsAfterFinished is how long the TaskGroup, with its Jobs and pods, is kept
+	// after it has finished; forever by default. Results are not deleted.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 
-	// callback says whom to tell when the group has ended. Nobody by default.
+	// callback is the dispatcher to notify when tasks finish; none by default.
 	// +optional
 	Callback *Callback `json:"callback,omitempty"`
 
-	// pod shapes the pod that runs the tasks.
+	// pod configures the pods that run the tasks.
 	// +optional
 	Pod *PodOptions `json:"pod,omitempty"`
 }
@@ -161,8 +164,9 @@ const (
 	Parallel Execution = "Parallel"
 )
 
-// Retries are two budgets: what goes wrong in the user's code spends one, what
-// goes wrong in the cluster the other. What would fail again is not retried.
+// Retries are two budgets: failures of the user's code spend one, failures of the
+// cluster the other. Failures that would recur are not retried. Preemption by a queue
+// and suspension spend no budget.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.oomMemoryFactor) || (has(self.limit) && self.limit >= 1)",message="needs spec.retries.limit of at least 1: an attempt with more memory is one of them",fieldPath=".oomMemoryFactor",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.oomMemoryMax) || has(self.oomMemoryFactor)",message="needs spec.retries.oomMemoryFactor",fieldPath=".oomMemoryMax",optionalOldSelf=true
@@ -199,17 +203,19 @@ type Retries struct {
 	OOMMemoryMax string `json:"oomMemoryMax,omitempty"`
 }
 
-// Timeouts are clocks, in seconds. None of them runs while the group is
-// suspended; each begins anew with an attempt.
+// Timeouts are in seconds. None of them runs while the group is suspended or its Job is
+// held by a queue; each starts again with an attempt. In a Parallel group they apply to
+// each pod.
 type Timeouts struct {
-	// queuedSeconds bounds the time until the pod is placed on a node.
+	// queuedSeconds bounds the time until the pod is scheduled. While the API server does
+	// not accept the Job, it counts from the first refusal.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	QueuedSeconds *int64 `json:"queuedSeconds,omitempty"`
 
-	// startingSeconds bounds the time from there until the pod runs: pulling
-	// images, mounting volumes.
+	// startingSeconds bounds the time from then until the pod runs: pulling images,
+	// mounting volumes.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
@@ -221,27 +227,28 @@ type Timeouts struct {
 	// +kubebuilder:validation:Maximum=31536000
 	RunningSeconds *int64 `json:"runningSeconds,omitempty"`
 
-	// taskSeconds bounds each task.
+	// taskSeconds bounds the run of each task.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
 	TaskSeconds *int64 `json:"taskSeconds,omitempty"`
 }
 
-// NodeID is Covalent's electron_id: the number of a node in a dispatch's graph.
+// NodeID is Covalent's electron_id: the number of a node in the graph of a dispatch.
 //
 // +kubebuilder:validation:Minimum=0
 type NodeID int64
 
-// TaskSpec is one task: a Covalent function, when spec.assets.functions has an
-// entry for its nodeID, or else a plain command.
+// TaskSpec is one task: a Covalent function if spec.assets.functions has an entry for
+// its nodeID, or else a plain command.
 type TaskSpec struct {
 	// nodeID is Covalent's electron_id; for plain commands any number that is
 	// unique in the group.
 	// +required
 	NodeID NodeID `json:"nodeID"`
 
-	// command is the program and its arguments; no shell is involved.
+	// command is the program and its arguments. They are not interpreted by a shell, and
+	// $(VAR) is not expanded.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -263,25 +270,25 @@ type TaskSpec struct {
 	Kwargs map[string]NodeID `json:"kwargs,omitempty"`
 }
 
-// AssetURI is where an object is: file:///path on a volume that spec.pod mounts,
+// AssetURI is the location of an object: file:///path on a volume that spec.pod mounts,
 // http://host/path or https://host/path, s3://bucket/key, gs://bucket/key, or
-// azblob://container/blob. The pod opens it, with credentials of its own. A signed
-// URL is a credential: whoever may read the TaskGroup may use it.
+// azblob://container/blob. The pod opens it with its own credentials. A signed URL is a
+// credential: callers with permission to read the TaskGroup can use it.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=2048
 type AssetURI string
 
-// AssetURIs are places by node ID, as a string.
+// AssetURIs are locations by node ID, as a string.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, ['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))",messageExpression="'each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob, not that of ' + self.filter(key, !['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))[0]",message="each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.all(key, !self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))`,messageExpression=`'must not contain control characters, nor . or .. as a part of its path, as that of ' + self.filter(key, self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))[0]`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 type AssetURIs map[string]AssetURI
 
-// Assets is Covalent's ResourceMap: node IDs, as strings, to URIs.
+// Assets is Covalent's ResourceMap, from node IDs as strings to URIs.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.hooks) || [self.?functions.orValue({})].all(functions, self.hooks.all(key, key in functions))",message="each key must have an entry in spec.assets.functions too: hooks belong to functions",fieldPath=".hooks",optionalOldSelf=true
-// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || has(self.outputs) || self.?functions.orValue({}).size() == 0",message="is required with spec.assets.functions: results need a place to go",fieldPath=".outputs",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || has(self.outputs) || self.?functions.orValue({}).size() == 0",message="is required with spec.assets.functions: results need a location",fieldPath=".outputs",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || [self.?functions.orValue({}), self.?inputs.orValue({}), self.?hooks.orValue({})].map(uris, uris.map(key, uris[key].size()).sum()).sum() <= 524288",message="the URIs of functions, inputs and hooks must not have more than 524288 characters in total",optionalOldSelf=true
 type Assets struct {
 	// functions are the pickled functions of tasks.
@@ -296,15 +303,15 @@ type Assets struct {
 	// +kubebuilder:validation:MaxProperties=1024
 	Inputs AssetURIs `json:"inputs,omitempty"`
 
-	// hooks are what to do before and after a function: Covalent's deps.
+	// hooks are executed before and after a function: Covalent's deps.
 	// +optional
 	// +mapType=atomic
 	// +kubebuilder:validation:MaxProperties=256
 	Hooks AssetURIs `json:"hooks,omitempty"`
 
-	// outputs is the place below which results go, as
-	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of
-	// plain commands may leave it out; their streams are then in the pod's log only.
+	// outputs is the prefix of the results, which are stored as
+	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of plain
+	// commands may omit it; then their streams are in the pod's log only.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(s3|gs|azblob|blob)://[^/@?#:%\\])[^?]*$')`,message="must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true

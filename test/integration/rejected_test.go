@@ -47,7 +47,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a keyword argument from nowhere": {
 		`{tasks: [{nodeID: 1, command: [x], kwargs: {a: 9}}]}`, `spec.tasks: Invalid value: each number in args and kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
 	"functions without a place for results": {
-		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}}}`, `spec.assets.outputs: Invalid value: is required with spec.assets.functions: results need a place to go`},
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}}}`, `spec.assets.outputs: Invalid value: is required with spec.assets.functions: results need a location`},
 	"a function of no task": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {functions: {"2": "file:///f"}, outputs: "file:///o"}}`, `spec.assets.functions: Invalid value: each key must be the nodeID of a task in spec.tasks`},
 	"a function's key that is no number": {
