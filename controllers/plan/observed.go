@@ -45,6 +45,10 @@ type Observed struct {
 	// ManifestURI is where the attempt commits its manifest; empty for a group
 	// without outputs.
 	ManifestURI string
+
+	// views are the tasks of a Parallel group by attempt, derived once per decision;
+	// nil outside of a decision.
+	views map[int32]*parallelView
 }
 
 // belongsTo reports whether a Job belongs to the group: it is controlled by the

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,9 +110,21 @@ type parallelView struct {
 	open int
 }
 
-// view derives the state of every task. A result in the status is kept if the pod
-// was deleted since.
+// view returns the state of every task. The caller may change it.
 func (p parallel) view(o *Observed) *parallelView {
+	known := o.views[o.Attempt]
+	if known == nil {
+		known = p.derive(o)
+	}
+	if o.views != nil {
+		o.views[o.Attempt] = known
+	}
+	return &parallelView{tasks: slices.Clone(known.tasks), open: known.open}
+}
+
+// derive derives the state of every task. A result in the status is kept if the pod
+// was deleted since.
+func (p parallel) derive(o *Observed) *parallelView {
 	pods := taskPods(o)
 	view := &parallelView{}
 	for i, task := range p.tasks(o, v1alpha1.TaskPending) {
@@ -295,6 +308,7 @@ func (p parallel) cancelled(status *v1alpha1.TaskGroupStatus, o *Observed, _ *co
 	source := *o
 	source.TaskGroup = o.TaskGroup.DeepCopy()
 	source.TaskGroup.Status = *status
+	source.views = nil
 	status.Tasks = p.view(&source).statuses()
 	status.Summary = summaryOf(status.Tasks)
 }

@@ -29,9 +29,11 @@ var rules = []rule{deleted, finished, conflict, cancelled, stopping, suspended, 
 
 // Decide returns what the group needs next. It never changes what it observed.
 func Decide(o *Observed, now time.Time) Plan {
+	observed := *o
+	observed.views = map[int32]*parallelView{}
 	for _, r := range rules {
-		if p := r(o, now); p != nil {
-			return withSilence(o, *p, now)
+		if p := r(&observed, now); p != nil {
+			return withSilence(&observed, *p, now)
 		}
 	}
 	return Plan{}
