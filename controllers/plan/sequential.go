@@ -123,7 +123,7 @@ func release(o *Observed, pod *corev1.Pod, now time.Time) *Plan {
 	}
 	v := podVerdict(o, pod)
 	v.pod = pod
-	v.message = fmt.Sprintf("%s; container %s is still running", v.message, name)
+	v.message = fmt.Sprintf("%s; container %s kept running", v.message, name)
 	return stop(o, v, now)
 }
 

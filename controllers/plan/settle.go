@@ -115,7 +115,7 @@ func stuckPod(o *Observed, t *taskView, now time.Time) (v *verdict, wait time.Du
 			return nil, left
 		}
 		leftover := *t.verdict
-		leftover.message = fmt.Sprintf("%s; container %s of pod %s is still running", leftover.message, name, t.pod.Name)
+		leftover.message = fmt.Sprintf("%s; container %s of pod %s kept running", leftover.message, name, t.pod.Name)
 		return &leftover, 0
 	}
 	if !isPending(t.pod) {

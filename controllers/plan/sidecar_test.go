@@ -84,7 +84,7 @@ func TestALeftoverContainerIsRemoved(t *testing.T) {
 				l.now = testkit.Created.Add(15 * time.Second)
 				l.decide()
 				l.wantReason(v1alpha1.ReasonStopping)
-				if got := l.tg.Status.Message(); !strings.Contains(got, "container istio-proxy is still running") {
+				if got := l.tg.Status.Message(); !strings.Contains(got, "container istio-proxy kept running") {
 					t.Errorf("message %q", got)
 				}
 				l.tg.Spec.Cancel = tc.want.Reason == v1alpha1.ReasonCompleted
@@ -104,6 +104,9 @@ func TestALeftoverContainerIsRemoved(t *testing.T) {
 				}
 				if got.Reason != want.Reason || got.States != want.States || got.Manifest != want.Manifest || !got.Terminal {
 					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if got := l.tg.Status.Message(); strings.Contains(got, "is still running") {
+					t.Errorf("the pod has terminated, and the message is %q", got)
 				}
 			})
 		}
