@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -102,7 +103,8 @@ func TestTwoOperators(t *testing.T) {
 	if len(jobs.Items) != len(keys) {
 		t.Errorf("%d Jobs for %d groups", len(jobs.Items), len(keys))
 	}
-	// Something that passes through both operators after the end changes nothing.
+	// An edit after the end passes through both operators, and changes nothing but
+	// observedGeneration.
 	for _, key := range keys {
 		cancel(t, key)
 	}
@@ -113,7 +115,7 @@ func TestTwoOperators(t *testing.T) {
 		if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(ended[key.Name].Status, tg.Status); diff != "" {
+		if diff := cmp.Diff(ended[key.Name].Status, tg.Status, cmpopts.IgnoreFields(v1alpha1.TaskGroupStatus{}, "ObservedGeneration")); diff != "" {
 			t.Errorf("group %s changed after its end:\n%s", key.Name, diff)
 		}
 	}
