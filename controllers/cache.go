@@ -19,12 +19,12 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
-// podGroupIndex finds the pods of a group by its UID without a scan.
+// podGroupIndex is the index of pods by the UID of their group.
 const podGroupIndex = "taskgroup-uid"
 
-// CacheOptions keeps the operator's memory independent of what else runs in the
-// cluster: only Jobs and pods of TaskGroups are cached, without what nobody here
-// reads. With namespaces, it looks at no others.
+// CacheOptions makes the operator's memory independent of what else runs in the
+// cluster: only Jobs and pods of TaskGroups are cached, without the fields that the
+// operator does not read. With namespaces, only these are watched.
 func CacheOptions(namespaces []string) (cache.Options, error) {
 	ours, err := labels.NewRequirement(v1alpha1.UIDLabel, selection.Exists, nil)
 	if err != nil {
@@ -50,8 +50,8 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 	}, nil
 }
 
-// stripTaskGroup keeps of a group that has ended what its time to live and the
-// metrics need: most groups in a cluster have ended.
+// stripTaskGroup keeps of a finished group what its TTL and the metrics need: most
+// groups in a cluster have finished.
 func stripTaskGroup(obj any) (any, error) {
 	tg, ok := obj.(*v1alpha1.TaskGroup)
 	if !ok {
@@ -70,7 +70,7 @@ func stripTaskGroup(obj any) (any, error) {
 	return tg, nil
 }
 
-// endConditions tell that a group has ended, and how in one word.
+// endConditions are the conditions that a group has finished, and its reason.
 func endConditions(all []metav1.Condition) []metav1.Condition {
 	end := make([]metav1.Condition, 0, 2)
 	for i := range all {
@@ -81,8 +81,8 @@ func endConditions(all []metav1.Condition) []metav1.Condition {
 	return end
 }
 
-// stripJob drops the pod template: it is as large as the plan, and what the
-// operator rendered it can render again.
+// stripJob drops the pod template, which is as large as the plan. The operator does
+// not read it.
 func stripJob(obj any) (any, error) {
 	job, ok := obj.(*batchv1.Job)
 	if !ok {
@@ -96,7 +96,7 @@ func stripJob(obj any) (any, error) {
 	return job, nil
 }
 
-// jobEnd are the conditions that tell how a Job ended; none while it has not.
+// jobEnd are the conditions of a finished Job; none while it has not finished.
 func jobEnd(all []batchv1.JobCondition) []batchv1.JobCondition {
 	var end []batchv1.JobCondition
 	for i := range all {
@@ -111,8 +111,8 @@ func jobEnd(all []batchv1.JobCondition) []batchv1.JobCondition {
 	return end
 }
 
-// stripPod keeps who the pod belongs to, where it is, how its container is, and
-// the memory limit, for a message.
+// stripPod keeps the pod's owner, node, conditions and container states, and the memory
+// limit of the tasks' container.
 func stripPod(obj any) (any, error) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok {
@@ -146,7 +146,7 @@ func stripPod(obj any) (any, error) {
 	return pod, nil
 }
 
-// identity is who an object is, who owns it, and whether it is being deleted.
+// identity keeps the metadata that identify an object, its owners and its deletion.
 func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	for i := range meta.OwnerReferences {
 		owner := &meta.OwnerReferences[i]
@@ -163,12 +163,12 @@ func identity(meta *metav1.ObjectMeta) metav1.ObjectMeta {
 	}
 }
 
-// phaseOf is a pod's phase, and Succeeded for one whose containers have all
-// succeeded. The kubelet writes how they ended a second or two before the phase, for
-// which it takes the pod apart first (mergePodStatus in
-// k8s.io/kubernetes/pkg/kubelet/status/status_manager.go), and nothing of such a pod
-// runs again. Of one that failed the phase is waited for: with it comes whether the
-// cluster was to blame (the condition DisruptionTarget).
+// phaseOf is a pod's phase, and Succeeded for a pod whose containers have all succeeded.
+// The kubelet writes the container states a second or two before the phase, because it
+// removes the sandbox first (mergePodStatus in
+// k8s.io/kubernetes/pkg/kubelet/status/status_manager.go). Nothing of such a pod runs
+// again. For a failed pod, the operator waits for the phase, because the condition
+// DisruptionTarget arrives with it.
 func phaseOf(pod *corev1.Pod) corev1.PodPhase {
 	status := &pod.Status
 	if status.Phase != corev1.PodRunning || pod.Spec.RestartPolicy != corev1.RestartPolicyNever ||
@@ -185,8 +185,8 @@ func phaseOf(pod *corev1.Pod) corev1.PodPhase {
 	return corev1.PodSucceeded
 }
 
-// readConditions are those of a pod that tell since when it has a node, why it has
-// none, and why it does not run any more.
+// readConditions are the conditions of a pod that report when it was scheduled, why it
+// was not, and why it was disrupted.
 func readConditions(all []corev1.PodCondition) []corev1.PodCondition {
 	var read []corev1.PodCondition
 	for i := range all {
@@ -199,7 +199,7 @@ func readConditions(all []corev1.PodCondition) []corev1.PodCondition {
 	return read
 }
 
-// states are how containers are, without what they were made of.
+// states are the states of containers, without images and IDs.
 func states(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	var stripped []corev1.ContainerStatus
 	for i := range all {
@@ -212,7 +212,7 @@ func states(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	return stripped
 }
 
-// shared is the one copy of a string that many objects have.
+// shared returns the single copy of a string that many objects contain.
 func shared[T ~string](s T) T { return unique.Make(s).Value() }
 
 func indexPodsByGroup(mgr ctrl.Manager) error {

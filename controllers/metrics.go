@@ -13,24 +13,24 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 )
 
-// No label takes a user's string: a reason is one of the API's, a namespace is
-// none of the operator's business, and a name would be a series for ever.
+// No label contains a string of a user: reasons are the API's, and names or namespaces
+// would create series without bound.
 var (
 	groupsFinished = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "taskgroup_finished_total",
-		Help: "TaskGroups that reached their end, by reason.",
+		Help: "TaskGroups that finished, by reason.",
 	}, []string{"reason"})
 	tasksFinished = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "taskgroup_tasks_finished_total",
-		Help: "Tasks of TaskGroups that reached their end, by state and reason.",
+		Help: "Tasks of finished TaskGroups, by state and reason.",
 	}, []string{"state", "reason"})
 	retries = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "taskgroup_retries_total",
-		Help: "Attempts that failed and are followed by another, by source and reason.",
+		Help: "Attempts that failed and were retried, by source and reason.",
 	}, []string{"source", "reason"})
 	podsAfterEnd = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "taskgroup_pods_after_end_total",
-		Help: "Pods that a Job controller created for TaskGroups that had ended.",
+		Help: "Pods that the Job controller created for TaskGroups that had finished.",
 	})
 	stalePods = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "taskgroup_stale_pod_observations_total",
@@ -50,7 +50,7 @@ var (
 	})
 	startSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_start_duration_seconds",
-		Help:    "Time from the creation of a TaskGroup's Job until its first pod ran, by the whole second.",
+		Help:    "Time from the creation of a TaskGroup's Job until its first pod started, in whole seconds.",
 		Buckets: prometheus.ExponentialBuckets(0.1, 2, 14),
 	})
 	queueSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -60,7 +60,7 @@ var (
 	})
 	runSeconds = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "taskgroup_run_duration_seconds",
-		Help:    "Time from when a TaskGroup's first pod ran until the TaskGroup's end, by the whole second.",
+		Help:    "Time from the start of a TaskGroup's first pod until the TaskGroup finished, in whole seconds.",
 		Buckets: prometheus.ExponentialBuckets(0.1, 2, 20),
 	})
 )
@@ -104,7 +104,7 @@ func observe(before *v1alpha1.TaskGroup, after *v1alpha1.TaskGroupStatus, job *b
 	}
 }
 
-// isCancelled says whether a group is cancelled or about to be.
+// isCancelled reports whether a group is cancelled or being cancelled.
 func isCancelled(status *v1alpha1.TaskGroupStatus) bool {
 	reason := status.Reason()
 	return reason == v1alpha1.ReasonCancelling || reason == v1alpha1.ReasonCancelled

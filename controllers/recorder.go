@@ -20,22 +20,21 @@ import (
 
 const (
 	reportingController = "taskgroup-operator"
-	// maxWaitingEvents bounds what an API server that is away can make the operator keep.
+	// maxWaitingEvents bounds the events that wait while the API server is unavailable.
 	maxWaitingEvents = 2048
-	// eventSenders is how many events are created at once.
+	// eventSenders is how many events are created concurrently.
 	eventSenders = 4
-	// lastEventsTime is how long a process that ends may take to send what waits: the
-	// next leader should not have to wait for it.
+	// lastEventsTime is how long a terminating process may take to send the waiting
+	// events: the next leader should not have to wait for it.
 	lastEventsTime = time.Second
 )
 
-// eventRetry is how often the creation of an event is tried, over a minute.
+// eventRetry is the backoff of creating an event, over a minute.
 var eventRetry = wait.Backoff{Duration: time.Second, Factor: 2, Jitter: 0.2, Steps: 7}
 
-// Recorder is an events.EventRecorder for events of which each happens once in the
-// life of an object. It creates them and forgets them, where that of client-go
-// keeps each for six minutes to count its repetitions: 4 KiB for every group that
-// ended in that time.
+// Recorder is an events.EventRecorder for events that occur once per object. It creates
+// and forgets them. The recorder of client-go keeps each event for six minutes to count
+// repetitions: 4 KiB for every group that finished in that time.
 type Recorder struct {
 	client   client.Client
 	instance string
@@ -44,14 +43,14 @@ type Recorder struct {
 
 var _ events.EventRecorder = (*Recorder)(nil)
 
-// NewRecorder returns a Recorder that creates events with c, whose scheme has to
-// know them, in the name of this instance of the operator. Nothing is sent before Start.
+// NewRecorder returns a Recorder that creates events with c, whose scheme must include
+// them, in the name of this instance of the operator. Nothing is sent before Start.
 func NewRecorder(c client.Client, instance string) *Recorder {
 	return &Recorder{client: c, instance: instance, waiting: make(chan *eventsv1.Event, maxWaitingEvents)}
 }
 
-// Eventf implements events.EventRecorder. It does not wait: an event for which
-// there is no room is logged instead.
+// Eventf implements events.EventRecorder. It does not block: an event that exceeds
+// maxWaitingEvents is logged instead.
 //
 //nolint:revive // so many arguments because of the interface
 func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, action, note string, args ...any) {
@@ -91,8 +90,8 @@ func (r *Recorder) event(regarding, related runtime.Object) (*eventsv1.Event, er
 	return event, nil
 }
 
-// Start sends events until ctx is done, and then for a moment what still waits.
-// It implements manager.Runnable.
+// Start sends events until ctx is done, and then the waiting ones for at most
+// lastEventsTime. It implements manager.Runnable.
 func (r *Recorder) Start(ctx context.Context) error {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -125,8 +124,8 @@ func (r *Recorder) sendUntil(ctx, sending context.Context) {
 	}
 }
 
-// send creates an event, again where that may help: its name is its own, so that
-// one that was created and not answered is not created twice.
+// send creates an event, with retries. Its name is unique, so an event whose creation
+// was not answered is not created twice.
 func (r *Recorder) send(ctx context.Context, event *eventsv1.Event) {
 	var last error
 	err := wait.ExponentialBackoffWithContext(ctx, eventRetry, func(ctx context.Context) (bool, error) {
@@ -134,7 +133,7 @@ func (r *Recorder) send(ctx context.Context, event *eventsv1.Event) {
 		if apierrors.IsAlreadyExists(last) {
 			last = nil
 		}
-		// Refused for good: the namespace is being deleted, or nobody allows it.
+		// Refused permanently: the namespace is being deleted, or RBAC denies it.
 		return last == nil || apierrors.IsForbidden(last) || apierrors.IsNotFound(last) || apierrors.IsInvalid(last), nil
 	})
 	if err == nil {

@@ -8,45 +8,45 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// ServerClock tells the time of the API server, whatever this machine's clock
-// says: creation times, the clocks of spec.timeouts and what the status holds are
-// then all of one clock, and one of ours that is off by hours or is set while a
-// group waits neither ends the group early nor keeps it waiting (invariant I24).
+// ServerClock returns the time of the API server, independent of this machine's clock.
+// Creation times, spec.timeouts and the times in the status are then of one clock. A
+// local clock that is wrong by hours, or is set while a group waits, neither fails the
+// group early nor keeps it waiting (invariant I24).
 //
-// It reads the Date of every answer, which is a second wide, and lets the
-// monotonic clock count from there. A new process knows the time with its first
-// answer, so a restart changes nothing either. Until then it tells our own time.
+// It reads the Date header of every answer, which has a resolution of one second, and
+// counts from there with the monotonic clock. A new process knows the time with its
+// first answer, so a restart has no effect. Until then it returns the local time.
 type ServerClock struct {
 	local clock.PassiveClock
 	start time.Time
 
 	mu sync.Mutex
-	// ahead is by how much the server's clock is ahead of start plus what the
-	// monotonic clock has counted since.
+	// ahead is how far the server's clock is ahead of start plus the monotonic time
+	// since then.
 	ahead time.Duration
 }
 
 var _ clock.PassiveClock = (*ServerClock)(nil)
 
-// NewServerClock starts from a local clock, of which only Since is asked again.
+// NewServerClock starts from a local clock. After that it uses only its Since.
 func NewServerClock(local clock.PassiveClock) *ServerClock {
 	return &ServerClock{local: local, start: local.Now()}
 }
 
-// Now is the API server's time.
+// Now returns the API server's time.
 func (c *ServerClock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Without the monotonic reading: it is the local clock's.
+	// Without the monotonic reading, which is the local clock's.
 	return c.start.Add(c.elapsed() + c.ahead).Round(0)
 }
 
-// Since is how long ago something was that is told in the API server's time.
+// Since returns the time since t, which is of the API server's clock.
 func (c *ServerClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 
 func (c *ServerClock) elapsed() time.Duration { return c.local.Since(c.start) }
 
-// Wrap reads the time off the answers that a transport brings.
+// Wrap reads the time from the answers of a transport.
 func (c *ServerClock) Wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
 		sent := c.elapsed()
@@ -62,10 +62,10 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(request *http.Request) (*http.Response, error) { return f(request) }
 
-// observe corrects the clock by as little as an answer demands: the server was
-// at its Date, or less than a second later, at some time between the two. What is
-// between us and the API server may answer in its place, with a time of its own;
-// it does not know of audit IDs.
+// observe corrects the clock by as little as an answer requires: at some time between
+// sent and received, the server's clock showed its Date or less than a second more. A
+// proxy may answer instead, with its own Date; such answers carry no Audit-Id and are
+// ignored.
 func (c *ServerClock) observe(header http.Header, sent, received time.Duration) {
 	date, err := http.ParseTime(header.Get("Date"))
 	if err != nil || header.Get("Audit-Id") == "" {

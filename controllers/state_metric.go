@@ -12,8 +12,8 @@ import (
 
 var stateDesc = prometheus.NewDesc("taskgroups", "TaskGroups that exist, by the reason of their condition Succeeded.", []string{"reason"}, nil)
 
-// stateCollector counts the cached TaskGroups when it is asked: a gauge that is
-// kept up by events would drift.
+// stateCollector counts the cached TaskGroups at each collection: a gauge that is
+// updated by events would drift.
 type stateCollector struct{ reader client.Reader }
 
 // Describe implements prometheus.Collector.
@@ -35,8 +35,8 @@ func (c stateCollector) Collect(collected chan<- prometheus.Metric) {
 	}
 }
 
-// stateLabel returns the label of a reason. Of the reasons that a container made
-// up, there is one series.
+// stateLabel returns the label of a reason. All reasons that are not the API's share
+// one series.
 func stateLabel(reason v1alpha1.Reason) string {
 	if reason == "" || reason.IsKnown() {
 		return string(reason)

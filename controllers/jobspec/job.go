@@ -16,40 +16,40 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// Delivery is how the runner gets into a pod.
+// Delivery is how the runner is delivered to a pod.
 type Delivery string
 
 const (
-	// ImageVolume mounts the runner's image as a read-only volume: no init
-	// container, no copy. Kubernetes has it since 1.36
-	// (sig-node KEP-4639).
+	// ImageVolume mounts the runner's image as a read-only volume, without an init
+	// container or a copy. Kubernetes has it since 1.36 (KEP-4639).
 	ImageVolume Delivery = "ImageVolume"
 	// InitContainer copies the runner from its image to an emptyDir.
 	InitContainer Delivery = "InitContainer"
 )
 
-// Config is what the operator, not the group, decides of a Job.
+// Config is the operator's part of every Job.
 type Config struct {
-	// DefaultImage is the image of groups that name none.
+	// DefaultImage is the image of groups without spec.pod.image.
 	DefaultImage string
-	// DefaultResources are those of groups that name none in spec.pod.resources.
+	// DefaultResources are the resources of groups without spec.pod.resources.
 	DefaultResources corev1.ResourceRequirements
-	// RunnerImage holds the runner at /runner.
+	// RunnerImage is the image that contains the runner at /runner.
 	RunnerImage string
-	// Delivery is how the runner gets into the pod.
+	// Delivery is how the runner is delivered to the pod.
 	Delivery Delivery
 	// PodUser is the default user and group of pods; 0 is DefaultPodUser. With
 	// NoPodUser, pods have no default, and the cluster assigns the IDs.
 	PodUser int64
 }
 
-// Attempt is what one attempt takes over from those before it.
+// Attempt is what an attempt takes over from the previous ones.
 type Attempt struct {
 	// Number counts from 1.
 	Number int32
 	// Previous is the newest manifest that an earlier attempt committed; nil for none.
 	Previous *contract.ManifestReference
-	// Done are the tasks of a Parallel group that earlier attempts completed.
+	// Done are the tasks of a Parallel group that the attempt does not run: they are
+	// completed, or failed without budget.
 	Done map[v1alpha1.NodeID]bool
 	// OOMs is how many earlier attempts were OOM-killed.
 	OOMs int32
@@ -59,7 +59,7 @@ type Attempt struct {
 	MemoryLimit *resource.Quantity
 }
 
-// Tasks are those that the attempt runs.
+// Tasks returns the tasks that the attempt runs.
 func (a *Attempt) Tasks(tg *v1alpha1.TaskGroup) []v1alpha1.TaskSpec {
 	if len(a.Done) == 0 {
 		return tg.Spec.Tasks
@@ -85,14 +85,14 @@ func (a *Attempt) nodes(tg *v1alpha1.TaskGroup) string {
 	return strings.Join(ids, ",")
 }
 
-// ErrNoImage says that neither the group nor the operator names an image.
+// ErrNoImage is returned if neither the group nor the operator sets an image.
 var ErrNoImage = errors.New("spec.pod.image is missing and the operator has no default image: set it, or start the operator with --default-image")
 
 // TaskContainer is the name of the container that runs the tasks.
 const TaskContainer = "tasks"
 
-// Job renders the Job of one attempt. It returns contract.ErrPlanTooLarge where
-// the tasks do not fit in a pod, and ErrNoImage.
+// Job renders the Job of one attempt. It returns contract.ErrPlanTooLarge if the tasks
+// do not fit in a pod, and ErrNoImage.
 //
 // The Job has no retries of its own (an attempt is a Job, so that attempts can
 // differ and never overlap) and no TTL (the group's owner reference cleans up).
@@ -121,8 +121,8 @@ func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, err
 	}, nil
 }
 
-// jobSpec never lets the Job controller try anything again: a Job, or an index
-// of it, that failed is the next attempt's.
+// jobSpec never lets the Job controller retry: what failed is run again by the next
+// attempt.
 func jobSpec(tg *v1alpha1.TaskGroup, attempt Attempt, template corev1.PodTemplateSpec) batchv1.JobSpec {
 	spec := batchv1.JobSpec{
 		Completions:          new(int32(1)),

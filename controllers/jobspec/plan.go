@@ -5,7 +5,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// runnerPlan is what the runner has to know of one attempt.
+// runnerPlan is the plan of one attempt for the runner.
 func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 	assets := tg.Spec.Assets
 	if assets == nil {
@@ -57,8 +57,8 @@ func planTask(task *v1alpha1.TaskSpec, assets *v1alpha1.Assets) contract.PlanTas
 	return p
 }
 
-// usedInputs leaves out what no task asks for: an input that only orders the
-// nodes of a dispatch need not travel.
+// usedInputs omits the inputs that no task uses: an input that only orders the nodes of
+// a dispatch need not be staged.
 func usedInputs(tasks []contract.PlanTask, assets *v1alpha1.Assets) map[contract.NodeID]string {
 	var used map[contract.NodeID]string
 	add := func(node contract.NodeID) {
@@ -82,8 +82,8 @@ func usedInputs(tasks []contract.PlanTask, assets *v1alpha1.Assets) map[contract
 	return used
 }
 
-// AttemptURI is the place that belongs to one attempt of a group; empty for a
-// group that keeps nothing.
+// AttemptURI is the prefix of the results of one attempt; empty for a group without
+// outputs.
 func AttemptURI(tg *v1alpha1.TaskGroup, attempt int32) string {
 	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" {
 		return ""
