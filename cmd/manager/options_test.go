@@ -2,10 +2,16 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"k8s.io/apimachinery/pkg/version"
+	"k8s.io/client-go/rest"
 
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
@@ -72,17 +78,33 @@ func TestPodUser(t *testing.T) {
 	}
 }
 
-func TestDeliveryFor(t *testing.T) {
-	for version, want := range map[[2]string]jobspec.Delivery{
-		{"1", "35"}:  jobspec.InitContainer,
-		{"1", "36"}:  jobspec.ImageVolume,
-		{"1", "36+"}: jobspec.ImageVolume,
-		{"1", "37"}:  jobspec.ImageVolume,
-		{"2", "0"}:   jobspec.ImageVolume,
-		{"", ""}:     jobspec.InitContainer,
+// TestDelivery checks what the version of the API server decides: whether the operator
+// starts, and how the runner is delivered at first.
+func TestDelivery(t *testing.T) {
+	for name, tc := range map[string]struct {
+		major, minor string
+		chosen, want jobspec.Delivery
+	}{
+		"too old":                      {"1", "32", deliveryAuto, ""},
+		"too old, with a choice":       {"1", "32+", jobspec.InitContainer, ""},
+		"the oldest":                   {"1", "33", deliveryAuto, jobspec.InitContainer},
+		"without image volumes":        {"1", "35", deliveryAuto, jobspec.InitContainer},
+		"with image volumes":           {"1", "36", deliveryAuto, jobspec.ImageVolume},
+		"of a provider":                {"1", "36+", deliveryAuto, jobspec.ImageVolume},
+		"the next major version":       {"2", "0", deliveryAuto, jobspec.ImageVolume},
+		"unknown":                      {"", "", deliveryAuto, jobspec.InitContainer},
+		"an init container, by choice": {"1", "37", jobspec.InitContainer, jobspec.InitContainer},
 	} {
-		if got := deliveryFor(version[0], version[1]); got != want {
-			t.Errorf("%v: got %s, want %s", version, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_ = json.NewEncoder(w).Encode(version.Info{Major: tc.major, Minor: tc.minor, GitVersion: "v" + tc.major + "." + tc.minor})
+			}))
+			defer server.Close()
+			o := &Options{RunnerDelivery: tc.chosen}
+			jobs, err := o.jobs(&rest.Config{Host: server.URL})
+			if (err != nil) != (tc.want == "") || (err == nil && jobs.Delivery != tc.want) {
+				t.Errorf("got %s, %v; want %q", jobs.Delivery, err, tc.want)
+			}
+		})
 	}
 }
