@@ -127,7 +127,7 @@ $(IMAGES)/python.tar: $(BIN)/image
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
 	@$(BIN)/cluster build
 
-##@ Keeping the tree right
+##@ Code generation and verification
 
 $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
