@@ -32,6 +32,9 @@ type kind interface {
 	// expired returns the plan for an attempt of which a timeout has expired and
 	// nothing runs; nil otherwise.
 	expired(o *Observed, now time.Time) *Plan
+	// suspend returns the plan that closes the attempt of a suspended group. It keeps
+	// the results of the tasks that have terminated.
+	suspend(o *Observed, v verdict, now time.Time) *Plan
 	// progress returns the plan for an attempt that is active.
 	progress(o *Observed, now time.Time) *Plan
 	// keep copies into the status what terminated pods of the attempt report, before

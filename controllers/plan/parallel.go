@@ -136,8 +136,12 @@ func (p parallel) derive(o *Observed) *parallelView {
 			v := taskVerdict(o, i, t.pod)
 			t.verdict = &v
 			t.status = taskOfVerdict(&task, o.Attempt, v)
-		case i < len(o.TaskGroup.Status.Tasks) && o.TaskGroup.Status.Tasks[i].State.IsTerminal():
-			t.status = o.TaskGroup.Status.Tasks[i]
+			if known := recordedStatus(o, i); known != nil && v.unspent && known.Reason != v.reason {
+				// The queue suspended the Job after the task had failed.
+				t.status, t.verdict = *known, recordedTask(known)
+			}
+		case recordedStatus(o, i) != nil:
+			t.status = *recordedStatus(o, i)
 			t.verdict = recordedTask(&t.status)
 		default:
 			view.open++
@@ -148,6 +152,14 @@ func (p parallel) derive(o *Observed) *parallelView {
 		view.tasks = append(view.tasks, t)
 	}
 	return view
+}
+
+// recordedStatus is the result of a task in the status; nil if it has none.
+func recordedStatus(o *Observed, i int) *v1alpha1.TaskStatus {
+	if i >= len(o.TaskGroup.Status.Tasks) || !o.TaskGroup.Status.Tasks[i].State.IsTerminal() {
+		return nil
+	}
+	return &o.TaskGroup.Status.Tasks[i]
 }
 
 // statuses are the tasks for the status.
@@ -338,7 +350,7 @@ func (p parallel) progress(o *Observed, now time.Time) *Plan {
 // podCounts are the pods of an active attempt by what they do.
 type podCounts struct {
 	running, waits int
-	// begun reports that a pod has terminated.
+	// begun reports that a task of the attempt has a result.
 	begun bool
 	// waiting is the first pod with an obstacle, or else the first that waits.
 	waiting *corev1.Pod
@@ -352,6 +364,8 @@ func countPods(o *Observed, view *parallelView, now time.Time) podCounts {
 		pod := view.tasks[i].pod
 		switch {
 		case pod == nil:
+			// The pod of a recorded result was deleted.
+			c.begun = c.begun || view.tasks[i].verdict != nil
 		case tasksTerminated(pod):
 			c.begun = true
 		case pod.Status.Phase == corev1.PodRunning:

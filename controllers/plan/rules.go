@@ -163,7 +163,7 @@ func suspended(o *Observed, now time.Time) *Plan {
 	if kindOf(o.TaskGroup).terminatedByItself(o) {
 		return nil
 	}
-	return stop(o, verdict{reason: v1alpha1.ReasonSuspended, message: "Suspended by spec.suspend"}, now)
+	return kindOf(o.TaskGroup).suspend(o, verdict{reason: v1alpha1.ReasonSuspended, message: "Suspended by spec.suspend"}, now)
 }
 
 func backingOff(o *Observed, now time.Time) *Plan {

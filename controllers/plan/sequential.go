@@ -139,6 +139,8 @@ func (sequential) expired(o *Observed, now time.Time) *Plan {
 	return withClaim(stop(o, *v, now), ClaimPods)
 }
 
+func (sequential) suspend(o *Observed, v verdict, now time.Time) *Plan { return stop(o, v, now) }
+
 func (s sequential) progress(o *Observed, now time.Time) *Plan {
 	pod := o.attemptPod()
 	switch {

@@ -152,8 +152,16 @@ func (parallel) stop(o *Observed, view *parallelView, v verdict, now time.Time) 
 			status.Tasks[i].State = v1alpha1.TaskPending
 		}
 	}
-	unfinished(status, v1alpha1.ReasonStopping, fmt.Sprintf("%s: %s", v.reason, v.message), now)
+	reason := v1alpha1.ReasonStopping
+	if v.reason == v1alpha1.ReasonSuspended {
+		reason = v1alpha1.ReasonSuspending
+	}
+	unfinished(status, reason, fmt.Sprintf("%s: %s", v.reason, v.message), now)
 	return &Plan{Status: status, SwitchDelivery: v.redeliver}
+}
+
+func (p parallel) suspend(o *Observed, v verdict, now time.Time) *Plan {
+	return p.stop(o, p.view(o), v, now)
 }
 
 // stopped settles the tasks of an attempt that the operator stopped. What it
@@ -167,7 +175,9 @@ func (p parallel) stopped(o *Observed, now time.Time) *Plan {
 		if i < len(o.TaskGroup.Status.Tasks) {
 			known = &o.TaskGroup.Status.Tasks[i]
 		}
-		wasInterrupted := t.verdict == nil || (t.pod != nil && interrupted(t.pod, t.verdict))
+		// A result in the status is from before the Job was deleted.
+		recorded := known.State.IsTerminal() && known.Attempt == previous.Attempt
+		wasInterrupted := t.verdict == nil || (!recorded && t.pod != nil && interrupted(t.pod, t.verdict))
 		switch {
 		case !wasInterrupted, isSettled(&t.status, previous.Attempt):
 		case known.State == v1alpha1.TaskPending && known.Reason != "":

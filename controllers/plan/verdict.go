@@ -150,13 +150,17 @@ func startErrorVerdict(pod *corev1.Pod, state *corev1.ContainerStateTerminated) 
 }
 
 // reclaimed recognises a pod that terminated because a queue suspended its Job in
-// favour of another workload.
+// favour of another workload. The Job controller then deletes the pods that have not
+// terminated: a pod without a record that is not being deleted terminated before.
 func reclaimed(o *Observed, pod *corev1.Pod, record *contract.TerminationMessage) *verdict {
 	owner := metav1.GetControllerOf(pod)
 	if owner == nil || o.Job == nil || owner.UID != o.Job.UID || !jobIsHeld(o.Job) {
 		return nil
 	}
-	interrupted := record == nil || record.Failure == nil || record.Failure.Reason == contract.ReasonTerminated || record.Failure.Reason == contract.ReasonNotStarted
+	interrupted := pod.DeletionTimestamp != nil
+	if record != nil && record.Failure != nil {
+		interrupted = record.Failure.Reason == contract.ReasonTerminated || record.Failure.Reason == contract.ReasonNotStarted
+	}
 	if !interrupted {
 		return nil
 	}
