@@ -195,7 +195,25 @@ func (sequential) stopped(o *Observed, now time.Time) *Plan {
 		return &Plan{Status: status}
 	}
 	p := finish(o.forStopped(pod), v, now)
+	if v.record == nil {
+		keepRecorded(p.Status, o, last)
+	}
 	return &p
+}
+
+// keepRecorded keeps the completed tasks and the manifest that the status has had
+// since the attempt was closed. Its pod was deleted since.
+func keepRecorded(status *v1alpha1.TaskGroupStatus, o *Observed, last *v1alpha1.JobReference) {
+	for i := range min(len(status.Tasks), len(o.TaskGroup.Status.Tasks)) {
+		if o.TaskGroup.Status.Tasks[i].State == v1alpha1.TaskCompleted {
+			status.Tasks[i] = o.TaskGroup.Status.Tasks[i]
+		}
+	}
+	status.Summary = summaryOf(status.Tasks)
+	if last.ManifestSHA256 != "" {
+		uri := contract.ManifestURI(jobspec.AttemptURI(o.TaskGroup, last.Attempt))
+		status.Manifest = &v1alpha1.ManifestReference{URI: uri, SHA256: last.ManifestSHA256}
+	}
 }
 
 // forStopped is the observation that the tasks of a stopped attempt are read with.

@@ -98,10 +98,6 @@ func TestALeftoverContainerIsRemoved(t *testing.T) {
 				}
 				l.decide()
 				got, want := outcomeOf(plan.Plan{Status: &l.tg.Status}), tc.want
-				if forgotten && tc.want.Reason != v1alpha1.ReasonCompleted {
-					// The pod's record was lost with it, and with it the task that failed.
-					want.States, want.Manifest = "FF", ""
-				}
 				if got.Reason != want.Reason || got.States != want.States || got.Manifest != want.Manifest || !got.Terminal {
 					t.Errorf("got %+v, want %+v", got, want)
 				}
