@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
+
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
@@ -84,15 +86,7 @@ func TestEviction(t *testing.T) {
 	tg.Spec.Retries = &v1alpha1.Retries{InfrastructureLimit: new(int32(1))}
 	key := create(t, tg)
 	started(t, "evicted")
-	pod, err := cluster.Run(t.Context(), "-n", namespace, "get", "pods", "-l", v1alpha1.NameLabel+"=evicted", "-o", "jsonpath={.items[0].metadata.name}")
-	if err != nil {
-		t.Fatal(err)
-	}
-	eviction := `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"` + pod + `","namespace":"` + namespace + `"}}`
-	err = kubectl(t.Context(), strings.NewReader(eviction), nil, "create", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/eviction", "-f", "-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	evict(t, v1alpha1.NameLabel+"=evicted")
 	tg = awaitReason(t, key, v1alpha1.ReasonRetrying)
 	if tg.Status.Jobs[0].Reason != "Evicted" || tg.Status.Retries.User != 0 || tg.Status.Retries.Infrastructure != 1 {
 		t.Errorf("status is %+v", tg.Status)
@@ -102,6 +96,49 @@ func TestEviction(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitReason(t, key, v1alpha1.ReasonCancelled)
+}
+
+// evict evicts the pod that a selector selects, as a drain does.
+func evict(t *testing.T, selector string) {
+	t.Helper()
+	pod, err := cluster.Run(t.Context(), "-n", namespace, "get", "pods", "-l", selector, "-o", "jsonpath={.items[0].metadata.name}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eviction := `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"` + pod + `","namespace":"` + namespace + `"}}`
+	err = kubectl(t.Context(), strings.NewReader(eviction), nil, "create", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+"/eviction", "-f", "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestParallelEviction evicts the pod of one task after another one has failed: only
+// the evicted task is run again.
+func TestParallelEviction(t *testing.T) {
+	t.Parallel()
+	tg := group("parallel-evicted",
+		v1alpha1.TaskSpec{NodeID: 0, Command: []string{"sh", "-c", "echo ran >> /assets/parallel-evicted-0; exit 3"}},
+		v1alpha1.TaskSpec{NodeID: 1, Command: []string{"sh", "-c", `echo ran >> /assets/parallel-evicted-1
+if [ "$TASKGROUP_ATTEMPT" = 1 ]; then echo started; exec sleep 300; fi`}},
+	)
+	tg.Spec.Execution = v1alpha1.Parallel
+	tg.Spec.Retries.InfrastructureLimit = new(int32(1))
+	key := create(t, tg)
+	started(t, "parallel-evicted")
+	evict(t, v1alpha1.NameLabel+"=parallel-evicted,"+batchv1.JobCompletionIndexAnnotation+"=1")
+	tg = awaitReason(t, key, v1alpha1.ReasonExitCode)
+	for file, want := range map[string]string{"parallel-evicted-0": "ran\n", "parallel-evicted-1": "ran\nran\n"} {
+		if got, err := os.ReadFile(hostPath("file:///assets/" + file)); err != nil || string(got) != want {
+			t.Errorf("%s contains %q, %v; want %q", file, got, err, want)
+		}
+	}
+	failed, evicted := tg.Status.Tasks[0], tg.Status.Tasks[1]
+	if failed.State != v1alpha1.TaskFailed || failed.Reason != v1alpha1.ReasonExitCode || evicted.State != v1alpha1.TaskCompleted || evicted.Attempt != 2 {
+		t.Errorf("the tasks are %+v", tg.Status.Tasks)
+	}
+	if spent := tg.Status.Retries; tg.Status.Attempt != 2 || spent == nil || spent.User != 0 || spent.Infrastructure != 1 {
+		t.Errorf("status is %+v", tg.Status)
+	}
 }
 
 // TestSuspendAndResume stops a real pod and goes on.

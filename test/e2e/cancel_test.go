@@ -56,6 +56,42 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestCancelWhileRetrying deletes the Job of a failed attempt in the backoff before
+// the next one.
+func TestCancelWhileRetrying(t *testing.T) {
+	t.Parallel()
+	tg := commandGroup("cancel-retry", "sh", "-c", "echo ran >> /assets/cancel-retry; exit 3")
+	tg.Spec.Retries.Limit = 10
+	key := create(t, tg)
+	// The backoff before the fifth attempt is 8 to 16 s.
+	const attempts = 4
+	var failed string
+	err := rig.Await(t.Context(), "the fourth attempt to fail", func(ctx context.Context) (bool, string, error) {
+		if err := cluster.Client.Get(ctx, key, tg); err != nil {
+			return false, "", err
+		}
+		if n := len(tg.Status.Jobs); n > 0 {
+			failed = tg.Status.Jobs[n-1].Name
+		}
+		return tg.Status.Attempt == attempts && tg.Status.Reason() == v1alpha1.ReasonRetrying, fmt.Sprintf("%+v", tg.Status), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.Run(t.Context(), "-n", namespace, "delete", "job", "--wait=false", failed); err != nil {
+		t.Fatal(err)
+	}
+	tg = awaitReason(t, key, v1alpha1.ReasonCancelled)
+	wantMessage(t, tg, "Cancelled by deleting its Job")
+	ran, err := os.ReadFile(hostPath("file:///assets/cancel-retry"))
+	if got := strings.Count(string(ran), "ran\n"); err != nil || got != attempts || tg.Status.Attempt != attempts {
+		t.Errorf("the task ran %d times in %d attempts, %v", got, tg.Status.Attempt, err)
+	}
+	if left := leftovers(t, string(tg.UID)); strings.Contains(left, "Pod/") {
+		t.Errorf("Cancelled, and there are %s", left)
+	}
+}
+
 // TestDeletedGroup: kubectl delete tg stops the pod and leaves the record.
 func TestDeletedGroup(t *testing.T) {
 	t.Parallel()

@@ -3,14 +3,17 @@
 package e2e
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,6 +21,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
 // group returns a TaskGroup whose pods mount the assets, which is never retried.
@@ -145,4 +149,32 @@ func leftovers(t *testing.T, uid string) string {
 	return strings.Join(slices.DeleteFunc(strings.Fields(out), func(object string) bool {
 		return strings.HasSuffix(object, "/Succeeded") || strings.HasSuffix(object, "/Failed")
 	}), ", ")
+}
+
+// wantMessage checks that MESSAGE contains all texts.
+func wantMessage(t *testing.T, tg *v1alpha1.TaskGroup, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if !strings.Contains(messageOf(tg), text) {
+			t.Errorf("the message lacks %q: %s", text, messageOf(tg))
+		}
+	}
+}
+
+// awaitMessage waits until a group has a reason and a message that contains a text,
+// for no longer than a limit.
+func awaitMessage(t *testing.T, key client.ObjectKey, reason v1alpha1.Reason, text string, limit time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	what := fmt.Sprintf("TaskGroup %s to be %s with %q in its message", key, reason, text)
+	err := rig.Await(ctx, what, func(ctx context.Context) (bool, string, error) {
+		var tg v1alpha1.TaskGroup
+		err := cluster.Client.Get(ctx, key, &tg)
+		seen := fmt.Sprintf("%s: %s", tg.Status.Reason(), tg.Status.Message())
+		return tg.Status.Reason() == reason && strings.Contains(tg.Status.Message(), text), seen, err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

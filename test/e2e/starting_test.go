@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -45,6 +46,23 @@ func TestWhatCannotStart(t *testing.T) {
 				t.Errorf("it has failed, and there are %s", left)
 			}
 		})
+	}
+}
+
+// TestMissingVolume mounts a Secret that does not exist: the message of the waiting
+// group names it, and startingSeconds bounds the wait.
+func TestMissingVolume(t *testing.T) {
+	t.Parallel()
+	tg := commandGroup("missing-volume", "true")
+	tg.Spec.Pod.Volumes = append(tg.Spec.Pod.Volumes, v1alpha1.Volume{Name: "keys", Secret: &corev1.SecretVolumeSource{SecretName: "no-such-secret"}})
+	tg.Spec.Pod.VolumeMounts = append(tg.Spec.Pod.VolumeMounts, v1alpha1.VolumeMount{Name: "keys", MountPath: "/keys", ReadOnly: true})
+	tg.Spec.Timeouts = &v1alpha1.Timeouts{StartingSeconds: new(int64(40))}
+	key := create(t, tg)
+	awaitMessage(t, key, v1alpha1.ReasonStarting, "no-such-secret", 30*time.Second)
+	tg = awaitReason(t, key, v1alpha1.ReasonVolumeMountFailed)
+	wantMessage(t, tg, "no-such-secret")
+	if left := leftovers(t, string(tg.UID)); left != "" {
+		t.Errorf("it has failed, and there are %s", left)
 	}
 }
 

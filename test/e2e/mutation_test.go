@@ -1,0 +1,130 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+)
+
+// mutation is a MutatingAdmissionPolicy that changes the pods with a value of
+// testLabel, as a webhook does.
+const mutation = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: {name: %[1]s}
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: Never
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}
+    objectSelector: {matchLabels: {` + testLabel + `: %[1]s}}
+  matchConditions:
+  - {name: applies, expression: %[2]q}
+  mutations:
+  - {patchType: JSONPatch, jsonPatch: {expression: %[3]q}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: {name: %[1]s}
+spec: {policyName: %[1]s}
+`
+
+// sidecar adds a container that runs a line of sh.
+const sidecar = `[JSONPatch{op: "add", path: "/spec/containers/-", value: Object.spec.containers{
+	name: "mesh-proxy", image: "localhost/taskgroup-operator/python:dev", imagePullPolicy: "IfNotPresent", command: ["sh", "-c", "%s"],
+	securityContext: Object.spec.containers.securityContext{
+		allowPrivilegeEscalation: false, capabilities: Object.spec.containers.securityContext.capabilities{drop: ["ALL"]}}}}]`
+
+// emptyRunnerVolume replaces the image volume, which is the last volume, by an empty
+// directory: some container runtimes mount one in its place.
+const emptyRunnerVolume = `[JSONPatch{op: "replace", path: "/spec/volumes/" + string(size(object.spec.volumes) - 1),
+	value: Object.spec.volumes{name: "taskgroup-bin", emptyDir: Object.spec.volumes.emptyDir{}}}]`
+
+const hasImageVolume = "object.spec.volumes.exists(v, has(v.image))"
+
+// mutate installs a mutation and waits until it takes effect on the probe.
+func mutate(t *testing.T, name, condition, patch string, probe *corev1.Pod, mutated func(*corev1.Pod) bool) {
+	t.Helper()
+	if err := applyAny(t.Context(), fmt.Sprintf(mutation, name, condition, patch)); err != nil {
+		t.Fatal(err)
+	}
+	awaitDryRun(t, probe, func(created client.Object, err error) bool {
+		pod, ok := created.(*corev1.Pod)
+		return ok && err == nil && mutated(pod)
+	})
+}
+
+// TestInjectedSidecars: the tasks decide the result, whatever an injected container
+// does.
+func TestInjectedSidecars(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"sidecar-runs": "sleep 3600", "sidecar-fails": "exit 3"} {
+		for suffix, execution := range map[string]v1alpha1.Execution{"": v1alpha1.Sequential, "-parallel": v1alpha1.Parallel} {
+			t.Run(name+suffix, func(t *testing.T) {
+				t.Parallel()
+				value := name + suffix
+				mutate(t, value, "true", fmt.Sprintf(sidecar, line), probePod(value), func(pod *corev1.Pod) bool { return len(pod.Spec.Containers) == 2 })
+				tg := labelled(group(value,
+					v1alpha1.TaskSpec{NodeID: 0, Command: []string{"sh", "-c", "sleep 2; echo first"}},
+					v1alpha1.TaskSpec{NodeID: 1, Command: []string{"echo", "second"}},
+				), value)
+				tg.Spec.Execution = execution
+				tg.Spec.Timeouts = &v1alpha1.Timeouts{RunningSeconds: new(int64(30))}
+				tg.Spec.Pod.TerminationGracePeriodSeconds = new(int64(5))
+				tg = awaitReason(t, create(t, tg), v1alpha1.ReasonCompleted)
+				wantMessage(t, tg, "All 2 tasks completed")
+				if tg.Status.Attempt != 1 || tg.Status.Summary != "2/2" {
+					t.Errorf("status is %+v", tg.Status)
+				}
+				if left := leftovers(t, string(tg.UID)); strings.Contains(left, "Pod/") {
+					t.Errorf("Completed, and there are %s", left)
+				}
+				if execution == v1alpha1.Sequential {
+					if got := text(t, manifest(t, tg), 1, contract.AssetStdout); got != "second\n" {
+						t.Errorf("the second task printed %q", got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestXRunnerIsCopied: on nodes that mount an empty directory in place of an image
+// volume, the next attempt copies the runner, and no budget is spent. It replaces the
+// operator afterwards, because all later pods of the process copy the runner.
+func TestXRunnerIsCopied(t *testing.T) {
+	const name = "no-image-volumes"
+	probe := probePod(name)
+	probe.Spec.Volumes = []corev1.Volume{{Name: "taskgroup-bin", VolumeSource: corev1.VolumeSource{
+		Image: &corev1.ImageVolumeSource{Reference: "localhost/taskgroup-operator/runner:dev"},
+	}}}
+	mutate(t, name, hasImageVolume, emptyRunnerVolume, probe, func(pod *corev1.Pod) bool { return pod.Spec.Volumes[0].EmptyDir != nil })
+	tg := awaitReason(t, create(t, labelled(commandGroup(name, "echo", "done"), name)), v1alpha1.ReasonCompleted)
+	if tg.Status.Attempt != 2 || tg.Status.Retries != nil {
+		t.Errorf("status is %+v", tg.Status)
+	}
+	if got := text(t, manifest(t, tg), 0, contract.AssetStdout); got != "done\n" {
+		t.Errorf("the task printed %q", got)
+	}
+	later := awaitReason(t, create(t, commandGroup("after-no-image-volumes", "true")), v1alpha1.ReasonCompleted)
+	if later.Status.Attempt != 1 {
+		t.Errorf("status of the next group is %+v", later.Status)
+	}
+	for _, args := range [][]string{
+		{"-n", system, "rollout", "restart", "deployment/taskgroup-operator"},
+		{"-n", system, "rollout", "status", "--timeout=120s", "deployment/taskgroup-operator"},
+	} {
+		if _, err := cluster.Run(t.Context(), args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
