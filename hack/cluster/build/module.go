@@ -64,6 +64,9 @@ var upstreams = []upstream{
 // s3Server is the server that the tests of the stores use; a cluster needs none.
 var s3Server = upstream{dir: "s3", module: "github.com/versity/versitygw", versionVariables: []string{"main.Version"}}
 
+// kwok plays the nodes of the benchmarks; a cluster does not need it.
+var kwok = upstream{dir: "kwok", module: "sigs.k8s.io/kwok", versionVariables: []string{"sigs.k8s.io/kwok/pkg/consts.Version"}}
+
 // controlPlane holds the programs that a cluster without a node needs.
 var controlPlane = map[string]bool{
 	"etcd": true, "kube-apiserver": true, "kube-controller-manager": true, "kube-scheduler": true, "kubectl": true,
@@ -105,6 +108,9 @@ func Targets(modulesDir string, controlPlaneOnly bool) ([]Target, error) {
 
 // S3Targets lists what a server for s3:// is built from.
 func S3Targets(modulesDir string) ([]Target, error) { return s3Server.targets(modulesDir) }
+
+// KwokTargets lists the programs that play the nodes of the benchmarks.
+func KwokTargets(modulesDir string) ([]Target, error) { return kwok.targets(modulesDir) }
 
 // targets reads a pinned module and lists its programs.
 func (up upstream) targets(modulesDir string) ([]Target, error) {

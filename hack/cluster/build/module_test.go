@@ -46,13 +46,24 @@ func TestTargetsOfThePinnedModules(t *testing.T) {
 	}
 }
 
-func TestTargetsOfTheS3Server(t *testing.T) {
-	targets, err := S3Targets(modules)
-	if err != nil {
-		t.Fatal(err)
+func TestTargetsOutsideOfACluster(t *testing.T) {
+	tests := map[string]struct {
+		targets func(string) ([]Target, error)
+		want    []string
+	}{
+		"the S3 server": {S3Targets, []string{"versitygw"}},
+		"kwok":          {KwokTargets, []string{"kwok"}},
 	}
-	if diff := cmp.Diff([]string{"versitygw"}, names(targets)); diff != "" {
-		t.Errorf("S3Targets (-want +got):\n%s", diff)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			targets, err := test.targets(modules)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, names(targets)); diff != "" {
+				t.Errorf("targets (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

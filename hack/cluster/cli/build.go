@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	var controlPlaneOnly, s3Server bool
+	var controlPlaneOnly, s3Server, kwok bool
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build the programs of a cluster that are not current",
@@ -29,7 +29,10 @@ the same first. The first build takes several minutes.`,
 				return err
 			}
 			if s3Server {
-				return a.buildS3Server(cmd.Context(), builder, repository)
+				return a.buildAside(cmd.Context(), builder, repository, build.S3Targets)
+			}
+			if kwok {
+				return a.buildAside(cmd.Context(), builder, repository, build.KwokTargets)
 			}
 			if !controlPlaneOnly {
 				if err := build.Install(cmd.Context(), a.report, build.NodePrograms); err != nil {
@@ -51,11 +54,14 @@ the same first. The first build takes several minutes.`,
 	cmd.Flags().BoolVar(&controlPlaneOnly, "control-plane-only", false,
 		"only etcd, the API server, the controller manager, the scheduler and kubectl")
 	cmd.Flags().BoolVar(&s3Server, "s3-server", false, "only the S3 server of the stores' tests, and print its path")
+	cmd.Flags().BoolVar(&kwok, "kwok", false, "only kwok, which plays the nodes of the benchmarks, and print its path")
+	cmd.MarkFlagsMutuallyExclusive("control-plane-only", "s3-server", "kwok")
 	return cmd
 }
 
-func (a *app) buildS3Server(ctx context.Context, builder build.Builder, repository workspace.Workspace) error {
-	targets, err := build.S3Targets(repository.Modules())
+// buildAside builds programs that a cluster does not need, and prints their paths.
+func (a *app) buildAside(ctx context.Context, builder build.Builder, repository workspace.Workspace, list func(string) ([]build.Target, error)) error {
+	targets, err := list(repository.Modules())
 	if err != nil {
 		return err
 	}
