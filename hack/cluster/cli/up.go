@@ -38,6 +38,8 @@ started with the same options is left as it is and only gets the images.`,
 		"further flag of the API server as key=value (repeatable)")
 	flags.StringArrayVar(&options.ExtraManagerArgs, "extra-controller-manager-arg", nil,
 		"further flag of the controller manager as key=value (repeatable)")
+	flags.StringArrayVar(&options.ExtraSchedulerArgs, "extra-scheduler-arg", nil,
+		"further flag of the scheduler as key=value (repeatable)")
 	return cmd
 }
 

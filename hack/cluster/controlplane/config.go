@@ -43,9 +43,10 @@ type Config struct {
 	Audit bool
 	// NoScheduler leaves the scheduler out.
 	NoScheduler bool
-	// ExtraAPIServerArgs and ExtraManagerArgs are "key=value".
+	// ExtraAPIServerArgs, ExtraManagerArgs and ExtraSchedulerArgs are "key=value".
 	ExtraAPIServerArgs []string
 	ExtraManagerArgs   []string
+	ExtraSchedulerArgs []string
 }
 
 // LocalServer is the API server's address for clients on this machine.

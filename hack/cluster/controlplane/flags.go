@@ -122,7 +122,7 @@ func (c Config) managerFlags() []string {
 
 func (c Config) schedulerFlags() []string {
 	kubeconfig := c.Layout.ComponentKubeconfig(pki.Scheduler)
-	return []string{
+	flags := []string{
 		"--kubeconfig=" + kubeconfig,
 		"--authentication-kubeconfig=" + kubeconfig,
 		"--authorization-kubeconfig=" + kubeconfig,
@@ -131,6 +131,7 @@ func (c Config) schedulerFlags() []string {
 		"--cert-dir=" + filepath.Join(c.Layout.Config(), pki.Scheduler),
 		"--leader-elect=false",
 	}
+	return append(flags, extra(c.ExtraSchedulerArgs)...)
 }
 
 func (c Config) auditPolicyFile() string {

@@ -60,6 +60,10 @@ func TestExtraArgumentsComeLastAndSoWin(t *testing.T) {
 	if tail := strings.Join(got[len(got)-2:], " "); tail != "--kube-api-qps=1000 --kube-api-burst=2000" {
 		t.Errorf("the controller manager's last flags are %s", tail)
 	}
+	c.ExtraSchedulerArgs = []string{"kube-api-qps=500"}
+	if got := c.schedulerFlags(); got[len(got)-1] != "--kube-api-qps=500" {
+		t.Errorf("the scheduler's last flag is %s", got[len(got)-1])
+	}
 	c.ExtraManagerArgs = nil
 	if strings.Contains(strings.Join(c.managerFlags(), " "), "kube-api-qps") {
 		t.Error("the controller manager's limits are not the stock ones")

@@ -21,9 +21,10 @@ type Options struct {
 	NoScheduler bool `json:"noScheduler"`
 	// Audit turns the audit log on.
 	Audit bool `json:"audit"`
-	// ExtraAPIServerArgs and ExtraManagerArgs are "key=value".
+	// ExtraAPIServerArgs, ExtraManagerArgs and ExtraSchedulerArgs are "key=value".
 	ExtraAPIServerArgs []string `json:"extraAPIServerArgs,omitempty"`
 	ExtraManagerArgs   []string `json:"extraControllerManagerArgs,omitempty"`
+	ExtraSchedulerArgs []string `json:"extraSchedulerArgs,omitempty"`
 }
 
 // State is what is remembered of a cluster.
@@ -79,6 +80,7 @@ func (s State) controlPlane(l layout.Layout) controlplane.Config {
 		Layout: l, Bin: s.Bin, Ports: s.Ports,
 		Audit: s.Options.Audit, NoScheduler: s.Options.NoScheduler,
 		ExtraAPIServerArgs: s.Options.ExtraAPIServerArgs, ExtraManagerArgs: s.Options.ExtraManagerArgs,
+		ExtraSchedulerArgs: s.Options.ExtraSchedulerArgs,
 	}
 	if !s.Options.ControlPlaneOnly {
 		config.Host = s.Block.Host()

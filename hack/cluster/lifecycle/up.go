@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/build"
@@ -36,7 +37,7 @@ func (r Request) Validate() error {
 	if r.Options.NoScheduler && !r.Options.ControlPlaneOnly {
 		return errors.New("checking the flags: --no-scheduler is for --control-plane-only, where something else plays the node")
 	}
-	for _, arg := range append(r.Options.ExtraAPIServerArgs, r.Options.ExtraManagerArgs...) {
+	for _, arg := range slices.Concat(r.Options.ExtraAPIServerArgs, r.Options.ExtraManagerArgs, r.Options.ExtraSchedulerArgs) {
 		if !strings.Contains(arg, "=") || strings.HasPrefix(arg, "-") {
 			return fmt.Errorf("checking the flags: an extra argument is key=value without dashes, not %q", arg)
 		}
