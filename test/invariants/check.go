@@ -67,6 +67,7 @@ var checkers = []struct {
 	{"I23", deadlineDelegated},
 	{"I24", oneClock},
 	{"I25", noLostResult},
+	{"I40", waitingIsFree},
 }
 
 // Check asks every invariant of a history. Violations come in the order of the

@@ -51,6 +51,21 @@ func TestStoriesThatHold(t *testing.T) {
 			s.succeeds("u", 2)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		},
+		"held by a queue, and released": func(s *story) {
+			s.group("u")
+			s.job("u", 1)
+			s.suspends("u/1", true)
+			s.is("u", reports(v1alpha1.ReasonQueued), attempts(1))
+			s.asks(operatorUser, "list", "events", "u")
+			s.now = s.now.Add(time.Minute)
+			s.suspends("u/1", false)
+			s.asks(operatorUser, "list", "pods", "u")
+			s.pod("u/1", "p", "")
+			s.podIs(corev1.PodRunning, "u/1/p")
+			s.podIs(corev1.PodSucceeded, "u/1/p")
+			s.jobIs("u/1", batchv1.JobComplete)
+			s.is("u", ends(v1alpha1.ReasonCompleted))
+		},
 		"cancelled by spec.cancel": func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
@@ -412,6 +427,20 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.succeeds("u", 1)
 			s.deletes(operatorUser, "jobs", "u/1", foreground)
 		}, []string{"I25"}},
+		"I40: a read for a group whose Job a queue holds": {func(s *story) {
+			s.group("u")
+			s.job("u", 1)
+			s.suspends("u/1", true)
+			s.is("u", reports(v1alpha1.ReasonQueued), attempts(1))
+			s.now = s.now.Add(20 * time.Second)
+			s.asks(operatorUser, "list", "events", "u")
+		}, []string{"I40"}},
+		"I40: a read for a suspended group": {func(s *story) {
+			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
+			s.is("u", reports(v1alpha1.ReasonSuspended))
+			s.now = s.now.Add(20 * time.Second)
+			s.asks(operatorUser, "list", "pods", "u")
+		}, []string{"I40"}},
 		"I25: the operator deletes a group that has not ended": {func(s *story) {
 			s.group("u")
 			s.asks(operatorUser, "delete", "taskgroups", "u")
