@@ -67,7 +67,7 @@ func (ix *index) waits() []waitingTime {
 		}
 	}
 	for _, open := range began {
-		open.to = ix.End
+		open.to = ix.End.Add(time.Nanosecond) // the end of the history belongs to it
 		all = append(all, open)
 	}
 	return all
