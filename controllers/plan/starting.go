@@ -171,7 +171,7 @@ func waitingFor(o *Observed, pod *corev1.Pod) string {
 	case pod == nil:
 		return fmt.Sprintf("Job %s has no pod yet: see kubectl describe job %s", o.JobName, o.JobName)
 	case pod.Spec.NodeName == "":
-		return fmt.Sprintf("Pod %s waits for a node", pod.Name)
+		return fmt.Sprintf("Pod %s waits for a node: %s has not reported why%s", pod.Name, schedulerOf(o), claimsOf(o))
 	}
 	return fmt.Sprintf("Pod %s is being prepared on node %s", pod.Name, pod.Spec.NodeName)
 }
@@ -200,6 +200,36 @@ func obstacle(o *Observed, pod *corev1.Pod) string {
 		}
 	}
 	return ""
+}
+
+// schedulerOf names the scheduler of the group's pods.
+func schedulerOf(o *Observed) string {
+	if options := o.TaskGroup.Spec.Pod; options != nil && options.SchedulerName != "" {
+		return "scheduler " + options.SchedulerName
+	}
+	return "its scheduler"
+}
+
+// claimsOf names the ResourceClaims of the group's pods: while one of them does not
+// exist, the default scheduler reports nothing
+// (k8s.io/kubernetes/pkg/scheduler/framework/plugins/dynamicresources, PreEnqueue).
+func claimsOf(o *Observed) string {
+	if o.TaskGroup.Spec.Pod == nil {
+		return ""
+	}
+	var claims []string
+	for _, claim := range o.TaskGroup.Spec.Pod.ResourceClaims {
+		switch {
+		case claim.ResourceClaimName != nil:
+			claims = append(claims, "ResourceClaim "+*claim.ResourceClaimName)
+		case claim.ResourceClaimTemplateName != nil:
+			claims = append(claims, "ResourceClaimTemplate "+*claim.ResourceClaimTemplateName)
+		}
+	}
+	if len(claims) == 0 {
+		return ""
+	}
+	return "; check that these exist: " + strings.Join(claims, ", ")
 }
 
 // queueOf names the queue that holds the group's Jobs.

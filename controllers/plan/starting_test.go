@@ -62,6 +62,36 @@ func TestGraces(t *testing.T) {
 	}
 }
 
+// TestAPodThatNoSchedulerReports checks that the message names what the pod depends on.
+func TestAPodThatNoSchedulerReports(t *testing.T) {
+	for name, tc := range map[string]struct {
+		options v1alpha1.PodOptions
+		want    string
+	}{
+		"the default scheduler": {v1alpha1.PodOptions{}, "its scheduler has not reported why"},
+		"a scheduler that may not run": {
+			v1alpha1.PodOptions{SchedulerName: "batch-scheduler"}, "scheduler batch-scheduler has not reported why",
+		},
+		"claims that may not exist": {
+			v1alpha1.PodOptions{ResourceClaims: []corev1.PodResourceClaim{
+				{Name: "gpu", ResourceClaimName: new("shared-gpu")}, {Name: "nic", ResourceClaimTemplateName: new("fast-nic")},
+			}},
+			"its scheduler has not reported why; check that these exist: ResourceClaim shared-gpu, ResourceClaimTemplate fast-nic",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tg := testkit.TaskGroup("g").Commands(1).Pod(tc.options).Obj()
+			job := testkit.Job(tg).Obj()
+			pod := testkit.Pod(job).Obj()
+			pod.Spec.NodeName = ""
+			p := plan.Decide(observe(tg, job, pod), testkit.Created.Add(time.Minute))
+			if want := "Pod " + pod.Name + " waits for a node: " + tc.want; p.Status == nil || p.Status.Message() != want {
+				t.Errorf("got %+v, want %q", outcomeOf(p), want)
+			}
+		})
+	}
+}
+
 // TestStartTime keeps the time that the node tells, also where the group ends
 // before the status said that it runs.
 func TestStartTime(t *testing.T) {
