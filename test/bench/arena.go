@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,17 +24,18 @@ const rawLabel = "bench.example.com/raw"
 // nodeWorkers is how many pods each node takes a step at a time.
 const nodeWorkers = 8
 
-// warmUpLoad is what runs uncounted.
+// warmUpLoad runs before the rounds and is not measured.
 var warmUpLoad = load{units: 5, tasks: 1}
 
-// arena is a cluster with the operator, a node for the pods of groups, and one
-// for those of raw Jobs.
+// arena is a cluster with the operator, and with kwok or two fake nodes: one for the
+// pods of groups, and one for the pods of Jobs.
 type arena struct {
 	*rig.Cluster
 	operator *rig.Operator
+	kwok     *rig.Kwok
 	nodes    []*rig.Node
 	scraper  *scraper
-	// processes are those of the control plane and the operator, by name.
+	// processes are the control plane, kwok, the operator and this program, by name.
 	processes map[string]int
 	// managerArgs are further flags of the operator.
 	managerArgs []string
@@ -41,30 +44,29 @@ type arena struct {
 }
 
 // open starts an arena and warms it up.
-func (b *bench) open(ctx context.Context, controllerManager arm) (*arena, error) {
-	flags := append([]string{"--control-plane-only", "--no-scheduler", "--audit"}, controllerManager.flags()...)
-	cluster, err := rig.Start(ctx, "bench", flags...)
+func (b *bench) open(ctx context.Context, controllerManager arm, node nodeKind) (*arena, error) {
+	flags := []string{"--control-plane-only", "--no-scheduler"}
+	if node == kwok {
+		flags = rig.KwokFlags
+	}
+	cluster, err := rig.Start(ctx, "bench", slices.Concat(flags, []string{"--audit"}, controllerManager.flags())...)
 	if err != nil {
 		return nil, err
 	}
 	cluster.Manager = b.Manager
 	a := &arena{Cluster: cluster, managerArgs: b.ManagerArgs}
-	if err := a.furnish(ctx); err != nil {
+	if err := a.furnish(ctx, node); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
 	return a, nil
 }
 
-func (a *arena) furnish(ctx context.Context) error {
+func (a *arena) furnish(ctx context.Context, node nodeKind) error {
 	if err := a.Install(ctx); err != nil {
 		return err
 	}
-	for name, label := range map[string]string{"groups": v1alpha1.UIDLabel, "jobs": rawLabel} {
-		node, err := a.StartNodeWith(ctx, name, rig.NodeOptions{Label: label, Workers: nodeWorkers})
-		if err != nil {
-			return err
-		}
-		a.nodes = append(a.nodes, node)
+	if err := a.startNodes(ctx, node); err != nil {
+		return err
 	}
 	var err error
 	if a.scraper, err = a.newScraper(ctx); err != nil {
@@ -76,6 +78,21 @@ func (a *arena) furnish(ctx context.Context) error {
 	return a.warmUp(ctx)
 }
 
+func (a *arena) startNodes(ctx context.Context, node nodeKind) (err error) {
+	if node == kwok {
+		a.kwok, err = a.StartKwok(ctx)
+		return err
+	}
+	for name, label := range map[string]string{"groups": v1alpha1.UIDLabel, "jobs": rawLabel} {
+		node, err := a.StartNodeWith(ctx, name, rig.NodeOptions{Label: label, Workers: nodeWorkers})
+		if err != nil {
+			return err
+		}
+		a.nodes = append(a.nodes, node)
+	}
+	return nil
+}
+
 func (a *arena) startOperator(ctx context.Context) error {
 	var err error
 	if a.processes, err = a.Pids(ctx); err != nil {
@@ -85,6 +102,10 @@ func (a *arena) startOperator(ctx context.Context) error {
 		return err
 	}
 	a.processes[operatorName] = a.operator.Pid()
+	a.processes[clientName] = os.Getpid()
+	if a.kwok != nil {
+		a.processes["kwok"] = a.kwok.Pid()
+	}
 	return rig.Await(ctx, "the operator's metrics", func(ctx context.Context) (bool, string, error) {
 		_, err := a.scraper.reconciles(ctx)
 		return err == nil, fmt.Sprint(err), nil
@@ -102,8 +123,10 @@ func (a *arena) warmUp(ctx context.Context) error {
 		return fmt.Errorf("listing Jobs: %w", err)
 	}
 	a.template = rawJob(&jobs.Items[0])
-	if _, err := a.try(ctx, rawJobs, warmUpLoad); err != nil {
-		return fmt.Errorf("warming up: %w", err)
+	for _, k := range []kind{rawJobs, plainJobs} {
+		if _, err := a.try(ctx, k, warmUpLoad); err != nil {
+			return fmt.Errorf("warming up: %w", err)
+		}
 	}
 	return nil
 }
@@ -122,6 +145,9 @@ func (a *arena) close() error {
 	err := a.stopNodes()
 	if a.operator != nil {
 		a.operator.Stop()
+	}
+	if a.kwok != nil {
+		a.kwok.Stop()
 	}
 	return errors.Join(err, a.Stop())
 }
@@ -144,6 +170,17 @@ func rawJob(job *batchv1.Job) *batchv1.Job {
 		c.Env = kept
 	}
 	return raw
+}
+
+// plainJob returns the Job that a user writes for the command of a group of one task.
+func plainJob() *batchv1.Job {
+	return &batchv1.Job{Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{rawLabel: "true"}},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers:    []corev1.Container{{Name: "main", Image: rig.Jobs.DefaultImage, Command: []string{"true"}}},
+		},
+	}}}
 }
 
 // group returns a TaskGroup of n plain commands with a location for outputs.

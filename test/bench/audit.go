@@ -2,20 +2,19 @@ package main
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// life is when what happened to one unit, as the API server saw it.
+// life is when what happened to one unit. The creates are in the audit log. The other
+// times are when the client saw the change: kwok writes some statuses twice, which the
+// audit log cannot tell apart.
 type life struct {
+	sighting
 	// sent is when the create reached the API server, created when it answered.
 	sent, created time.Time
 	jobCreated    time.Time
-	podEnded      time.Time
-	// done is when the write of Finished, or of a raw Job's Complete, was answered.
-	done time.Time
 }
 
 // collect gives each trial its part of the audit log.
@@ -38,40 +37,25 @@ func (a *arena) collect(trials ...*trial) error {
 	return nil
 }
 
-// lives follows every unit through the audit log.
+// lives returns what happened to every unit.
 func (t *trial) lives() map[string]*life {
 	lives := map[string]*life{}
-	of := func(unit string) *life {
-		if lives[unit] == nil {
-			lives[unit] = &life{}
-		}
-		return lives[unit]
+	for unit, s := range t.seen {
+		lives[unit] = &life{sighting: *s}
 	}
 	for i := range t.requests {
 		r := &t.requests[i]
-		if isRefused(r) {
+		l := lives[unitOf(r.Object.Name)]
+		if l == nil || isRefused(r) {
 			continue
 		}
 		switch action(r) {
 		case "create taskgroups":
-			l := of(r.Object.Name)
 			l.sent, l.created = r.Received, r.Answered
-		case "update taskgroups/status":
-			of(r.Object.Name).done = r.Answered
 		case "create jobs":
-			l := of(t.unitOf[r.Object.Name])
 			l.jobCreated = r.Answered
-			if t.kind == rawJobs {
+			if t.kind.isJobs() {
 				l.sent, l.created = r.Received, r.Answered
-			}
-		case "update jobs/status":
-			if t.kind == rawJobs {
-				of(r.Object.Name).done = r.Answered
-			}
-		case "patch pods/status":
-			// The pods of a Job with indexes have names of their own, and are not followed.
-			if unit, ok := t.unitOf[r.Object.Name[:strings.LastIndexByte(r.Object.Name, '-')]]; ok {
-				of(unit).podEnded = r.Answered
 			}
 		}
 	}
@@ -88,9 +72,9 @@ func latencies(lives map[string]*life, of func(*life) time.Duration) []float64 {
 	return all
 }
 
-func toDone(l *life) time.Duration         { return l.done.Sub(l.sent) }
+func toDone(l *life) time.Duration         { return l.done.Sub(l.created) }
 func toJob(l *life) time.Duration          { return l.jobCreated.Sub(l.created) }
-func fromPodToDone(l *life) time.Duration  { return l.done.Sub(l.podEnded) }
+func fromPodToDone(l *life) time.Duration  { return max(0, l.done.Sub(l.podEnded)) }
 func fromJobToEnded(l *life) time.Duration { return l.podEnded.Sub(l.jobCreated) }
 
 // makespan is from the first that is sent until the last is done, in seconds.

@@ -20,8 +20,7 @@ import (
 
 // tryBare runs groups with no operator: this program makes the fewest requests that
 // a group's life can have, and follows the pods for the one moment that it must
-// know. It keeps nothing, checks nothing, and is not among the processes that are
-// measured. What it costs over raw Jobs is the least that any operator can cost.
+// know. It keeps nothing and checks nothing. What it costs over raw Jobs is the least that any operator can cost.
 func (a *arena) tryBare(ctx context.Context, l load) (*trial, error) {
 	a.operator.Stop()
 	a.operator = nil

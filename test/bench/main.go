@@ -93,6 +93,7 @@ var scenarios = []scenario{
 	{"object", measureObject},
 	{"burst", measureBurst},
 	{"steady", measureSteady},
+	{"waiting", measureWaiting},
 	{"packed", measurePacked},
 	{"parallel", measureParallel},
 	{"memory", measureMemory},

@@ -26,7 +26,7 @@ const (
 // operator anew with all of them.
 func measureMemory(ctx context.Context, b *bench) (err error) {
 	// The operator's memory does not depend on the Job controller; time does.
-	a, err := b.open(ctx, unthrottled)
+	a, err := b.open(ctx, unthrottled, fake)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,16 @@ const (
 	unthrottled arm = "unthrottled"
 )
 
+// nodeKind is what plays the nodes of the scenarios burst, steady and waiting.
+type nodeKind string
+
+const (
+	// kwok is the real scheduler and kwok, as processes of their own.
+	kwok nodeKind = "kwok"
+	// fake is a node of the rig in this program, which also binds the pods.
+	fake nodeKind = "fake"
+)
+
 // flags are those of `cluster up`.
 func (a arm) flags() []string {
 	if a == stock {
@@ -29,19 +39,21 @@ func (a arm) flags() []string {
 	return []string{
 		"--extra-controller-manager-arg", "kube-api-qps=1000",
 		"--extra-controller-manager-arg", "kube-api-burst=2000",
-		"--extra-controller-manager-arg", "concurrent-job-syncs=20",
+		"--extra-controller-manager-arg", "concurrent-job-syncs=50",
 	}
 }
 
 // Options are what the command line says.
 type Options struct {
 	Arm       arm
+	Node      nodeKind
 	Groups    []int
 	Rounds    int
 	Rates     []int
 	Steady    time.Duration
 	Memory    []int
 	Live      int
+	Waiting   int
 	Scenarios []string
 	Manager   string
 	// ManagerArgs are further flags of the operator.
@@ -56,11 +68,15 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	for _, s := range scenarios {
 		names = append(names, s.name)
 	}
-	o := Options{Arm: unthrottled, Memory: []int{1000, 2000}, Scenarios: names}
+	o := Options{Arm: unthrottled, Node: kwok, Memory: []int{1000, 2000}, Scenarios: names}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Func("arm", "the controller-manager: stock or unthrottled (default unthrottled)", func(s string) error {
 		o.Arm = arm(s)
+		return nil
+	})
+	flags.Func("node", "the nodes of burst, steady and waiting: kwok (with the real scheduler) or fake (default kwok)", func(s string) error {
+		o.Node = nodeKind(s)
 		return nil
 	})
 	flags.Func("groups", "groups, and raw Jobs, of a burst, separated by commas; packed has a tenth of the groups (default 200,1000; stock: 200)", integers(&o.Groups))
@@ -69,6 +85,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.DurationVar(&o.Steady, "steady", 15*time.Second, "how long steady sends in a round")
 	flags.Func("memory", "at how many finished groups memory is measured, rising, separated by commas (default 1000,2000)", integers(&o.Memory))
 	flags.IntVar(&o.Live, "live", 500, "how many live groups memory is measured with at last")
+	flags.IntVar(&o.Waiting, "waiting", 2000, "the number of suspended groups of the scenario waiting")
 	flags.Func("scenario", "scenarios, separated by commas: "+strings.Join(names, ", ")+" (default all)", func(s string) error {
 		o.Scenarios = strings.Split(s, ",")
 		return nil
@@ -104,8 +121,11 @@ func (o *Options) validate(names []string) error {
 	if o.Arm != stock && o.Arm != unthrottled {
 		errs = append(errs, fmt.Errorf("--arm is stock or unthrottled, not %q", o.Arm))
 	}
-	if slices.Min(slices.Concat([]int{o.Rounds, o.Live}, o.Groups, o.Rates, o.Memory)) < 1 {
-		errs = append(errs, errors.New("--groups, --rounds, --live, --rates and --memory are at least 1"))
+	if o.Node != kwok && o.Node != fake {
+		errs = append(errs, fmt.Errorf("--node is kwok or fake, not %q", o.Node))
+	}
+	if slices.Min(slices.Concat([]int{o.Rounds, o.Live, o.Waiting}, o.Groups, o.Rates, o.Memory)) < 1 {
+		errs = append(errs, errors.New("--groups, --rounds, --live, --waiting, --rates and --memory are at least 1"))
 	}
 	if o.Steady < time.Second || !slices.IsSorted(o.Memory) {
 		errs = append(errs, errors.New("--steady is at least 1s, and --memory rises"))

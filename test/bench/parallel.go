@@ -12,7 +12,7 @@ const parallelTasks = 100
 // measureParallel runs one group of many pods, the same pods as a Job each, and
 // as one Indexed Job.
 func measureParallel(ctx context.Context, b *bench) (err error) {
-	a, err := b.open(ctx, b.Arm)
+	a, err := b.open(ctx, b.Arm, fake)
 	if err != nil {
 		return err
 	}

@@ -12,10 +12,12 @@ import (
 
 // report is the result of a run.
 type report struct {
-	Arm    arm   `json:"arm"`
-	CPUs   int   `json:"cpus"`
-	Rounds int   `json:"rounds"`
-	Rows   []row `json:"rows"`
+	Arm arm `json:"arm"`
+	// Node is the node of burst, steady and waiting.
+	Node   nodeKind `json:"node"`
+	CPUs   int      `json:"cpus"`
+	Rounds int      `json:"rounds"`
+	Rows   []row    `json:"rows"`
 }
 
 // row is one measure.
@@ -43,7 +45,7 @@ func atLeast(bound float64) *budget { return &budget{Bound: bound, AtLeast: true
 var noBudget *budget
 
 func newReport(o *Options) *report {
-	return &report{Arm: o.Arm, CPUs: runtime.NumCPU(), Rounds: o.Rounds}
+	return &report{Arm: o.Arm, Node: o.Node, CPUs: runtime.NumCPU(), Rounds: o.Rounds}
 }
 
 // section adds the rows of one scenario.
@@ -73,7 +75,7 @@ func (r *report) write(w io.Writer, format string) error {
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(r)
 	}
-	fmt.Fprintf(w, "%s controller-manager, %d processors; median of the rounds (lowest to highest)\n\n", r.Arm, r.CPUs)
+	fmt.Fprintf(w, "%s controller-manager, %s, %d processors; median of the rounds (lowest to highest)\n\n", r.Arm, r.Node, r.CPUs)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "SCENARIO\tWHAT\tMEASURED\tBUDGET\tRESULT")
 	for i := range r.Rows {

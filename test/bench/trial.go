@@ -21,15 +21,21 @@ import (
 type kind string
 
 const (
-	groups  kind = "groups"
+	groups kind = "groups"
+	// plainJobs are the Jobs that a user writes for the same command: the image and the
+	// command, without the parts that the operator adds to a pod.
+	plainJobs kind = "plain-jobs"
+	// rawJobs are Jobs with the pod that the operator makes, but for its plan.
 	rawJobs kind = "jobs"
 	// bare are groups without an operator: see tryBare.
 	bare kind = "bare"
 )
 
+func (k kind) isJobs() bool { return k == plainJobs || k == rawJobs }
+
 const (
-	// senders is how many creates of a burst are under way at once.
-	senders = 16
+	// senders is the number of concurrent creates of a burst.
+	senders = 20
 	// settling is how long after the last end late writes, as events, are waited for.
 	settling = time.Second
 	// patience is how long a trial may take.
@@ -52,10 +58,10 @@ type trial struct {
 	kind      kind
 	load      load
 	namespace string
-	// unitOf is the group of each Job, or the raw Job itself.
-	unitOf map[string]string
 	// used is of the processes of the arena, until all Jobs are complete.
 	used usage
+	// seen is what the client saw of each unit.
+	seen map[string]*sighting
 	// requests are those for objects of the namespace, in the audit log's order.
 	requests []rig.Request
 }
@@ -68,7 +74,7 @@ func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
 	if err := a.Client.Create(ctx, ns); err != nil {
 		return nil, fmt.Errorf("creating a namespace: %w", err)
 	}
-	t := &trial{kind: k, load: l, namespace: ns.Name, unitOf: map[string]string{}}
+	t := &trial{kind: k, load: l, namespace: ns.Name}
 	before, err := a.usage(ctx)
 	if err != nil {
 		return nil, err
@@ -82,11 +88,14 @@ func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
 		return nil, err
 	}
 	t.used = after.since(before)
-	return t, a.nameUnits(ctx, t)
+	return t, nil
 }
 
-// live takes all units of a trial from their creation to their end.
+// live runs all units of a trial. The Job controller completes a Job up to a second
+// after the operator finishes its group. These writes are part of the cost.
 func (a *arena) live(ctx context.Context, t *trial) error {
+	o := a.observe(ctx, t)
+	defer o.close()
 	live := a.liveAlone
 	if t.kind == bare {
 		live = a.liveMinded
@@ -94,7 +103,10 @@ func (a *arena) live(ctx context.Context, t *trial) error {
 	if err := live(ctx, t); err != nil {
 		return err
 	}
-	return a.await(ctx, t)
+	if err := o.await(ctx); err != nil || t.kind.isJobs() {
+		return err
+	}
+	return a.awaitJobs(ctx, t)
 }
 
 // liveAlone leaves what becomes of the units to the cluster.
@@ -138,15 +150,22 @@ func (a *arena) unit(t *trial, i int) client.Object {
 		tg.Spec.Execution = v1alpha1.Parallel
 	}
 	var unit client.Object = tg
-	if t.kind == rawJobs {
+	switch t.kind {
+	case rawJobs:
 		unit = a.rawJob(t.load)
+	case plainJobs:
+		unit = plainJob()
 	}
 	unit.SetNamespace(t.namespace)
 	unit.SetName(unitName(i))
 	return unit
 }
 
+// unitName has a fixed length: see unitOf.
 func unitName(i int) string { return fmt.Sprintf("unit-%05d", i) }
+
+// unitOf returns the unit of an object. The names of Jobs and pods begin with it.
+func unitOf(object string) string { return object[:min(len(unitName(0)), len(object))] }
 
 func (a *arena) rawJob(l load) *batchv1.Job {
 	job := a.template.DeepCopy()
@@ -157,87 +176,42 @@ func (a *arena) rawJob(l load) *batchv1.Job {
 	return job
 }
 
-// await waits until all groups and all Jobs have ended well. The Job controller
-// is a second later than the operator; what it writes then is part of the cost.
-func (a *arena) await(ctx context.Context, t *trial) error {
-	if t.kind != rawJobs {
-		if err := a.awaitAll(ctx, t, &v1alpha1.TaskGroupList{}); err != nil {
+// awaitJobs waits until the Jobs of all groups are complete.
+func (a *arena) awaitJobs(ctx context.Context, t *trial) error {
+	complete := map[string]bool{}
+	// The API server closes the watch of a slow client.
+	for ctx.Err() == nil && len(complete) < t.load.units {
+		if err := a.followJobs(ctx, t, complete); err != nil {
 			return err
 		}
 	}
-	return a.awaitAll(ctx, t, &batchv1.JobList{})
-}
-
-// awaitAll waits until as many objects as the trial has units are done.
-func (a *arena) awaitAll(ctx context.Context, t *trial, list client.ObjectList) error {
-	finished := map[string]bool{}
-	// The API server ends the watch of whoever is slow.
-	for ctx.Err() == nil && len(finished) < t.load.units {
-		if err := a.followAll(ctx, t, list, finished); err != nil {
-			return err
-		}
-	}
-	if len(finished) < t.load.units {
-		return fmt.Errorf("waiting in namespace %s: %d of %d are done: %w", t.namespace, len(finished), t.load.units, ctx.Err())
+	if len(complete) < t.load.units {
+		return fmt.Errorf("waiting in namespace %s: %d of %d Jobs are complete: %w", t.namespace, len(complete), t.load.units, ctx.Err())
 	}
 	return nil
 }
 
-// followAll notes what has finished, until all have or the watch ends.
-func (a *arena) followAll(ctx context.Context, t *trial, list client.ObjectList, finished map[string]bool) error {
-	w, err := a.Client.Watch(ctx, list, client.InNamespace(t.namespace))
+// followJobs records which Jobs are complete, until all are or the watch ends.
+func (a *arena) followJobs(ctx context.Context, t *trial, complete map[string]bool) error {
+	w, err := a.Client.Watch(ctx, &batchv1.JobList{}, client.InNamespace(t.namespace))
 	if err != nil {
-		return fmt.Errorf("watching: %w", err)
+		return fmt.Errorf("watching Jobs: %w", err)
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
-		unit, ok := event.Object.(client.Object)
+		job, ok := event.Object.(*batchv1.Job)
 		if !ok || event.Type == watch.Error {
-			return fmt.Errorf("watching: %v", event.Object)
+			return fmt.Errorf("watching Jobs: %v", event.Object)
 		}
-		ended, err := state(unit)
+		terminal, err := state(job)
 		if err != nil {
 			return err
 		}
-		if ended {
-			finished[unit.GetName()] = true
+		if terminal {
+			complete[job.Name] = true
 		}
-		if len(finished) == t.load.units {
+		if len(complete) == t.load.units {
 			return nil
-		}
-	}
-	return nil
-}
-
-// state says whether an object has ended; the error is an end that is not good.
-func state(object client.Object) (ended bool, err error) {
-	switch o := object.(type) {
-	case *v1alpha1.TaskGroup:
-		if reason := o.Status.Reason(); o.Status.IsFinished() && reason != v1alpha1.ReasonCompleted {
-			return true, fmt.Errorf("TaskGroup %s ended as %s", o.Name, reason)
-		}
-		return o.Status.IsFinished(), nil
-	case *batchv1.Job:
-		for _, c := range o.Status.Conditions {
-			if c.Type == batchv1.JobFailed {
-				return true, fmt.Errorf("failed Job %s: %s", o.Name, c.Message)
-			}
-			ended = ended || c.Type == batchv1.JobComplete
-		}
-	}
-	return ended, nil
-}
-
-// nameUnits notes whose each Job is.
-func (a *arena) nameUnits(ctx context.Context, t *trial) error {
-	var jobs batchv1.JobList
-	if err := a.Client.List(ctx, &jobs, client.InNamespace(t.namespace)); err != nil {
-		return fmt.Errorf("listing Jobs: %w", err)
-	}
-	for i := range jobs.Items {
-		t.unitOf[jobs.Items[i].Name] = jobs.Items[i].Name
-		if owner := metav1.GetControllerOf(&jobs.Items[i]); owner != nil {
-			t.unitOf[jobs.Items[i].Name] = owner.Name
 		}
 	}
 	return nil

@@ -13,12 +13,15 @@ import (
 // ticks is the kernel's USER_HZ, in which /proc counts processor time.
 const ticks = 100
 
-// operatorName is the operator among the processes; the others have the names
-// that the cluster gives them.
-const operatorName = "operator"
+// operatorName and clientName are the operator and this program among the processes.
+// The others have the names that the cluster gives them.
+const (
+	operatorName = "operator"
+	clientName   = "client"
+)
 
-// usage is what the processes have used since they were started. This program,
-// which plays the client and the nodes, is not among them.
+// usage is what the processes have used since they were started. This program is the
+// client, and the nodes too where kwok is not used.
 type usage struct {
 	processor map[string]time.Duration
 	etcdBytes float64
