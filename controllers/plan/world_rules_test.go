@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -87,11 +88,11 @@ func (w *world) pass(faults bool) (changed bool, next time.Duration) {
 }
 
 func statesOf(status *v1alpha1.TaskGroupStatus) string {
-	states := ""
+	var states strings.Builder
 	for _, task := range status.Tasks {
-		states += fmt.Sprintf(" %s(%s)@%d", task.State, task.Reason, task.Attempt)
+		fmt.Fprintf(&states, " %s(%s)@%d", task.State, task.Reason, task.Attempt)
 	}
-	return states
+	return states.String()
 }
 
 // mayCreate checks a plan to create a Job. It returns true if the attempt had a Job

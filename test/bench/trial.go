@@ -155,6 +155,7 @@ func (a *arena) unit(t *trial, i int) client.Object {
 		unit = a.rawJob(t.load)
 	case plainJobs:
 		unit = plainJob()
+	default:
 	}
 	unit.SetNamespace(t.namespace)
 	unit.SetName(unitName(i))

@@ -81,7 +81,7 @@ func (n *namespaceState) follow(e Event) {
 	switch obj := e.Object.(type) {
 	case *batchv1.Job:
 		if owner := ownerOf(obj); owner != "" {
-			n.held[owner] = e.Type != watch.Deleted && obj.DeletionTimestamp == nil && obj.Spec.Suspend != nil && *obj.Spec.Suspend
+			n.held[owner] = e.Type != watch.Deleted && isHeld(obj)
 		}
 	case *v1alpha1.TaskGroup:
 		if e.Type == watch.Deleted || finished(obj) {
@@ -93,6 +93,10 @@ func (n *namespaceState) follow(e Event) {
 			n.held[obj.UID] = false
 		}
 	}
+}
+
+func isHeld(job *batchv1.Job) bool {
+	return job.DeletionTimestamp == nil && job.Spec.Suspend != nil && *job.Spec.Suspend
 }
 
 func (n *namespaceState) waits() bool {
