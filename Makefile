@@ -63,6 +63,7 @@ plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A r
 .PHONY: bench
 bench: $(BIN)/manager $(BIN)/cluster ## Measure the operator against raw Jobs; see docs/benchmarks.md.
 	@$(BIN)/cluster build --control-plane-only
+	@$(BIN)/cluster build --kwok >/dev/null
 	@go run ./test/bench $(BENCH_FLAGS)
 
 .PHONY: bench-runner

@@ -117,6 +117,9 @@ func (m *minder) followPods(ctx context.Context, seen map[string]bool, ended fun
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
+		if isBusy(event) {
+			return nil
+		}
 		pod, ok := event.Object.(*corev1.Pod)
 		if !ok || event.Type == watch.Error {
 			return fmt.Errorf("watching pods: %v", event.Object)

@@ -8,6 +8,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -90,12 +91,25 @@ func (o *observer) follow(ctx context.Context, list client.ObjectList) {
 			return
 		}
 		for event := range w.ResultChan() {
+			if isBusy(event) {
+				break
+			}
 			if err := o.see(event, time.Now()); err != nil {
 				o.fail(ctx, err)
 			}
 		}
 		w.Stop()
 	}
+}
+
+// isBusy returns whether an event is the answer of an API server that is behind, as
+// after a burst of writes on a busy machine. The watch is then started again.
+func isBusy(event watch.Event) bool {
+	if event.Type != watch.Error {
+		return false
+	}
+	err := apierrors.FromObject(event.Object)
+	return apierrors.IsTimeout(err) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err)
 }
 
 // see records what an event shows.

@@ -200,6 +200,9 @@ func (a *arena) followJobs(ctx context.Context, t *trial, complete map[string]bo
 	}
 	defer w.Stop()
 	for event := range w.ResultChan() {
+		if isBusy(event) {
+			return nil
+		}
 		job, ok := event.Object.(*batchv1.Job)
 		if !ok || event.Type == watch.Error {
 			return fmt.Errorf("watching Jobs: %v", event.Object)
