@@ -47,9 +47,10 @@ func stateMessage(state *corev1.ContainerStateTerminated, record *contract.Termi
 func podMessage(pod *corev1.Pod) string { return kubeletMessage(pod.Status.Reason, pod.Status.Message) }
 
 // kubeletMessage joins reason and message as valid UTF-8, the only form that the API
-// server stores.
+// server stores. Some messages of kubelets end with a space.
 func kubeletMessage(reason, message string) string {
-	return strings.ToValidUTF8(strings.TrimSuffix(strings.Join([]string{reason, message}, ": "), ": "), "\uFFFD")
+	joined := strings.TrimSuffix(strings.Join([]string{reason, strings.TrimSpace(message)}, ": "), ": ")
+	return strings.ToValidUTF8(joined, "\uFFFD")
 }
 
 func orElse(s, otherwise string) string {

@@ -47,6 +47,12 @@ var recordings = map[string]struct {
 		`Pod NAME: InvalidImageName: Failed to apply default image tag "Not/An:Image:Name": couldn't parse image name "Not/An:Image:Name": invalid reference format: repository name (An) must be lowercase`, ""},
 	"unreachable-registry": {1, v1alpha1.ReasonImagePullFailed, v1alpha1.SourceInfrastructure,
 		`Pod NAME: ErrImagePull: failed to pull and unpack image "localhost:1/does-not/exist:1": failed to resolve image: failed to do request: Head "https://localhost:1/v2/does-not/exist/manifests/1": dial tcp 127.0.0.1:1: connect: connection refused`, ""},
+	"no-image-volumes": {1, v1alpha1.ReasonContainerConfigError, v1alpha1.SourcePlatform, "The container of pod NAME could not start: StartError: failed to create containerd task: " +
+		"failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: " +
+		`exec: "/taskgroup/bin/runner": stat /taskgroup/bin/runner: no such file or directory`, ""},
+	"sidecar-fails": {2, v1alpha1.ReasonCompleted, "", "All 2 tasks completed", "CC"},
+	"storage-exceeded": {1, v1alpha1.ReasonStorageExceeded, v1alpha1.SourceUser,
+		"Pod NAME was terminated by its node: Evicted: Pod ephemeral local storage usage exceeds the total limit of containers 16Mi.", "X"},
 	"missing-secret": {1, v1alpha1.ReasonContainerConfigError, v1alpha1.SourcePlatform, `Pod NAME: CreateContainerConfigError: secret "nobody-made-it" not found`, ""},
 }
 

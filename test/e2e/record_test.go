@@ -25,7 +25,8 @@ const recordedOn = "recorded-on"
 // recorded are the groups, and the pod without one, whose end is recorded.
 var recorded = []string{
 	"cancel-by-spec", "command-fails", "deleted-pod", "evicted", "exception", "grows", "invalid-image", "kubelets-deadline",
-	"missing-secret", "no-image", "out-of-memory", "running-seconds", "segfault", "unreachable-registry",
+	"missing-secret", "no-image", "no-image-volumes", "out-of-memory", "running-seconds", "segfault", "sidecar-fails",
+	"storage-exceeded", "unreachable-registry",
 }
 
 // recorder keeps the status of pods that fail or cannot start, as a real kubelet
