@@ -19,6 +19,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/plan"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
@@ -267,4 +268,37 @@ func (b blind) Get(ctx context.Context, key client.ObjectKey, obj client.Object,
 		return apierrors.NewNotFound(schema.GroupResource{Group: "batch", Resource: "jobs"}, key.Name)
 	}
 	return b.Client.Get(ctx, key, obj, opts...)
+}
+
+// slowReader is an API server that takes three seconds for each list.
+type slowReader struct {
+	client.Reader
+	rig *rig
+}
+
+func (s slowReader) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	s.rig.clock.Step(3 * time.Second)
+	return s.Reader.List(ctx, list, opts...)
+}
+
+// TestSlowReadsDelayAndDoNotBlock: the evidence is as old as its collection's end, so a
+// slow API server delays a create, and never prevents it.
+func TestSlowReadsDelayAndDoNotBlock(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	r := newRig(t, tg)
+	r.readLive(slowReader{r.APIReader, r})
+	o, err := r.load(t.Context(), r.group)
+	if err != nil {
+		t.Fatal(err)
+	}
+	notAfter, err := r.confirm(t.Context(), o, plan.ClaimNoJob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.clock.Since(o.lookedAt) < 6*time.Second {
+		t.Fatal("the evidence was collected without the slow reads")
+	}
+	if left := notAfter.Sub(r.clock.Now()); left != evidence.Lifetime {
+		t.Errorf("the request may be sent for %s, want %s", left, evidence.Lifetime)
+	}
 }
