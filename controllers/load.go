@@ -193,29 +193,42 @@ func (r *TaskGroupReconciler) detectOtherOperator(ctx context.Context, o *plan.O
 // start: only events contain that. They are read a limited number of times, with a
 // backoff, and at once for all waiting groups of a namespace.
 func (r *TaskGroupReconciler) loadWarnings(ctx context.Context, o *observation) error {
-	now := r.Clock.Now()
-	if o.AwaitsPods() && now.Sub(o.Job.CreationTimestamp.Time) >= plan.StartingGrace {
-		message, next, err := r.warnings.about(ctx, r.ledger.LookupOf(o.TaskGroup, o.Job.UID), o.Job.Namespace, o.Job.UID)
-		if err != nil {
+	var err error
+	if o.AwaitsPods() {
+		if o.PodRefusal, err = r.warningAbout(ctx, o, o.Job, o.Job.CreationTimestamp.Time); err != nil {
 			return err
 		}
-		o.PodRefusal, o.NextRead = message, sooner(o.NextRead, next)
 	}
 	for _, pod := range o.Pods {
-		if !plan.IsPreparing(pod) || now.Sub(plan.PreparingSince(pod)) < plan.StartingGrace {
+		if !plan.IsPreparing(pod) {
 			continue
 		}
-		message, next, err := r.warnings.about(ctx, r.ledger.LookupOf(o.TaskGroup, pod.UID), pod.Namespace, pod.UID)
+		message, err := r.warningAbout(ctx, o, pod, plan.PreparingSince(pod))
 		if err != nil {
 			return err
 		}
-		o.NextRead = sooner(o.NextRead, next)
-		if message != "" {
-			if o.PodProblems == nil {
-				o.PodProblems = map[types.UID]string{}
-			}
-			o.PodProblems[pod.UID] = message
+		if message == "" {
+			continue
 		}
+		if o.PodProblems == nil {
+			o.PodProblems = map[types.UID]string{}
+		}
+		o.PodProblems[pod.UID] = message
 	}
 	return nil
+}
+
+// warningAbout returns the newest warning about an object that has waited since the
+// given time; empty for none, and within the grace period. It sets when to read next:
+// as no object changes while the group waits, nothing else may cause another pass.
+func (r *TaskGroupReconciler) warningAbout(ctx context.Context, o *observation, object client.Object, since time.Time) (string, error) {
+	if wait := plan.StartingGrace - r.Clock.Now().Sub(since); wait > 0 {
+		// A clock that is behind the one of the object waits no longer than that.
+		o.NextRead = sooner(o.NextRead, min(wait, plan.StartingGrace))
+		return "", nil
+	}
+	uid := object.GetUID()
+	message, next, err := r.warnings.about(ctx, r.ledger.LookupOf(o.TaskGroup, uid), object.GetNamespace(), uid)
+	o.NextRead = sooner(o.NextRead, next)
+	return message, err
 }

@@ -190,3 +190,68 @@ func TestWarningAboutALaterAttempt(t *testing.T) {
 		t.Errorf("the message is %q", got)
 	}
 }
+
+// TestWarningsArePolled follows a group whose pod does not start. No object changes,
+// so only requeues let the operator read the warning event of the kubelet.
+func TestWarningsArePolled(t *testing.T) {
+	for name, tc := range map[string]struct {
+		// scheduled and warned are the times, after the creation of the Job, when the
+		// pod was scheduled and when the kubelet created the event.
+		scheduled, warned time.Duration
+		within            time.Duration
+	}{
+		"scheduled in the second of the Job's creation": {0, 0, 10 * time.Second},
+		"scheduled a second later":                      {time.Second, 0, 10 * time.Second},
+		"scheduled much later":                          {20 * time.Second, 0, 30 * time.Second},
+		"by a scheduler whose clock is ahead":           {time.Minute, 0, 70 * time.Second},
+		"warned of after the first read":                {time.Second, 8 * time.Second, 15 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tg := testkit.TaskGroup("g").Commands(1).Obj()
+			job := testkit.Job(tg).Obj()
+			pod := testkit.Pod(job).Placed(testkit.Created.Add(tc.scheduled)).Obj()
+			r := newRig(t, tg, job, pod)
+			r.wantWarning(warning("e", "Pod", pod.UID, "FailedMount", `secret "typo" not found`), tc.warned, tc.within)
+			r.wantReason(v1alpha1.ReasonStarting)
+		})
+	}
+}
+
+// TestWarningsOfAParallelJobArePolled is the same for a pod that is refused while
+// another one runs.
+func TestWarningsOfAParallelJobArePolled(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(2).Parallel().Obj()
+	job := testkit.Job(tg).Obj()
+	r := newRig(t, tg, job, testkit.Pod(job).Index(0, "").Running().Obj())
+	r.wantWarning(warning("e", "Job", job.UID, "FailedCreate", "exceeded quota: q"), 3*time.Second, 10*time.Second)
+	r.wantReason(v1alpha1.ReasonRunning)
+}
+
+// wantWarning reconciles when the operator requests it until the group's message
+// contains the text of an event. The event is created some time after the Job, and has
+// to be reported within a time.
+func (r *rig) wantWarning(event *corev1.Event, created, within time.Duration) {
+	r.t.Helper()
+	r.clock.SetTime(testkit.Created.Add(2 * time.Second))
+	for exists := false; ; {
+		now := r.clock.Now().Sub(testkit.Created)
+		if !exists && now >= created {
+			exists = true
+			if err := r.Client.Create(r.t.Context(), event); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		result, err := r.Reconcile(r.t.Context(), ctrl.Request{NamespacedName: r.group})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		status := r.taskGroup().Status
+		if strings.Contains(status.Message(), event.Message) {
+			return
+		}
+		if result.RequeueAfter == 0 || now+result.RequeueAfter > within {
+			r.t.Fatalf("after %s, with the next pass in %s, the group is %s: %s", now, result.RequeueAfter, status.Reason(), status.Message())
+		}
+		r.clock.Step(result.RequeueAfter)
+	}
+}
