@@ -13,6 +13,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
 // TestRetryResumes: the second attempt takes over what the first one committed,
@@ -50,6 +51,32 @@ func TestOOMGrowsMemory(t *testing.T) {
 	tg.Spec.Retries = &v1alpha1.Retries{Limit: 1, OOMMemoryFactor: "2"}
 	tg = awaitReason(t, create(t, tg), v1alpha1.ReasonCompleted)
 	if tg.Status.Jobs[0].Reason != "OOMKilled" || tg.Status.Attempt != 2 {
+		t.Errorf("status is %+v", tg.Status)
+	}
+}
+
+// TestOOMGrowsMemoryOfLimitRange is the same for a group without a memory limit, whose
+// pods get the default of a LimitRange.
+func TestOOMGrowsMemoryOfLimitRange(t *testing.T) {
+	t.Parallel()
+	const defaults = "e2e-defaults"
+	err := applyAny(t.Context(), `
+apiVersion: v1
+kind: Namespace
+metadata: {name: `+defaults+`, labels: {pod-security.kubernetes.io/enforce: restricted}}
+---
+apiVersion: v1
+kind: LimitRange
+metadata: {name: memory, namespace: `+defaults+`}
+spec: {limits: [{type: Container, default: {memory: 80Mi}, defaultRequest: {memory: 16Mi}}]}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg := testkit.New(defaults, "grows").Tasks(v1alpha1.TaskSpec{Command: []string{"python3", "-c", "x = bytearray(100 << 20); print(len(x))"}}).Obj()
+	tg.Spec.Retries = &v1alpha1.Retries{Limit: 1, OOMMemoryFactor: "2"}
+	tg = awaitReason(t, create(t, tg), v1alpha1.ReasonCompleted)
+	if tg.Status.Jobs[0].Reason != v1alpha1.ReasonOOMKilled || tg.Status.Jobs[0].MemoryLimit != "80Mi" || tg.Status.Attempt != 2 {
 		t.Errorf("status is %+v", tg.Status)
 	}
 }
