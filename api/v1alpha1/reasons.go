@@ -49,7 +49,8 @@ const (
 	ReasonExitCode Reason = "ExitCode"
 	// ReasonOOMKilled is set when the container or a task reached its memory limit.
 	ReasonOOMKilled Reason = "OOMKilled"
-	// ReasonEvicted is set when the pod was evicted, or refused by a kubelet.
+	// ReasonEvicted is set when the pod was evicted, or refused by a kubelet. It is
+	// retried, except if the pod exceeded a storage limit of its own.
 	ReasonEvicted Reason = "Evicted"
 	// ReasonPreempted is set when the scheduler or a queue stopped the pod in favour
 	// of another workload.
@@ -69,9 +70,6 @@ const (
 	// or mounted, or the pod's sandbox could not be created, within
 	// spec.timeouts.startingSeconds or five minutes.
 	ReasonVolumeMountFailed Reason = "VolumeMountFailed"
-	// ReasonStorageExceeded is set when the pod was evicted because it exceeded its
-	// own limit of ephemeral storage, or the size limit of an emptyDir.
-	ReasonStorageExceeded Reason = "StorageExceeded"
 	// ReasonUnschedulable is set when the pod was not scheduled within
 	// spec.timeouts.queuedSeconds.
 	ReasonUnschedulable Reason = "Unschedulable"
@@ -174,7 +172,6 @@ var reasonTable = []reasonRow{
 	{ReasonOutputInvalid, ReasonInfo{Terminal: true, Source: SourceUser}},
 	{ReasonPythonVersionMismatch, ReasonInfo{Terminal: true, Source: SourceUser}},
 	{ReasonPythonUnavailable, ReasonInfo{Terminal: true, Source: SourceUser}},
-	{ReasonStorageExceeded, ReasonInfo{Terminal: true, Source: SourceUser}},
 	{ReasonTooLarge, ReasonInfo{Terminal: true, Source: SourceUser}},
 
 	{ReasonEvicted, ReasonInfo{Terminal: true, Source: SourceInfrastructure, Retryable: true}},

@@ -175,8 +175,8 @@ type TaskStatus struct {
 	// +kubebuilder:validation:MaxLength=64
 	Reason Reason `json:"reason,omitempty"`
 
-	// permanent is true if the reason of a pending task cannot be helped by another
-	// attempt.
+	// permanent is true if another attempt cannot help with the reason. It is absent from
+	// the tasks of a finished group.
 	// +optional
 	Permanent bool `json:"permanent,omitempty"`
 

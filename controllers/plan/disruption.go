@@ -43,7 +43,7 @@ var ownStorage = []string{
 func disruption(pod *corev1.Pod) *verdict {
 	for _, text := range ownStorage {
 		if pod.Status.Reason == "Evicted" && strings.Contains(pod.Status.Message, text) {
-			return &verdict{reason: v1alpha1.ReasonStorageExceeded, message: fmt.Sprintf("Pod %s was terminated by its node: %s", pod.Name, podMessage(pod))}
+			return &verdict{reason: v1alpha1.ReasonEvicted, permanent: true, message: fmt.Sprintf("Pod %s was terminated by its node: %s", pod.Name, podMessage(pod))}
 		}
 	}
 	for i := range pod.Status.Conditions {

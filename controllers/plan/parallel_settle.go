@@ -294,7 +294,7 @@ func (parallel) finish(o *Observed, view *parallelView, v verdict, now time.Time
 		// The budgets of a finished group have no meaning. The attempt of 256 failed
 		// tasks would take 3 KiB.
 		t := &status.Tasks[i]
-		t.Retries = nil
+		t.Retries, t.Permanent = nil, false
 		if t.State != v1alpha1.TaskCompleted && t.Attempt == status.Attempt {
 			t.Attempt = 0
 		}

@@ -120,7 +120,7 @@ func recordedTask(task *v1alpha1.TaskStatus) *verdict {
 	if message == "" {
 		message = fmt.Sprintf("Task %s failed", task.NodeID)
 	}
-	return &verdict{reason: task.Reason, message: message}
+	return &verdict{reason: task.Reason, message: message, permanent: task.Permanent}
 }
 
 // taskOfVerdict is the status of a task whose pod has terminated.
@@ -132,7 +132,7 @@ func taskOfVerdict(task *v1alpha1.TaskStatus, attempt int32, v verdict) v1alpha1
 	if v.succeeded {
 		return result
 	}
-	result.State, result.Reason, result.Retries = v1alpha1.TaskFailed, v.reason, task.Retries
+	result.State, result.Reason, result.Retries, result.Permanent = v1alpha1.TaskFailed, v.reason, task.Retries, v.permanent
 	result.Message = contract.Truncate(oneLine(v.message), maxParallelMessage)
 	if v.record != nil {
 		if v.record.States[0] == contract.TaskCancelled {

@@ -51,7 +51,7 @@ var recordings = map[string]struct {
 		"failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: " +
 		`exec: "/taskgroup/bin/runner": stat /taskgroup/bin/runner: no such file or directory`, ""},
 	"sidecar-fails": {2, v1alpha1.ReasonCompleted, "", "All 2 tasks completed", "CC"},
-	"storage-exceeded": {1, v1alpha1.ReasonStorageExceeded, v1alpha1.SourceUser,
+	"storage-exceeded": {1, v1alpha1.ReasonEvicted, v1alpha1.SourceInfrastructure,
 		"Pod NAME was terminated by its node: Evicted: Pod ephemeral local storage usage exceeds the total limit of containers 16Mi.", "X"},
 	"missing-secret": {1, v1alpha1.ReasonContainerConfigError, v1alpha1.SourcePlatform, `Pod NAME: CreateContainerConfigError: secret "nobody-made-it" not found`, ""},
 }

@@ -14,28 +14,39 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
-// TestPodsThatTheKubeletTerminated maps the reasons of a kubelet.
+// TestPodsThatTheKubeletTerminated maps the reasons of a kubelet. An eviction for a
+// limit of the pod itself is not retried: another node would evict the pod as well.
 func TestPodsThatTheKubeletTerminated(t *testing.T) {
 	for name, tc := range map[string]struct {
 		reason, message string
 		want            v1alpha1.Reason
+		retried         bool
 	}{
-		"the node is low on memory":       {"Evicted", "The node was low on resource: memory.", v1alpha1.ReasonEvicted},
-		"the pod's own ephemeral storage": {"Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", v1alpha1.ReasonStorageExceeded},
-		"the container's own storage":     {"Evicted", `Container tasks exceeded its local ephemeral storage limit "1Gi". `, v1alpha1.ReasonStorageExceeded},
-		"the size limit of an emptyDir":   {"Evicted", `Usage of EmptyDir volume "tmp" exceeds the limit "64Mi". `, v1alpha1.ReasonStorageExceeded},
-		"an extended resource":            {"OutOfnvidia.com/gpu", "Node didn't have enough resource", v1alpha1.ReasonEvicted},
-		"the topology manager":            {"TopologyAffinityError", "Resources cannot be allocated with Topology locality", v1alpha1.ReasonEvicted},
-		"a shutdown":                      {"Terminated", "Pod was terminated in response to imminent node shutdown.", v1alpha1.ReasonNodeLost},
+		"the node is low on memory":       {"Evicted", "The node was low on resource: memory.", v1alpha1.ReasonEvicted, true},
+		"the pod's own ephemeral storage": {"Evicted", "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. ", v1alpha1.ReasonEvicted, false},
+		"the container's own storage":     {"Evicted", `Container tasks exceeded its local ephemeral storage limit "1Gi". `, v1alpha1.ReasonEvicted, false},
+		"the size limit of an emptyDir":   {"Evicted", `Usage of EmptyDir volume "tmp" exceeds the limit "64Mi". `, v1alpha1.ReasonEvicted, false},
+		"an extended resource":            {"OutOfnvidia.com/gpu", "Node didn't have enough resource", v1alpha1.ReasonEvicted, true},
+		"the topology manager":            {"TopologyAffinityError", "Resources cannot be allocated with Topology locality", v1alpha1.ReasonEvicted, true},
+		"a shutdown":                      {"Terminated", "Pod was terminated in response to imminent node shutdown.", v1alpha1.ReasonNodeLost, true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			tg := testkit.TaskGroup("g").Commands(1).Retries(0, 0).Obj()
-			job := testkit.Job(tg).Obj()
-			p := plan.Decide(known(observe(tg, job, testkit.Pod(job).Refused(tc.reason, tc.message).Obj()), job.UID), now)
-			if got := p.Status.Reason(); got != tc.want {
-				t.Errorf("got %s, want %s", got, tc.want)
-			}
-		})
+		for kind, tg := range map[string]*v1alpha1.TaskGroup{
+			"Sequential": testkit.TaskGroup("g").Commands(1).Retries(0, 3).Obj(),
+			"Parallel":   testkit.TaskGroup("g").Commands(1).Parallel().Retries(0, 3).Obj(),
+		} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				l := newLife(t, tg)
+				l.begin(1)
+				l.finishJob(1, testkit.Pod(l.jobs[1]).Index(0, "").Refused(tc.reason, tc.message).Obj())
+				l.decide()
+				if got := plan.LastJob(&l.tg.Status).Reason; got != tc.want {
+					t.Errorf("got %s, want %s", got, tc.want)
+				}
+				if retried := !l.tg.Status.IsFinished(); retried != tc.retried {
+					t.Errorf("retried %v, want %v", retried, tc.retried)
+				}
+			})
+		}
 	}
 }
 

@@ -97,7 +97,7 @@ func TestStorageExceeded(t *testing.T) {
 		Limits:   v1alpha1.Amounts{corev1.ResourceEphemeralStorage: {Text: "16Mi"}},
 	}
 	tg.Spec.Retries.InfrastructureLimit = new(int32(1))
-	tg = awaitReason(t, create(t, tg), v1alpha1.ReasonStorageExceeded)
+	tg = awaitReason(t, create(t, tg), v1alpha1.ReasonEvicted)
 	if tg.Status.Attempt != 1 || len(tg.Status.Jobs) != 1 {
 		t.Errorf("status is %+v", tg.Status)
 	}
