@@ -178,9 +178,9 @@ func TestPreviousJobMissingInTheCache(t *testing.T) {
 			}
 			r.Client = withoutJobs{r.Client}
 			r.mustReconcile()
+			r.settle()
 			want := v1alpha1.ReasonRetrying
 			if deleted {
-				r.settle()
 				want = v1alpha1.ReasonCancelled
 			}
 			r.wantReason(want)

@@ -112,6 +112,9 @@ func TestWarningsAreReadALimitedNumberOfTimes(t *testing.T) {
 					t.Fatal(err)
 				}
 				next = result.RequeueAfter
+				if reads.events == maxLookups && next != 0 {
+					t.Fatalf("another pass follows the last read in %s", next)
+				}
 			}
 			if reads.events != maxLookups {
 				t.Errorf("the events were listed %d times, want %d", reads.events, maxLookups)
