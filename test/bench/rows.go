@@ -82,6 +82,15 @@ func comparedRows(s section, pairs []pair, what string, of func(pair) *trial, ti
 	})...)
 }
 
+// foreignRow is the share of the processors that other programs used.
+func foreignRow(s section, trials ...*trial) {
+	var shares []float64
+	for _, t := range trials {
+		shares = append(shares, t.used.foreign()*100)
+	}
+	s.row("processors used by other programs", "%", noBudget, shares...)
+}
+
 // processorRows are what the processes used.
 func (b *bench) processorRows(s section, pairs []pair) {
 	perUnit := func(t *trial, used time.Duration) float64 { return used.Seconds() * 1000 / float64(t.load.units) }
@@ -98,6 +107,11 @@ func (b *bench) processorRows(s section, pairs []pair) {
 			})...)
 		}
 	}
+	var trials []*trial
+	for _, p := range pairs {
+		trials = append(trials, p.groups, p.jobs)
+	}
+	foreignRow(s, trials...)
 	for _, of := range processorColumns(pairs) {
 		s.row("processor time of all processes per "+of.name, "ms", noBudget, each(pairs, func(p pair) float64 {
 			return perUnit(of.trial(p), of.trial(p).used.all())

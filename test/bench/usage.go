@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -25,12 +26,20 @@ const (
 type usage struct {
 	processor map[string]time.Duration
 	etcdBytes float64
-	// reconciles is how often the operator looked at a group; 0 without an operator.
+	// reconciles is the number of reconciles; 0 without an operator.
 	reconciles float64
+	// machine is the processor time of all programs of the machine, and at the time.
+	machine time.Duration
+	at      time.Time
+	// elapsed is set in a difference.
+	elapsed time.Duration
 }
 
 func (u usage) since(earlier usage) usage {
-	used := usage{processor: map[string]time.Duration{}, etcdBytes: u.etcdBytes - earlier.etcdBytes, reconciles: u.reconciles - earlier.reconciles}
+	used := usage{
+		processor: map[string]time.Duration{}, etcdBytes: u.etcdBytes - earlier.etcdBytes, reconciles: u.reconciles - earlier.reconciles,
+		machine: u.machine - earlier.machine, elapsed: u.at.Sub(earlier.at),
+	}
 	for name := range u.processor {
 		used.processor[name] = u.processor[name] - earlier.processor[name]
 	}
@@ -47,19 +56,49 @@ func (u usage) all() time.Duration {
 }
 
 func (a *arena) usage(ctx context.Context) (usage, error) {
-	u := usage{processor: map[string]time.Duration{}}
+	u := usage{processor: map[string]time.Duration{}, at: time.Now()}
+	var err error
+	if u.machine, err = machineTime(); err != nil {
+		return u, err
+	}
 	for name, pid := range a.processes {
-		var err error
 		if u.processor[name], err = processorTime(pid); err != nil {
 			return u, err
 		}
 	}
-	var err error
 	if u.etcdBytes, err = metric(ctx, a.EtcdMetrics, "etcd_debugging_mvcc_total_put_size_in_bytes"); err != nil || a.operator == nil {
 		return u, err
 	}
 	u.reconciles, err = a.scraper.reconciles(ctx)
 	return u, err
+}
+
+// foreign returns the share of all processors that other programs used: times of a
+// trial with a high share depend on these programs.
+func (u usage) foreign() float64 {
+	return max(0, (u.machine-u.all()).Seconds()/(u.elapsed.Seconds()*float64(runtime.NumCPU())))
+}
+
+// machineTime returns the processor time of all programs of the machine.
+func machineTime() (time.Duration, error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("reading processor time: %w", err)
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	// user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user.
+	const idle, iowait, last = 3, 4, 8
+	var sum time.Duration
+	for i, field := range strings.Fields(line)[1 : last+1] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading processor time: %w", err)
+		}
+		if i != idle && i != iowait {
+			sum += time.Duration(n) * time.Second / ticks
+		}
+	}
+	return sum, nil
 }
 
 // processorTime is the user and system time of a process.
