@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -133,10 +134,20 @@ func (c *creations) quotaIsFull(namespace, message string, now time.Time) time.D
 		c.namespaces[namespace] = quota
 	}
 	retryAfter := backoff(firstCreateRetry, maxCreateRetry, quota.failures)
-	quota.message, quota.admitted = message, 0
+	quota.message, quota.admitted = sharedMessage(message), 0
 	quota.failures++
 	quota.until = now.Add(retryAfter)
 	return retryAfter
+}
+
+// sharedMessage is what the refusal of one Job means for the other groups of its
+// namespace: it does not name that Job.
+func sharedMessage(message string) string {
+	_, quota, found := strings.Cut(message, "exceeded quota: ")
+	if !found {
+		return message
+	}
+	return "A quota of the namespace is full: exceeded quota: " + quota
 }
 
 // succeeded records that the Job of a group was created. It returns the waiting
@@ -184,8 +195,13 @@ func (c *creations) forget(group types.NamespacedName) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.groups, group)
-	if quota := c.namespaces[group.Namespace]; quota != nil {
-		delete(quota.held, group)
+	quota := c.namespaces[group.Namespace]
+	if quota == nil {
+		return
+	}
+	delete(quota.held, group)
+	if len(quota.held) == 0 && quota.admitted == 0 && !c.clock.Now().Before(quota.until) {
+		delete(c.namespaces, group.Namespace)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
-const quotaFull = "exceeded quota: few"
+const quotaFull = `The API server refused Job a: jobs.batch "a" is forbidden: exceeded quota: few`
 
 // groupsOf are n groups of a namespace.
 func groupsOf(namespace string, n int) []types.NamespacedName {
@@ -69,7 +69,7 @@ func TestOneProbePerNamespace(t *testing.T) {
 	if most := int(2*time.Hour/maxCreateRetry) + 5; probes > most || probes < int(time.Hour/maxCreateRetry) {
 		t.Errorf("%d requests in an hour, want at most %d, and one a minute", probes, most)
 	}
-	if held := c.hold(groups[7]); held == nil || held.message != quotaFull || held.refusal != plan.RefusedByQuota || held.retryAfter <= 0 {
+	if held := c.hold(groups[7]); held == nil || held.message != "A quota of the namespace is full: exceeded quota: few" || held.refusal != plan.RefusedByQuota || held.retryAfter <= 0 {
 		t.Errorf("a group that is held back gets %+v", held)
 	}
 	if other := groupsOf("empty", 1); len(request(other...)) != 1 {
