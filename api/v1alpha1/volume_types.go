@@ -108,7 +108,7 @@ type ServiceAccountToken struct {
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.subPath) || !has(self.subPathExpr)",message="at most one of subPath and subPathExpr may be set",optionalOldSelf=true
 type VolumeMount struct {
-	// name is that of a volume.
+	// name refers to an entry of spec.pod.volumes.
 	// +required
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`

@@ -11,7 +11,7 @@
 //  3. [Fence] refuses to send a request whose evidence has become old, so that a
 //     process that was stopped between the evidence and the request does no harm.
 //
-// In a normal run of a group that nobody cancels, this takes no read.
+// In a normal run, without a cancellation, this takes no read.
 //
 // # Epochs
 //

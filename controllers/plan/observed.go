@@ -21,7 +21,7 @@ type Observed struct {
 	Attempt int32
 	// JobName is the name of the attempt's Job.
 	JobName string
-	// Job is the Job of that name, whoever created it; nil if none exists.
+	// Job is the Job of that name, of any owner; nil if none exists.
 	Job *batchv1.Job
 	// Unwatched reports that the cache does not contain the Job, so that no event
 	// will announce its changes: its labels were removed, or the cache lags.
@@ -40,7 +40,7 @@ type Observed struct {
 	// JobUID is the UID of the attempt's Job, from the status, from this process's
 	// ledger or from a pod; empty if none is known.
 	JobUID types.UID
-	// Pods are all pods with the group's UID label, whoever created them.
+	// Pods are all pods with the UID label of the group, of any owner.
 	Pods []*corev1.Pod
 	// ManifestURI is where the attempt commits its manifest; empty for a group
 	// without outputs.

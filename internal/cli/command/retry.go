@@ -119,7 +119,7 @@ func (a *app) retried(cmd *cobra.Command, session *cluster.Session, former, agai
 		}
 	} else {
 		output.PrintName(a.Out, again, "created")
-		fmt.Fprintf(a.Err, "it has the spec of %s, which ended as %s, and runs all %d tasks anew\n", former.Name, former.Status.Reason(), len(again.Spec.Tasks))
+		fmt.Fprintf(a.Err, "it has the spec of %s, which finished as %s, and runs all %d tasks again\n", former.Name, former.Status.Reason(), len(again.Spec.Tasks))
 	}
 	if !options.wait {
 		return nil
