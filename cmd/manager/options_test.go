@@ -68,7 +68,7 @@ func TestPodUser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		jobs, err := options.jobs(nil)
+		jobs, err := options.jobs(serverOf(t, version.Info{Major: "1", Minor: "37"}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,6 +76,14 @@ func TestPodUser(t *testing.T) {
 			t.Errorf("%q: got %d, want %d", flag, jobs.PodUser, want)
 		}
 	}
+}
+
+// serverOf starts an API server of a version.
+func serverOf(t *testing.T, v version.Info) *rest.Config {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(v) }))
+	t.Cleanup(server.Close)
+	return &rest.Config{Host: server.URL}
 }
 
 // TestDelivery checks what the version of the API server decides: whether the operator
@@ -96,12 +104,8 @@ func TestDelivery(t *testing.T) {
 		"an init container, by choice": {"1", "37", jobspec.InitContainer, jobspec.InitContainer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				_ = json.NewEncoder(w).Encode(version.Info{Major: tc.major, Minor: tc.minor, GitVersion: "v" + tc.major + "." + tc.minor})
-			}))
-			defer server.Close()
 			o := &Options{RunnerDelivery: tc.chosen}
-			jobs, err := o.jobs(&rest.Config{Host: server.URL})
+			jobs, err := o.jobs(serverOf(t, version.Info{Major: tc.major, Minor: tc.minor, GitVersion: "v" + tc.major + "." + tc.minor}))
 			if (err != nil) != (tc.want == "") || (err == nil && jobs.Delivery != tc.want) {
 				t.Errorf("got %s, %v; want %q", jobs.Delivery, err, tc.want)
 			}
