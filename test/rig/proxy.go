@@ -82,6 +82,8 @@ type Proxy struct {
 	target  *url.URL
 	direct  http.RoundTripper
 
+	freezer freezer
+
 	mu    sync.Mutex
 	spots map[string]*spot
 }
@@ -119,6 +121,7 @@ func (c *Cluster) StartProxy() (*Proxy, error) {
 			if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
 				answer.Header.Set("Date", date.Add(p.Ahead).Format(http.TimeFormat))
 			}
+			p.freezer.wrap(answer)
 			return nil
 		},
 		// An operator that dies breaks its calls off; that is no news.
