@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 
+	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/taskgroup-operator/taskgroup-operator/controllers"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/memtune"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 )
@@ -45,7 +47,12 @@ func run(ctx context.Context, args []string) int {
 		log.Error(err, "loading the kubeconfig")
 		return 1
 	}
-	mgr, err := newManager(config, options)
+	server, err := awaitServer(ctx, config, serverInterval, log)
+	if err != nil {
+		log.Error(err, "connecting to the API server")
+		return 1
+	}
+	mgr, err := newManager(config, options, server)
 	if err != nil {
 		log.Error(err, "creating the manager")
 		return 1
@@ -58,7 +65,7 @@ func run(ctx context.Context, args []string) int {
 }
 
 // newManager wires the reconciler into a manager that is ready to start.
-func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
+func newManager(config *rest.Config, options *Options, server *apiversion.Info) (ctrl.Manager, error) {
 	// The API server's own priority and fairness limits the operator; a second
 	// limit here would only add latency.
 	config.QPS = -1
@@ -73,7 +80,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("creating the manager: %w", err)
 	}
-	if err := addReconciler(mgr, config, options, serverClock); err != nil {
+	if err := addReconciler(mgr, options.jobs(server), options, serverClock); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
@@ -83,11 +90,7 @@ func newManager(config *rest.Config, options *Options) (ctrl.Manager, error) {
 }
 
 // addReconciler adds the reconciler and the runnables beside it.
-func addReconciler(mgr ctrl.Manager, config *rest.Config, options *Options, now clock.PassiveClock) error {
-	jobs, err := options.jobs(config)
-	if err != nil {
-		return err
-	}
+func addReconciler(mgr ctrl.Manager, jobs jobspec.Config, options *Options, now clock.PassiveClock) error {
 	instance, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("reading the host name: %w", err)

@@ -18,8 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/version"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -215,54 +213,15 @@ func (o *Options) manager() (ctrl.Options, error) {
 	}, nil
 }
 
-// jobs resolves the settings that depend on the cluster. It returns an error if the API
-// server is older than the rules of the CRD.
-func (o *Options) jobs(config *rest.Config) (jobspec.Config, error) {
+// jobs resolves the settings that depend on the version of the API server.
+func (o *Options) jobs(server *version.Info) jobspec.Config {
 	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery, PodUser: o.PodUser}
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return jobs, fmt.Errorf("reading the API server's version: %w", err)
-	}
-	server, err := client.ServerVersion()
-	if err != nil {
-		return jobs, fmt.Errorf("reading the API server's version: %w", err)
-	}
-	if minor := minorOf(server); minor > 0 && minor < oldestMinor {
-		return jobs, fmt.Errorf("the API server has version %s: TaskGroups need Kubernetes 1.%d or newer", server.GitVersion, oldestMinor)
-	}
 	if jobs.Delivery != deliveryAuto {
-		return jobs, nil
+		return jobs
 	}
 	jobs.Delivery = jobspec.ImageVolume
 	if minorOf(server) < imageVolumeMinor {
 		jobs.Delivery = jobspec.InitContainer
 	}
-	return jobs, nil
-}
-
-const (
-	// oldestMinor is the first release whose API server accepts the CRD: its rules use
-	// transformMapEntry.
-	oldestMinor = 33
-	// imageVolumeMinor is the first release in which image volumes are on by default.
-	// The kubelet and the runtime have to support them, too, which only a pod shows:
-	// the reconciler falls back to init containers.
-	imageVolumeMinor = 36
-)
-
-// minorOf is the minor version of a server of major version 1, greater than any for a
-// later one, and 0 if it is unknown. Some providers append a plus sign.
-func minorOf(server *version.Info) int {
-	major, err := strconv.Atoi(server.Major)
-	if err != nil {
-		return 0
-	}
-	if major > 1 {
-		return math.MaxInt
-	}
-	minor, err := strconv.Atoi(strings.TrimRight(server.Minor, "+"))
-	if err != nil {
-		return 0
-	}
-	return minor
+	return jobs
 }

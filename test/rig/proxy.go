@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -83,6 +84,7 @@ type Proxy struct {
 	direct  http.RoundTripper
 
 	freezer freezer
+	down    atomic.Bool
 
 	mu    sync.Mutex
 	spots map[string]*spot
@@ -187,7 +189,18 @@ func (p *Proxy) faultOf(r *http.Request) breakage {
 	return b
 }
 
+// Disconnect breaks all connections, and every new request without an answer, until
+// the returned function is called: an outage of the API server.
+func (p *Proxy) Disconnect() (reconnect func()) {
+	p.down.Store(true)
+	p.server.CloseClientConnections()
+	return func() { p.down.Store(false) }
+}
+
 func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
+	if p.down.Load() {
+		panic(http.ErrAbortHandler)
+	}
 	b := p.faultOf(r)
 	switch b.fault {
 	case DieBefore:
