@@ -98,9 +98,7 @@ func (r *TaskGroupReconciler) loadPods(ctx context.Context, o *observation) erro
 		pods = append(pods, &list.Items[i])
 	}
 	o.Pods = r.ledger.NewestPods(tg, pods, o.lookedAt)
-	if slices.ContainsFunc(o.Pods, plan.HasStartError) {
-		o.ErrorSince = r.ledger.StartErrors(tg, o.Pods, plan.HasStartError, r.Clock.Now())
-	}
+	o.ErrorSince = r.ledger.StartErrors(tg, o.Pods, plan.HasStartError, r.Clock.Now())
 	return nil
 }
 

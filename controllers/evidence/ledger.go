@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -209,6 +210,9 @@ func (l *Ledger) StartErrors(tg *v1alpha1.TaskGroup, pods []*corev1.Pod, hasErro
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var since map[types.UID]time.Time
+	if known := l.groups[client.ObjectKeyFromObject(tg)]; known == nil && !slices.ContainsFunc(pods, hasError) {
+		return nil
+	}
 	known := l.of(tg)
 	for _, pod := range pods {
 		if !hasError(pod) {
