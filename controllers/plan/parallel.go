@@ -110,13 +110,21 @@ func interrupted(pod *corev1.Pod, v *verdict) bool {
 	return v.reason == v1alpha1.ReasonTerminated || (v.record == nil && pod.DeletionTimestamp != nil && !v.succeeded)
 }
 
-// cancelled keeps the results of the tasks that terminated.
+// cancelled keeps the results of the tasks that terminated by themselves. A pod that
+// was deleted and has no record was killed, or never started.
 func (p parallel) cancelled(status *v1alpha1.TaskGroupStatus, o *Observed, _ *corev1.Pod) {
 	source := *o
 	source.TaskGroup = o.TaskGroup.DeepCopy()
 	source.TaskGroup.Status = *status
 	source.views = nil
-	status.Tasks = p.view(&source).statuses()
+	view := p.view(&source)
+	for i := range view.tasks {
+		t := &view.tasks[i]
+		if t.pod != nil && t.verdict != nil && t.verdict.record == nil && interrupted(t.pod, t.verdict) {
+			t.status = v1alpha1.TaskStatus{NodeID: t.status.NodeID, State: v1alpha1.TaskCancelled}
+		}
+	}
+	status.Tasks = view.statuses()
 	status.Summary = summaryOf(status.Tasks)
 }
 

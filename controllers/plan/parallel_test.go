@@ -7,6 +7,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -127,6 +128,33 @@ func TestParallelCancelKeepsWhatCompleted(t *testing.T) {
 	l.wantReason(v1alpha1.ReasonCancelled)
 	if got := l.tg.Status.Summary; got != "1/2" {
 		t.Errorf("done %s", got)
+	}
+}
+
+// TestParallelCancelOfPodsWithoutRecord: a pod that was deleted before it started, or
+// killed after its grace period, did not fail; a pod that was OOM-killed before did.
+func TestParallelCancelOfPodsWithoutRecord(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(3).Parallel().Obj())
+	l.begin(1)
+	deleted := metav1.NewTime(testkit.Created.Add(time.Second))
+	l.pods = []*corev1.Pod{
+		testkit.Pod(l.jobs[1]).Index(0, "").Ended(137, "ContainerStatusUnknown", "").Obj(),
+		testkit.Pod(l.jobs[1]).Index(1, "").Ended(137, "Error", "").Obj(),
+		testkit.Pod(l.jobs[1]).Index(2, "").Ended(137, "OOMKilled", "").Obj(),
+	}
+	l.pods[0].DeletionTimestamp, l.pods[1].DeletionTimestamp = &deleted, &deleted
+	l.tg.Spec.Cancel = true
+	l.jobs[1].DeletionTimestamp = &deleted
+	l.decide()
+	l.wantReason(v1alpha1.ReasonCancelling)
+	delete(l.jobs, 1)
+	l.pods = nil
+	l.decide()
+	l.wantReason(v1alpha1.ReasonCancelled)
+	for i, want := range []v1alpha1.TaskState{v1alpha1.TaskCancelled, v1alpha1.TaskCancelled, v1alpha1.TaskFailed} {
+		if got := l.tg.Status.Tasks[i].State; got != want {
+			t.Errorf("task %d is %s, want %s", i, got, want)
+		}
 	}
 }
 

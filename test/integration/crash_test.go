@@ -41,42 +41,49 @@ type scenario struct {
 	// calls is how many calls it takes at least.
 	calls     int
 	tasks     int
+	execution v1alpha1.Execution
 	change    func(*v1alpha1.TaskGroup)
 	behaviour rig.Behaviour
 	// live takes the group from its creation to its end.
 	live func(*testing.T, client.ObjectKey)
 }
 
-var scenarios = []scenario{
-	{name: "completes", calls: 3, tasks: 1, behaviour: rig.Behaviour{Runs: true}, live: func(t *testing.T, key client.ObjectKey) {
-		awaitReason(t, key, v1alpha1.ReasonRunning)
-		behave(t, key, rig.Behaviour{})
-		awaitReason(t, key, v1alpha1.ReasonCompleted)
-	}},
-	{name: "retried", calls: 4, tasks: 2, change: func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 1 },
-		behaviour: rig.Behaviour{
-			End:  &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(2)},
-			Then: &rig.Behaviour{},
-		},
-		live: func(t *testing.T, key client.ObjectKey) { awaitReason(t, key, v1alpha1.ReasonCompleted) }},
-	{name: "cancelled", calls: 4, tasks: 2, behaviour: rig.Behaviour{Runs: true}, live: func(t *testing.T, key client.ObjectKey) {
-		awaitReason(t, key, v1alpha1.ReasonRunning)
-		cancel(t, key)
-		awaitReason(t, key, v1alpha1.ReasonCancelled)
-	}},
-	{name: "suspended", calls: 7, tasks: 2, behaviour: rig.Behaviour{Runs: true, Then: &rig.Behaviour{}}, live: func(t *testing.T, key client.ObjectKey) {
-		awaitReason(t, key, v1alpha1.ReasonRunning)
-		patchSpec(t, key, `{"suspend":true}`)
-		awaitReason(t, key, v1alpha1.ReasonSuspended)
-		patchSpec(t, key, `{"suspend":false}`)
-		awaitReason(t, key, v1alpha1.ReasonCompleted)
-	}},
-	{name: "parallel", calls: 3, tasks: 3, change: func(tg *v1alpha1.TaskGroup) { tg.Spec.Execution = v1alpha1.Parallel },
-		behaviour: rig.Behaviour{Runs: true}, live: func(t *testing.T, key client.ObjectKey) {
+// scenarios are run for both kinds of group.
+var scenarios = slices.Concat(scenariosOf(v1alpha1.Sequential), scenariosOf(v1alpha1.Parallel))
+
+func scenariosOf(execution v1alpha1.Execution) []scenario {
+	// The pod of a Parallel group runs one task.
+	failed := &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(2)}
+	if execution == v1alpha1.Parallel {
+		failed.Message = failureRecord(1)
+	}
+	scenarios := []scenario{
+		{name: "completes", calls: 3, tasks: 1, behaviour: rig.Behaviour{Runs: true}, live: func(t *testing.T, key client.ObjectKey) {
 			awaitReason(t, key, v1alpha1.ReasonRunning)
 			behave(t, key, rig.Behaviour{})
 			awaitReason(t, key, v1alpha1.ReasonCompleted)
 		}},
+		{name: "retried", calls: 4, tasks: 2, change: func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 1 },
+			behaviour: rig.Behaviour{End: failed, Then: &rig.Behaviour{}},
+			live:      func(t *testing.T, key client.ObjectKey) { awaitReason(t, key, v1alpha1.ReasonCompleted) }},
+		{name: "cancelled", calls: 4, tasks: 2, behaviour: rig.Behaviour{Runs: true}, live: func(t *testing.T, key client.ObjectKey) {
+			awaitReason(t, key, v1alpha1.ReasonRunning)
+			cancel(t, key)
+			awaitReason(t, key, v1alpha1.ReasonCancelled)
+		}},
+		{name: "suspended", calls: 7, tasks: 2, behaviour: rig.Behaviour{Runs: true, Then: &rig.Behaviour{}}, live: func(t *testing.T, key client.ObjectKey) {
+			awaitReason(t, key, v1alpha1.ReasonRunning)
+			patchSpec(t, key, `{"suspend":true}`)
+			awaitReason(t, key, v1alpha1.ReasonSuspended)
+			patchSpec(t, key, `{"suspend":false}`)
+			awaitReason(t, key, v1alpha1.ReasonCompleted)
+		}},
+	}
+	for i := range scenarios {
+		scenarios[i].name += " " + string(execution)
+		scenarios[i].execution = execution
+	}
+	return scenarios
 }
 
 // crashPoint is a call that fails, counted from 1 with those that failed before it.
@@ -157,6 +164,7 @@ func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
 		proxy.Break(c.namespace, p.call, p.fault, func() { end(p.fault) })
 	}
 	tg := commands(c.namespace, "g", c.scenario.tasks)
+	tg.Spec.Execution = c.scenario.execution
 	if c.scenario.change != nil {
 		c.scenario.change(tg)
 	}
