@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -15,9 +16,10 @@ import (
 )
 
 const (
-	// outage is long enough for the default backoffs of client-go and
-	// controller-runtime to exceed recovery.
-	outage = 45 * time.Second
+	// defaultOutage is long enough for the default backoffs of client-go and
+	// controller-runtime to exceed recovery. TASKGROUP_OUTAGE sets another duration,
+	// for example 10m.
+	defaultOutage = 45 * time.Second
 	// recovery is how soon after an outage every group must have its result.
 	recovery = 20 * time.Second
 )
@@ -26,6 +28,13 @@ const (
 // cannot reach the API server. No result changes, and all of them follow soon after
 // (invariant I36).
 func TestOutageOfTheAPIServer(t *testing.T) {
+	outage := defaultOutage
+	if value := os.Getenv("TASKGROUP_OUTAGE"); value != "" {
+		var err error
+		if outage, err = time.ParseDuration(value); err != nil {
+			t.Fatalf("TASKGROUP_OUTAGE: %v", err)
+		}
+	}
 	proxy, err := cluster.StartProxy()
 	if err != nil {
 		t.Fatal(err)
