@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"strings"
 	"testing"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
 // TestFunctions runs pickled functions with all kinds of arguments and unpickles
@@ -108,38 +106,4 @@ func TestManyTasks(t *testing.T) {
 	}
 	m := manifest(t, tg)
 	t.Logf("256 functions in one pod took %v by the manifest", m.EndTime.Sub(m.StartTime))
-}
-
-// TestZInitContainerDelivery runs last, since it changes the operator; it is for clusters without image volumes.
-func TestZInitContainerDelivery(t *testing.T) {
-	deliver := func(how string) {
-		t.Helper()
-		patch := `[{"op":"add","path":"/spec/template/spec/containers/0/args/-","value":"--runner-delivery=` + how + `"}]`
-		for _, args := range [][]string{
-			{"-n", system, "patch", "deployment", "taskgroup-operator", "--type=json", "-p", patch},
-			{"-n", system, "rollout", "status", "--timeout=120s", "deployment/taskgroup-operator"},
-		} {
-			if _, err := cluster.Run(t.Context(), args...); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	deliver("InitContainer")
-	// The former operator leads until its pod has gone.
-	err := rig.Await(t.Context(), "one operator", func(ctx context.Context) (bool, string, error) {
-		pods, err := cluster.Run(ctx, "-n", system, "get", "pods", "-o", "name")
-		return len(strings.Fields(pods)) == 1, pods, err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := create(t, functions("init-container", "whoami"))
-	tg := awaitReason(t, key, v1alpha1.ReasonCompleted)
-	if diff := cmp.Diff([]string{"(65532, 65532, 'read-only', False)"}, results(t, manifest(t, tg))); diff != "" {
-		t.Errorf("results (-want +got):\n%s", diff)
-	}
-	init, err := cluster.Run(t.Context(), "-n", namespace, "get", "pods", "-l", v1alpha1.NameLabel+"=init-container", "-o", "jsonpath={.items[*].spec.initContainers[*].name}")
-	if err != nil || init != "runner" {
-		t.Errorf("the pod's init containers are %q, %v", init, err)
-	}
 }

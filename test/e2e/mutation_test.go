@@ -44,13 +44,6 @@ const sidecar = `[JSONPatch{op: "add", path: "/spec/containers/-", value: Object
 	securityContext: Object.spec.containers.securityContext{
 		allowPrivilegeEscalation: false, capabilities: Object.spec.containers.securityContext.capabilities{drop: ["ALL"]}}}}]`
 
-// emptyRunnerVolume replaces the image volume, which is the last volume, by an empty
-// directory: some container runtimes mount one in its place.
-const emptyRunnerVolume = `[JSONPatch{op: "replace", path: "/spec/volumes/" + string(size(object.spec.volumes) - 1),
-	value: Object.spec.volumes{name: "taskgroup-bin", emptyDir: Object.spec.volumes.emptyDir{}}}]`
-
-const hasImageVolume = "object.spec.volumes.exists(v, has(v.image))"
-
 // mutate installs a mutation and waits until it takes effect on the probe.
 func mutate(t *testing.T, name, condition, patch string, probe *corev1.Pod, mutated func(*corev1.Pod) bool) {
 	t.Helper()
@@ -94,37 +87,6 @@ func TestInjectedSidecars(t *testing.T) {
 					}
 				}
 			})
-		}
-	}
-}
-
-// TestXRunnerIsCopied: on nodes that mount an empty directory in place of an image
-// volume, the next attempt copies the runner, and no budget is spent. It replaces the
-// operator afterwards, because all later pods of the process copy the runner.
-func TestXRunnerIsCopied(t *testing.T) {
-	const name = "no-image-volumes"
-	probe := probePod(name)
-	probe.Spec.Volumes = []corev1.Volume{{Name: "taskgroup-bin", VolumeSource: corev1.VolumeSource{
-		Image: &corev1.ImageVolumeSource{Reference: "localhost/taskgroup-operator/runner:dev"},
-	}}}
-	mutate(t, name, hasImageVolume, emptyRunnerVolume, probe, func(pod *corev1.Pod) bool { return pod.Spec.Volumes[0].EmptyDir != nil })
-	tg := awaitReason(t, create(t, labelled(commandGroup(name, "echo", "done"), name)), v1alpha1.ReasonCompleted)
-	if tg.Status.Attempt != 2 || tg.Status.Retries != nil {
-		t.Errorf("status is %+v", tg.Status)
-	}
-	if got := text(t, manifest(t, tg), 0, contract.AssetStdout); got != "done\n" {
-		t.Errorf("the task printed %q", got)
-	}
-	later := awaitReason(t, create(t, commandGroup("after-no-image-volumes", "true")), v1alpha1.ReasonCompleted)
-	if later.Status.Attempt != 1 {
-		t.Errorf("status of the next group is %+v", later.Status)
-	}
-	for _, args := range [][]string{
-		{"-n", system, "rollout", "restart", "deployment/taskgroup-operator"},
-		{"-n", system, "rollout", "status", "--timeout=120s", "deployment/taskgroup-operator"},
-	} {
-		if _, err := cluster.Run(t.Context(), args...); err != nil {
-			t.Fatal(err)
 		}
 	}
 }

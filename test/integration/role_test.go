@@ -14,7 +14,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// TestZRoleIsExact runs last: everything the operator did in the other tests
+// TestZRoleIsExact runs after all tests that are not parallel, as its file is the last
+// by name: everything the operator did in the other tests
 // was allowed, and everything that config/rbac/role.yaml allows was done.
 func TestZRoleIsExact(t *testing.T) {
 	requests, err := cluster.Requests()

@@ -119,7 +119,7 @@ func TestRetry(t *testing.T) {
 	if again.Labels["team"] != "a" || len(again.Status.Conditions) > 0 {
 		t.Errorf("labels are %v, status is %+v", again.Labels, again.Status)
 	}
-	if !strings.Contains(b.err.String(), "ended as OOMKilled") {
+	if !strings.Contains(b.err.String(), "finished as OOMKilled") {
 		t.Errorf("it does not say how: %s", b.err.String())
 	}
 	b.want(exitFailed, "retry", "runs")
