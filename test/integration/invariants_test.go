@@ -45,6 +45,10 @@ func checked(code int) int {
 		code = max(code, 1)
 	}
 	var opts invariants.Options
+	if outage, err := outageDuration(); err == nil && outage > defaultOutage {
+		// No status can change during the outage.
+		opts.LivenessBound = outage + time.Minute
+	}
 	if err == nil {
 		opts.RestFrom = time.Now()
 		<-time.After(rest)

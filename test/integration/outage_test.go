@@ -24,16 +24,26 @@ const (
 	recovery = 20 * time.Second
 )
 
+// outageDuration is how long the API server is unreachable in this run.
+func outageDuration() (time.Duration, error) {
+	value := os.Getenv("TASKGROUP_OUTAGE")
+	if value == "" {
+		return defaultOutage, nil
+	}
+	outage, err := time.ParseDuration(value)
+	if err != nil {
+		return 0, fmt.Errorf("TASKGROUP_OUTAGE: %w", err)
+	}
+	return outage, nil
+}
+
 // TestOutageOfTheAPIServer: groups finish, start and are created while the operator
 // cannot reach the API server. No result changes, and all of them follow soon after
 // (invariant I36).
 func TestOutageOfTheAPIServer(t *testing.T) {
-	outage := defaultOutage
-	if value := os.Getenv("TASKGROUP_OUTAGE"); value != "" {
-		var err error
-		if outage, err = time.ParseDuration(value); err != nil {
-			t.Fatalf("TASKGROUP_OUTAGE: %v", err)
-		}
+	outage, err := outageDuration()
+	if err != nil {
+		t.Fatal(err)
 	}
 	proxy, err := cluster.StartProxy()
 	if err != nil {
