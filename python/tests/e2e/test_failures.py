@@ -56,7 +56,7 @@ def test_more_memory_than_there_is(result):
     assert result.status == "FAILED"
     node = result.node("hoard")
     assert node["error"].startswith("OOMKilled: "), node["error"]
-    assert "limit is 96.0 MiB" in node["error"]
+    assert "memory limit 96.0 MiB" in node["error"]
     assert result.server.asset(result.dispatch, 0, "error") == node["error"]
 
 
