@@ -15,7 +15,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
-// TestGroupDeletedWhileItIsReported: nobody can read the result any more, so it is
+// TestGroupDeletedWhileItIsReported: a deleted group has no readers, so it is
 // no error, and nothing follows it.
 func TestGroupDeletedWhileItIsReported(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())

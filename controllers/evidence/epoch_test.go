@@ -7,7 +7,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/evidence"
 )
 
-// TestEpochsCountStalls: a gap between two heartbeats ends the epoch, whoever
+// TestEpochsCountStalls: a gap between two heartbeats ends the epoch, whichever method
 // detects it.
 func TestEpochsCountStalls(t *testing.T) {
 	var epochs evidence.Epochs

@@ -75,7 +75,7 @@ func (c *Config) Validate() error {
 // is authorized for the request.
 type Gate struct {
 	config Config
-	// limiter bounds the reviews of unknown requests: whoever reaches the port can send
+	// limiter bounds the reviews of unknown requests: any client of the port can send
 	// any number of tokens.
 	limiter *rate.Limiter
 	// verdicts has the HTTP status of requests.

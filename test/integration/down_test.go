@@ -35,6 +35,25 @@ func stopOperator(t *testing.T) {
 	operatorAgain(t)
 }
 
+// operatorBehindProxy replaces the suite's operator, until the end of the test, by one
+// that works for a namespace of its own and reaches the API server through a proxy.
+func operatorBehindProxy(t *testing.T) (proxy *rig.Proxy, ns string) {
+	t.Helper()
+	stopOperator(t)
+	proxy, err := cluster.StartProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Stop)
+	ns = namespace(t)
+	behind, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(behind.Stop)
+	return proxy, ns
+}
+
 func operatorAgain(t *testing.T) (start func()) {
 	t.Helper()
 	start = sync.OnceFunc(func() {

@@ -109,18 +109,7 @@ func frozenCases() map[string]frozenCase {
 // a group. No work is repeated, nothing that runs is stopped, and the result is that
 // of the pod.
 func TestFrozenInformers(t *testing.T) {
-	proxy, err := cluster.StartProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Stop()
-	stopOperator(t)
-	ns := namespace(t)
-	behind, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer behind.Stop()
+	proxy, ns := operatorBehindProxy(t)
 	number := 0
 	for name, tc := range frozenCases() {
 		number++

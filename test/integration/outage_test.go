@@ -45,18 +45,7 @@ func TestOutageOfTheAPIServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy, err := cluster.StartProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Stop()
-	stopOperator(t)
-	ns := namespace(t)
-	operator, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer operator.Stop()
+	proxy, ns := operatorBehindProxy(t)
 	var keys []client.ObjectKey
 	for i := range 10 {
 		key := create(t, commands(ns, fmt.Sprintf("running-%d", i), 1), rig.Behaviour{Runs: true})

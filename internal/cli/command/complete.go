@@ -103,8 +103,8 @@ func (a *app) completeContexts(*cobra.Command, []string, string) ([]cobra.Comple
 	return a.flags.Contexts(), cobra.ShellCompDirectiveNoFileComp
 }
 
-// words completes one of a fixed list.
-func words(list ...string) cobra.CompletionFunc {
+// completeFrom completes one of a fixed list.
+func completeFrom(list ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(list, cobra.ShellCompDirectiveNoFileComp)
 }
 
@@ -115,5 +115,5 @@ func outputFlag(cmd *cobra.Command, format *output.Format, formats ...output.For
 		names = append(names, string(f))
 	}
 	cmd.Flags().StringVarP((*string)(format), "output", "o", string(*format), "format: "+strings.Join(names, ", "))
-	_ = cmd.RegisterFlagCompletionFunc("output", words(names...))
+	_ = cmd.RegisterFlagCompletionFunc("output", completeFrom(names...))
 }

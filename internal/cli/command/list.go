@@ -58,7 +58,7 @@ completed, failed, cancelled), active, finished, or any word of the column STATU
 	}
 	cmd.Flags().BoolVarP(&options.allNamespaces, "all-namespaces", "A", false, "groups of all namespaces")
 	cmd.Flags().StringSliceVar(&options.states, "state", nil, "only groups in one of these states (repeatable, or with commas)")
-	_ = cmd.RegisterFlagCompletionFunc("state", words(view.States()...))
+	_ = cmd.RegisterFlagCompletionFunc("state", completeFrom(view.States()...))
 	options.selector.bind(cmd)
 	outputFlag(cmd, &options.format, output.Wide, output.JSON, output.YAML, output.Name)
 	return cmd

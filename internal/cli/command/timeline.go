@@ -54,7 +54,7 @@ stand for them. SVG and HTML need nothing but themselves.`,
 	options.mounts.bind(cmd)
 	cmd.Flags().BoolVar(&options.all, "all", false, "all groups of the namespace")
 	cmd.Flags().StringVarP(&options.format, "output", "o", "text", "format: text, svg or html")
-	_ = cmd.RegisterFlagCompletionFunc("output", words(timelineFormats...))
+	_ = cmd.RegisterFlagCompletionFunc("output", completeFrom(timelineFormats...))
 	return cmd
 }
 

@@ -92,7 +92,7 @@ The exit code is for scripts:
 	cmd.Flags().StringVar(&options.until, "for", "finished", "state to wait for: active, finished, a stage, or a word of the column STATUS")
 	cmd.Flags().BoolVar(&options.all, "all", false, "all groups of the namespace")
 	options.selector.bind(cmd)
-	_ = cmd.RegisterFlagCompletionFunc("for", words(view.States()...))
+	_ = cmd.RegisterFlagCompletionFunc("for", completeFrom(view.States()...))
 	return cmd
 }
 

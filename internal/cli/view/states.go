@@ -7,7 +7,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// States are the words that Is knows: "active", "finished", the stages and the
+// States are the values that Is accepts: "active", "finished", the stages and the
 // reasons.
 func States() []string {
 	states := []string{"active", "finished"}

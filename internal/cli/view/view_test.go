@@ -21,7 +21,7 @@ func TestStages(t *testing.T) {
 		reason v1alpha1.Reason
 		is     []string
 	}{
-		"nobody has seen it":  {testkit.Sample("g", 1), Waiting, v1alpha1.ReasonPending, []string{"active", "waiting", "PENDING"}},
+		"no status yet":       {testkit.Sample("g", 1), Waiting, v1alpha1.ReasonPending, []string{"active", "waiting", "PENDING"}},
 		"it waits for a node": {testkit.QueuedSample("g"), Waiting, v1alpha1.ReasonQueued, []string{"Active", "queued"}},
 		"it runs":             {testkit.RunningSample("g"), Running, v1alpha1.ReasonRunning, []string{"active", "running"}},
 		"it completed":        {testkit.CompletedSample("g"), Completed, v1alpha1.ReasonCompleted, []string{"finished", "completed"}},
