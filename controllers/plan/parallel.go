@@ -90,11 +90,18 @@ func (parallel) terminatedByItself(o *Observed) bool {
 	return o.jobIsOurs() && jobFinished(o.Job) && o.Job.DeletionTimestamp == nil
 }
 
-// keep records the results of the tasks that terminated before the Job's deletion.
+// keep records the results of the tasks that terminated before the Job's deletion. The
+// pods may be in the cache after the attempt was settled: a task that is PENDING then is
+// retried or was interrupted, and only a completed one needs no other attempt.
 func (p parallel) keep(status *v1alpha1.TaskGroupStatus, o *Observed) bool {
+	reason := status.Reason()
+	settled := reason != v1alpha1.ReasonStopping && reason != v1alpha1.ReasonSuspending
 	changed := false
 	for i, t := range p.view(o).tasks {
 		if t.verdict == nil || t.pod == nil || interrupted(t.pod, t.verdict) || i >= len(status.Tasks) {
+			continue
+		}
+		if settled && !t.verdict.succeeded {
 			continue
 		}
 		if status.Tasks[i].State != t.status.State {

@@ -137,3 +137,30 @@ func TestParallelLeftoverContainers(t *testing.T) {
 	l.wantReason(v1alpha1.ReasonTaskError)
 	l.wantTasks("COMPLETED a1", "FAILED TaskError a1", "COMPLETED a2")
 }
+
+// TestParallelLeftoverContainersAndRetries: a task that failed is retried, while its
+// terminated pod is still in the cache after the attempt was settled.
+func TestParallelLeftoverContainersAndRetries(t *testing.T) {
+	l := newLife(t, testkit.TaskGroup("g").Commands(2).Parallel().Retries(1, 0).Obj())
+	l.begin(1)
+	l.pods = []*corev1.Pod{
+		withProxy(l.completed(1, 0), corev1.PodRunning, proxyRuns),
+		withProxy(l.raised(1, 1), corev1.PodRunning, proxyRuns),
+	}
+	l.now = testkit.Created.Add(time.Minute)
+	l.stopped(l.completed(1, 0), l.raised(1, 1))
+	l.wantReason(v1alpha1.ReasonRetrying)
+	l.wantTasks("COMPLETED a1", "PENDING")
+	for range 3 {
+		l.decide()
+		l.wantReason(v1alpha1.ReasonRetrying)
+		l.wantTasks("COMPLETED a1", "PENDING")
+	}
+	l.now = l.now.Add(time.Minute)
+	l.begin(2)
+	l.pods = []*corev1.Pod{l.completed(2, 0)}
+	l.finishJob(2, l.pods...)
+	l.decide()
+	l.wantReason(v1alpha1.ReasonCompleted)
+	l.wantTasks("COMPLETED a1", "COMPLETED a2")
+}

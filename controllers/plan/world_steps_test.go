@@ -100,7 +100,7 @@ func (w *world) stepPod(pod *worldPod) {
 		// The last container of the pod terminates.
 		w.setPhase(pod, pod.Status.ContainerStatuses[0].State.Terminated.ExitCode)
 	default:
-		w.stepRunning(pod, w.choose(9))
+		w.stepRunning(pod, w.choose(10))
 	}
 }
 
@@ -175,13 +175,9 @@ func (w *world) stepRunning(pod *worldPod, choice int) {
 		w.setPhase(pod, 2)
 	case 4:
 		w.evict(pod)
-	case 5, 6:
+	case 5, 6, 8:
 		// An injected container keeps running.
-		if choice == 5 {
-			w.runnerReports(pod, "")
-		} else {
-			w.runnerReports(pod, v1alpha1.ReasonInputInvalid)
-		}
+		w.runnerReports(pod, map[int]v1alpha1.Reason{5: "", 6: v1alpha1.ReasonInputInvalid, 8: v1alpha1.ReasonTaskError}[choice])
 		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
 			Name: "proxy", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
 		})
