@@ -3,6 +3,7 @@ package plan
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -218,7 +219,7 @@ func (p parallel) settle(o *Observed, view *parallelView, now time.Time) *Plan {
 			add(&spent, *v)
 		}
 	}
-	result := attemptVerdict(failures, len(view.tasks))
+	result := attemptVerdict(failures, view)
 	if open == 0 {
 		return p.finish(o, view, result, now)
 	}
@@ -227,9 +228,15 @@ func (p parallel) settle(o *Observed, view *parallelView, now time.Time) *Plan {
 
 // attemptVerdict is the result of an attempt: the first failure in the order of the
 // tasks, and how many there are.
-func attemptVerdict(failures []verdict, tasks int) verdict {
+func attemptVerdict(failures []verdict, view *parallelView) verdict {
+	tasks := len(view.tasks)
 	if len(failures) == 0 {
-		return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(tasks)}
+		v := verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, message: completedMessage(tasks)}
+		unseen := func(t taskView) bool { return t.verdict != nil && t.verdict.unverified }
+		if slices.ContainsFunc(view.tasks, unseen) {
+			v.message += unreadMessage
+		}
+		return v
 	}
 	first := verdict{reason: failures[0].reason, message: failures[0].message}
 	for i := range failures {

@@ -59,7 +59,7 @@ func TestParallelEnds(t *testing.T) {
 		"one failed while one runs": {job, []*corev1.Pod{broken(0), completed(1), testkit.Pod(job).Index(2, "").Running().Obj()},
 			outcome{Reason: v1alpha1.ReasonRunning, Message: "1 running", Done: "1/3", States: "FCR"}},
 		"a pod that is gone from a complete Job": {complete, []*corev1.Pod{completed(0), completed(2)},
-			outcome{Reason: v1alpha1.ReasonCompleted, Message: "All 3 tasks completed", Done: "3/3", States: "CCC", Terminal: true}},
+			outcome{Reason: v1alpha1.ReasonCompleted, Message: "All 3 tasks completed; the pod was deleted before its termination message was read", Done: "3/3", States: "CCC", Terminal: true}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -219,13 +219,16 @@ func memoryLimit(pod *corev1.Pod) string {
 	return ""
 }
 
+// unreadMessage follows the message of a group whose manifest has no known digest.
+const unreadMessage = "; the pod was deleted before its termination message was read"
+
 // jobVerdict is the result of a finished Job whose pod was deleted before its result
 // was read.
 func jobVerdict(o *Observed) verdict {
 	if jobCondition(o.Job, batchv1.JobComplete) != nil {
 		// The runner exits with 0 only when everything is committed.
 		return verdict{succeeded: true, reason: v1alpha1.ReasonCompleted, unverified: true,
-			message: completedMessage(len(o.TaskGroup.Spec.Tasks)) + "; the pod was deleted before its termination message was read"}
+			message: completedMessage(len(o.TaskGroup.Spec.Tasks)) + unreadMessage}
 	}
 	c := jobCondition(o.Job, batchv1.JobFailed)
 	if c.Reason == batchv1.JobReasonDeadlineExceeded {

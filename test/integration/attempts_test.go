@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -94,189 +95,187 @@ func TestRetryGoesOnWhereTheLastOneStopped(t *testing.T) {
 }
 
 func TestOOMGrowsMemory(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Spec.Retries = &v1alpha1.Retries{Limit: 2, OOMMemoryFactor: "1.5"}
-	tg.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{
-		Requests: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "64Mi"}},
-		Limits:   v1alpha1.Amounts{corev1.ResourceMemory: {Text: "100Mi"}, corev1.ResourceCPU: {Text: "1"}},
-	}}
-	key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}})
-	tg = awaitReason(t, key, v1alpha1.ReasonOOMKilled)
-	if tg.Status.Attempt != 3 || tg.Status.Retries.OOM != 2 {
-		t.Errorf("status is %+v", tg.Status)
-	}
-	jobs := jobsOf(t, key)
-	for attempt, want := range map[string][2]string{"1": {"64Mi", "100Mi"}, "2": {"96Mi", "150Mi"}, "3": {"144Mi", "225Mi"}} {
-		if jobs[attempt] == nil {
-			t.Fatalf("no attempt %s: %+v", attempt, tg.Status)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		tg := k.commands(namespace(t), "g", 1)
+		tg.Spec.Retries = &v1alpha1.Retries{Limit: 2, OOMMemoryFactor: "1.5"}
+		tg.Spec.Pod = &v1alpha1.PodOptions{Resources: &v1alpha1.Resources{
+			Requests: v1alpha1.Amounts{corev1.ResourceMemory: {Text: "64Mi"}},
+			Limits:   v1alpha1.Amounts{corev1.ResourceMemory: {Text: "100Mi"}, corev1.ResourceCPU: {Text: "1"}},
+		}}
+		key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}})
+		tg = awaitReason(t, key, v1alpha1.ReasonOOMKilled)
+		if tg.Status.Attempt != 3 || tg.Status.Retries.OOM != 2 {
+			t.Errorf("status is %+v", tg.Status)
 		}
-		resources := jobs[attempt].Spec.Template.Spec.Containers[0].Resources
-		if request, limit := resources.Requests.Memory().String(), resources.Limits.Memory().String(); request != want[0] || limit != want[1] {
-			t.Errorf("attempt %s has %s and %s, want %v", attempt, request, limit, want)
+		jobs := jobsOf(t, key)
+		for attempt, want := range map[string][2]string{"1": {"64Mi", "100Mi"}, "2": {"96Mi", "150Mi"}, "3": {"144Mi", "225Mi"}} {
+			if jobs[attempt] == nil {
+				t.Fatalf("no attempt %s: %+v", attempt, tg.Status)
+			}
+			resources := jobs[attempt].Spec.Template.Spec.Containers[0].Resources
+			if request, limit := resources.Requests.Memory().String(), resources.Limits.Memory().String(); request != want[0] || limit != want[1] {
+				t.Errorf("attempt %s has %s and %s, want %v", attempt, request, limit, want)
+			}
 		}
-	}
+	})
 }
 
 // TestDisruptionsSpendTheirOwnBudget: an eviction is not the user's.
 func TestDisruptionsSpendTheirOwnBudget(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Spec.Retries = &v1alpha1.Retries{InfrastructureLimit: new(int32(1))}
-	key := create(t, tg, rig.Behaviour{
-		End:       &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"},
-		Disrupted: "PreemptionByScheduler",
+	forBothKinds(t, func(t *testing.T, k kind) {
+		tg := k.commands(namespace(t), "g", 1)
+		tg.Spec.Retries = &v1alpha1.Retries{InfrastructureLimit: new(int32(1))}
+		key := create(t, tg, rig.Behaviour{
+			End:       &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error"},
+			Disrupted: "PreemptionByScheduler",
+		})
+		tg = awaitReason(t, key, v1alpha1.ReasonPreempted)
+		if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Retries.User != 0 {
+			t.Errorf("status is %+v", tg.Status)
+		}
 	})
-	tg = awaitReason(t, key, v1alpha1.ReasonPreempted)
-	if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Retries.User != 0 {
-		t.Errorf("status is %+v", tg.Status)
-	}
 }
 
 func TestSuspendAndResume(t *testing.T) {
-	tg := commands(namespace(t), "g", 2)
-	tg.Spec.Suspend = true
-	key := create(t, tg, rig.Behaviour{Runs: true})
-	tg = awaitReason(t, key, v1alpha1.ReasonSuspended)
-	if !meta.IsStatusConditionTrue(tg.Status.Conditions, string(v1alpha1.ConditionSuspended)) || len(jobsOf(t, key)) != 0 {
-		t.Errorf("suspended before it began: %+v", tg.Status)
-	}
-	patchSpec(t, key, `{"suspend":false}`)
-	awaitReason(t, key, v1alpha1.ReasonRunning)
-	patchSpec(t, key, `{"suspend":true}`)
-	tg = awaitReason(t, key, v1alpha1.ReasonSuspended)
-	wantQuiet(t, key.Namespace)
-	if tg.Status.Jobs[0].ManifestSHA256 != rig.AnyDigest || tg.Status.Retries != nil {
-		t.Errorf("suspended while it ran: %+v", tg.Status)
-	}
-	if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
-		t.Fatal(err)
-	}
-	patchSpec(t, key, `{"suspend":false}`)
-	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
-	if tg.Status.Attempt != 2 {
-		t.Errorf("it took %d attempts", tg.Status.Attempt)
-	}
+	forBothKinds(t, func(t *testing.T, k kind) {
+		tg := k.commands(namespace(t), "g", 2)
+		tg.Spec.Suspend = true
+		key := create(t, tg, rig.Behaviour{Runs: true})
+		tg = awaitReason(t, key, v1alpha1.ReasonSuspended)
+		if !meta.IsStatusConditionTrue(tg.Status.Conditions, string(v1alpha1.ConditionSuspended)) || len(jobsOf(t, key)) != 0 {
+			t.Errorf("suspended before it began: %+v", tg.Status)
+		}
+		patchSpec(t, key, `{"suspend":false}`)
+		awaitReason(t, key, v1alpha1.ReasonRunning)
+		patchSpec(t, key, `{"suspend":true}`)
+		tg = awaitReason(t, key, v1alpha1.ReasonSuspended)
+		wantQuiet(t, key.Namespace)
+		// The pods of a Parallel group have a manifest each.
+		if hasManifest := tg.Status.Jobs[0].ManifestSHA256 == rig.AnyDigest; hasManifest != (k == kind(v1alpha1.Sequential)) || tg.Status.Retries != nil {
+			t.Errorf("suspended while it ran: %+v", tg.Status)
+		}
+		if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
+			t.Fatal(err)
+		}
+		patchSpec(t, key, `{"suspend":false}`)
+		tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
+		if tg.Status.Attempt != 2 {
+			t.Errorf("it took %d attempts", tg.Status.Attempt)
+		}
+	})
 }
 
 func TestKueueLabelReachesTheJob(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Labels = map[string]string{v1alpha1.QueueLabel: "team-a"}
-	key := create(t, tg, rig.Behaviour{})
-	awaitReason(t, key, v1alpha1.ReasonCompleted)
-	job := jobsOf(t, key)["1"]
-	if job.Labels[v1alpha1.QueueLabel] != "team-a" {
-		t.Errorf("the Job's labels are %v", job.Labels)
-	}
-	if _, ok := job.Spec.Template.Labels[v1alpha1.QueueLabel]; ok {
-		t.Error("the pods carry the label too, so Kueue would queue them twice")
-	}
+	forBothKinds(t, func(t *testing.T, k kind) {
+		tg := k.commands(namespace(t), "g", 1)
+		tg.Labels = map[string]string{v1alpha1.QueueLabel: "team-a"}
+		key := create(t, tg, rig.Behaviour{})
+		awaitReason(t, key, v1alpha1.ReasonCompleted)
+		job := jobsOf(t, key)["1"]
+		if job.Labels[v1alpha1.QueueLabel] != "team-a" {
+			t.Errorf("the Job's labels are %v", job.Labels)
+		}
+		if _, ok := job.Spec.Template.Labels[v1alpha1.QueueLabel]; ok {
+			t.Error("the pods carry the label too, so Kueue would queue them twice")
+		}
+	})
 }
 
-// TestQueueHoldsTheJob suspends the Job as a queue would; the operator waits.
+// TestQueueHoldsTheJob: the webhook of a queue suspends the Job. The operator waits,
+// names the queue, and applies no timeout until the queue admits the Job.
 func TestQueueHoldsTheJob(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Spec.Timeouts = &v1alpha1.Timeouts{QueuedSeconds: new(int64(1))}
-	operator.Pause()
-	defer operator.Resume()
-	key := create(t, tg, rig.Behaviour{Unplaced: true})
-	operator.Resume()
-	var job *batchv1.Job
-	err := rig.Await(t.Context(), "the Job to be held", func(ctx context.Context) (bool, string, error) {
-		if job = jobsOf(t, key)["1"]; job == nil {
-			return false, "no Job", nil
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := mutated(t, "jobs", suspendJob)
+		tg := k.commands(ns, "g", 2)
+		tg.Spec.Timeouts = &v1alpha1.Timeouts{QueuedSeconds: new(int64(1))}
+		key := create(t, tg, rig.Behaviour{})
+		tg = awaitMessage(t, key, "is held by its queue")
+		<-time.After(time.Until(tg.CreationTimestamp.Add(3 * time.Second)))
+		awaitMessage(t, key, "is held by its queue")
+		job := jobsOf(t, key)["1"]
+		if err := cluster.Client.Patch(t.Context(), job, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"suspend":false}}`))); err != nil {
+			t.Fatal(err)
 		}
-		err := cluster.Client.Patch(ctx, job, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"suspend":true}}`)))
-		return err == nil, "", err
+		if tg = awaitReason(t, key, v1alpha1.ReasonCompleted); tg.Status.Attempt != 1 {
+			t.Errorf("it took %d attempts", tg.Status.Attempt)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tg = awaitReason(t, key, v1alpha1.ReasonQueued, v1alpha1.ReasonStopping, v1alpha1.ReasonUnschedulable)
-	err = rig.Await(t.Context(), "the status to name the queue", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, key, tg)
-		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
-		return strings.Contains(c.Message, "is held by its queue"), fmt.Sprintf("%+v", c), err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	patch := []byte(`{"spec":{"suspend":false}}`)
-	if err := cluster.Client.Patch(t.Context(), job, client.RawPatch("application/merge-patch+json", patch)); err != nil {
-		t.Fatal(err)
-	}
-	if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
-		t.Fatal(err)
-	}
-	awaitReason(t, key, v1alpha1.ReasonCompleted)
 }
 
 func TestClocks(t *testing.T) {
-	ns := namespace(t)
-	for name, tc := range map[string]struct {
-		timeouts  v1alpha1.Timeouts
-		behaviour rig.Behaviour
-		want      v1alpha1.Reason
-	}{
-		"queued":    {v1alpha1.Timeouts{QueuedSeconds: new(int64(2))}, rig.Behaviour{Unplaced: true}, v1alpha1.ReasonUnschedulable},
-		"starting":  {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}, v1alpha1.ReasonDeadlineExceeded},
-		"pulling":   {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}, v1alpha1.ReasonImagePullFailed},
-		"never":     {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImageNeverPull", Message: "no such image"}}, v1alpha1.ReasonImagePullFailed},
-		"secret":    {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError"}}, v1alpha1.ReasonContainerConfigError},
-		"container": {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}, v1alpha1.ReasonContainerCreateError},
-		"bad-image": {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName"}}, v1alpha1.ReasonImagePullFailed},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			tg := commands(ns, name, 1)
-			tg.Spec.Timeouts = &tc.timeouts
-			key := create(t, tg, tc.behaviour)
-			awaitReason(t, key, tc.want)
-			if len(jobsOf(t, key)) != 0 {
-				t.Error("the Job is still there")
-			}
-		})
-	}
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		for name, tc := range map[string]struct {
+			timeouts  v1alpha1.Timeouts
+			behaviour rig.Behaviour
+			want      v1alpha1.Reason
+		}{
+			"queued":    {v1alpha1.Timeouts{QueuedSeconds: new(int64(2))}, rig.Behaviour{Unplaced: true}, v1alpha1.ReasonUnschedulable},
+			"starting":  {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}}, v1alpha1.ReasonDeadlineExceeded},
+			"pulling":   {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}, v1alpha1.ReasonImagePullFailed},
+			"never":     {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImageNeverPull", Message: "no such image"}}, v1alpha1.ReasonImagePullFailed},
+			"secret":    {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerConfigError"}}, v1alpha1.ReasonContainerConfigError},
+			"container": {v1alpha1.Timeouts{StartingSeconds: new(int64(2))}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "CreateContainerError"}}, v1alpha1.ReasonContainerCreateError},
+			"bad-image": {v1alpha1.Timeouts{}, rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: "InvalidImageName"}}, v1alpha1.ReasonImagePullFailed},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				tg := k.commands(ns, name, 1)
+				tg.Spec.Timeouts = &tc.timeouts
+				key := create(t, tg, tc.behaviour)
+				awaitReason(t, key, tc.want)
+				if len(jobsOf(t, key)) != 0 {
+					t.Error("the Job is still there")
+				}
+			})
+		}
+	})
 }
 
 // TestPodQuotaSaysWhy: the Job exists, and its pod is refused.
 func TestPodQuotaSaysWhy(t *testing.T) {
-	ns := namespace(t)
-	quota := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "no-pods"},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
-	}
-	if err := cluster.Client.Create(t.Context(), quota); err != nil {
-		t.Fatal(err)
-	}
-	awaitQuota(t, quota)
-	tg := commands(ns, "g", 1)
-	tg.Spec.Timeouts = &v1alpha1.Timeouts{QueuedSeconds: new(int64(8))}
-	key := create(t, tg, rig.Behaviour{})
-	tg = awaitReason(t, key, v1alpha1.ReasonQueued)
-	err := rig.Await(t.Context(), "the quota to be named", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, key, tg)
-		c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
-		return strings.Contains(c.Message, "exceeded quota: no-pods"), c.Message, err
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		quota := &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "no-pods"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"pods": resource.MustParse("0")}},
+		}
+		if err := cluster.Client.Create(t.Context(), quota); err != nil {
+			t.Fatal(err)
+		}
+		awaitQuota(t, quota)
+		tg := k.commands(ns, "g", 1)
+		tg.Spec.Timeouts = &v1alpha1.Timeouts{QueuedSeconds: new(int64(8))}
+		key := create(t, tg, rig.Behaviour{})
+		tg = awaitReason(t, key, v1alpha1.ReasonQueued)
+		err := rig.Await(t.Context(), "the quota to be named", func(ctx context.Context) (bool, string, error) {
+			err := cluster.Client.Get(ctx, key, tg)
+			c := tg.Status.Condition(v1alpha1.ConditionSucceeded)
+			return strings.Contains(c.Message, "exceeded quota: no-pods"), c.Message, err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		awaitReason(t, key, v1alpha1.ReasonQuotaExceeded)
 	})
-	if err != nil {
-		t.Error(err)
-	}
-	awaitReason(t, key, v1alpha1.ReasonQuotaExceeded)
 }
 
 func TestTimeToLive(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Spec.TTLSecondsAfterFinished = new(int32(1))
-	key := create(t, tg, rig.Behaviour{})
-	err := rig.Await(t.Context(), "the group to be deleted", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, key, tg)
-		return apierrors.IsNotFound(err), fmt.Sprintf("%+v", tg.Status), client.IgnoreNotFound(err)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		tg := k.commands(namespace(t), "g", 1)
+		tg.Spec.TTLSecondsAfterFinished = new(int32(1))
+		key := create(t, tg, rig.Behaviour{})
+		err := rig.Await(t.Context(), "the group to be deleted", func(ctx context.Context) (bool, string, error) {
+			err := cluster.Client.Get(ctx, key, tg)
+			return apierrors.IsNotFound(err), fmt.Sprintf("%+v", tg.Status), client.IgnoreNotFound(err)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tg.Status.Summary != "1/1" {
+			t.Errorf("it was deleted as %+v", tg.Status)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if tg.Status.Summary != "1/1" {
-		t.Errorf("it was deleted as %+v", tg.Status)
-	}
 }
 
 // TestParallelGroupOf256 is the largest one: a pod for each task.

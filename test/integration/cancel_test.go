@@ -94,21 +94,23 @@ func TestCancel(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ns := namespace(t)
-			key := create(t, commands(ns, "g", 2), tc.behaviour)
-			awaitReason(t, key, tc.until)
-			tc.do(t, key)
-			tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
-			wantQuiet(t, ns)
-			for _, task := range tg.Status.Tasks {
-				if task.State != v1alpha1.TaskCancelled {
-					t.Errorf("task %d is %s", task.NodeID, task.State)
+			forBothKinds(t, func(t *testing.T, k kind) {
+				ns := namespace(t)
+				key := create(t, k.commands(ns, "g", 2), tc.behaviour)
+				awaitReason(t, key, tc.until)
+				tc.do(t, key)
+				tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
+				wantQuiet(t, ns)
+				for _, task := range tg.Status.Tasks {
+					if task.State != v1alpha1.TaskCancelled {
+						t.Errorf("task %d is %s", task.NodeID, task.State)
+					}
 				}
-			}
-			if got := tg.Status.Manifest != nil; got != tc.manifest {
-				t.Errorf("has a manifest: %v, want %v", got, tc.manifest)
-			}
+				// The pods of a Parallel group have a manifest each.
+				if got := tg.Status.Manifest != nil; got != (tc.manifest && k == kind(v1alpha1.Sequential)) {
+					t.Errorf("has a manifest: %v, want %v", got, tc.manifest)
+				}
+			})
 		})
 	}
 }
@@ -126,26 +128,28 @@ func deleteJob(propagation metav1.DeletionPropagation) func(*testing.T, client.O
 }
 
 func TestCancelledBeforeItBegan(t *testing.T) {
-	ns := namespace(t)
-	tg := commands(ns, "g", 1)
-	tg.Spec.Cancel = true
-	awaitReason(t, create(t, tg, rig.Behaviour{}), v1alpha1.ReasonCancelled)
-	wantQuiet(t, ns)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		tg := k.commands(ns, "g", 1)
+		tg.Spec.Cancel = true
+		awaitReason(t, create(t, tg, rig.Behaviour{}), v1alpha1.ReasonCancelled)
+		wantQuiet(t, ns)
+	})
 }
 
 // TestOrphanedPodIsAwaited deletes the Job and leaves its pod running, which
 // only a person who asks for it can do.
 func TestOrphanedPodIsAwaited(t *testing.T) {
-	ns := namespace(t)
-	key := create(t, commands(ns, "g", 1), rig.Behaviour{Runs: true})
-	awaitReason(t, key, v1alpha1.ReasonRunning)
-	deleteJob(metav1.DeletePropagationOrphan)(t, key)
-	awaitReason(t, key, v1alpha1.ReasonCancelling)
-	if err := node.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
-		t.Fatal(err)
-	}
-	awaitReason(t, key, v1alpha1.ReasonCancelled)
-	wantQuiet(t, ns)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		key := create(t, k.commands(ns, "g", 2), rig.Behaviour{Runs: true})
+		awaitReason(t, key, v1alpha1.ReasonRunning)
+		deleteJob(metav1.DeletePropagationOrphan)(t, key)
+		awaitReason(t, key, v1alpha1.ReasonCancelling)
+		behave(t, key, rig.Behaviour{})
+		awaitReason(t, key, v1alpha1.ReasonCancelled)
+		wantQuiet(t, ns)
+	})
 }
 
 // TestDeletingTheGroupLeavesNothing: owner references do it, without a finalizer
@@ -153,23 +157,24 @@ func TestOrphanedPodIsAwaited(t *testing.T) {
 func TestDeletingTheGroupLeavesNothing(t *testing.T) {
 	for name, behaviour := range map[string]rig.Behaviour{"while it runs": {Runs: true}, "after its end": {}} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			ns := namespace(t)
-			key := create(t, commands(ns, "g", 1), behaviour)
-			tg := awaitReason(t, key, v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted)
-			if err := cluster.Client.Delete(t.Context(), tg); err != nil {
-				t.Fatal(err)
-			}
-			err := rig.Await(t.Context(), "the Job and the pods to go", func(ctx context.Context) (bool, string, error) {
-				left, err := leftovers(ctx, ns)
-				return left == "", left, err
+			forBothKinds(t, func(t *testing.T, k kind) {
+				ns := namespace(t)
+				key := create(t, k.commands(ns, "g", 2), behaviour)
+				tg := awaitReason(t, key, v1alpha1.ReasonRunning, v1alpha1.ReasonCompleted)
+				if err := cluster.Client.Delete(t.Context(), tg); err != nil {
+					t.Fatal(err)
+				}
+				err := rig.Await(t.Context(), "the Job and the pods to go", func(ctx context.Context) (bool, string, error) {
+					left, err := leftovers(ctx, ns)
+					return left == "", left, err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				if err := cluster.Client.Get(t.Context(), key, tg); !apierrors.IsNotFound(err) {
+					t.Errorf("reading the deleted group: %v", err)
+				}
 			})
-			if err != nil {
-				t.Error(err)
-			}
-			if err := cluster.Client.Get(t.Context(), key, tg); !apierrors.IsNotFound(err) {
-				t.Errorf("reading the deleted group: %v", err)
-			}
 		})
 	}
 }

@@ -14,10 +14,12 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// TestClocksStopWhileSuspended suspends two groups for longer than their clocks
-// would have let them wait, which a third one's end tells; each has all of its time
-// when it is resumed.
-func TestClocksStopWhileSuspended(t *testing.T) {
+// TestTimeoutsStopWhileSuspended: groups are suspended for longer than their timeouts,
+// and have all of their time again when they are resumed. Another group shows that the
+// timeout has passed.
+func TestTimeoutsStopWhileSuspended(t *testing.T) { forBothKinds(t, testTimeoutsStopWhileSuspended) }
+
+func testTimeoutsStopWhileSuspended(t *testing.T, k kind) {
 	ns, free := namespace(t), namespace(t)
 	quota := &corev1.ResourceQuota{
 		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "no-jobs"},
@@ -29,7 +31,7 @@ func TestClocksStopWhileSuspended(t *testing.T) {
 	awaitQuota(t, quota)
 	const seconds = 6
 	patient := func(namespace, name string) *v1alpha1.TaskGroup {
-		tg := commands(namespace, name, 1)
+		tg := k.commands(namespace, name, 1)
 		tg.Spec.Timeouts = &v1alpha1.Timeouts{QueuedSeconds: new(int64(seconds))}
 		return tg
 	}
@@ -50,25 +52,15 @@ func TestClocksStopWhileSuspended(t *testing.T) {
 	awaitReason(t, unplaced, v1alpha1.ReasonUnschedulable)
 }
 
-// TestTheTimeIsTheServers moves the API server's clock, as an operator sees it,
-// since this machine's is not the test's to move: what the operator writes is of
-// that clock, and its own decides nothing (invariant I24).
+// TestTheTimeIsTheServers: the operator takes the time from the API server, and ignores
+// the clock of its own machine (invariant I24). The proxy changes the time that the
+// operator sees.
 func TestTheTimeIsTheServers(t *testing.T) {
-	ns := namespace(t)
-	proxy, err := cluster.StartProxy()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer proxy.Stop()
-	proxy.Ahead = time.Hour
-	stopOperator(t)
-	ahead, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ahead.Stop()
-	tg := awaitReason(t, create(t, commands(ns, "g", 1), rig.Behaviour{}), v1alpha1.ReasonCompleted)
-	if early := time.Until(tg.Status.CompletionTime.Time); (early - time.Hour).Abs() > 10*time.Second {
-		t.Errorf("by the operator's clock it ended in %s, want an hour", early)
+	proxy, ns := operatorBehindProxy(t, func(proxy *rig.Proxy) { proxy.Ahead = time.Hour })
+	for _, k := range kinds {
+		tg := awaitReason(t, create(t, k.commands(ns, k.name("g"), 1), rig.Behaviour{}), v1alpha1.ReasonCompleted)
+		if early := time.Until(tg.Status.CompletionTime.Time); (early - proxy.Ahead).Abs() > 10*time.Second {
+			t.Errorf("by the clock of the operator, %s completed in %s, want %s", tg.Name, early, proxy.Ahead)
+		}
 	}
 }

@@ -20,15 +20,15 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// crashOperator ends the suite's operator as a crash would, and starts it anew
-// when the test says so, at its end at the latest.
+// crashOperator kills the suite's operator. The function it returns starts it again,
+// which also happens at the end of the test.
 func crashOperator(t *testing.T) (start func()) {
 	t.Helper()
 	operator.Kill()
 	return operatorAgain(t)
 }
 
-// stopOperator takes the suite's operator away until the test's end.
+// stopOperator stops the suite's operator until the end of the test.
 func stopOperator(t *testing.T) {
 	t.Helper()
 	operator.Stop()
@@ -36,8 +36,9 @@ func stopOperator(t *testing.T) {
 }
 
 // operatorBehindProxy replaces the suite's operator, until the end of the test, by one
-// that works for a namespace of its own and reaches the API server through a proxy.
-func operatorBehindProxy(t *testing.T) (proxy *rig.Proxy, ns string) {
+// that works for a namespace of its own and reaches the API server through a proxy,
+// which the options have configured.
+func operatorBehindProxy(t *testing.T, options ...func(*rig.Proxy)) (proxy *rig.Proxy, ns string) {
 	t.Helper()
 	stopOperator(t)
 	proxy, err := cluster.StartProxy()
@@ -45,6 +46,9 @@ func operatorBehindProxy(t *testing.T) (proxy *rig.Proxy, ns string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(proxy.Stop)
+	for _, option := range options {
+		option(proxy)
+	}
 	ns = namespace(t)
 	behind, err := cluster.StartOperatorWith(t.Context(), rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
 	if err != nil {
@@ -85,71 +89,101 @@ func jobEnded(t *testing.T, key client.ObjectKey) {
 	}
 }
 
-// podGone deletes a group's pod, as PodGC does, and waits until it is gone.
+// podGone deletes the pods of a group, as PodGC does, and waits until they are deleted.
+// The garbage collector may be faster.
 func podGone(t *testing.T, key client.ObjectKey) {
 	t.Helper()
-	pod := podOf(t, key)
-	if err := cluster.Client.Delete(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	err := rig.Await(t.Context(), "the pod to go", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, client.ObjectKeyFromObject(pod), pod)
-		return apierrors.IsNotFound(err), string(pod.Status.Phase), client.IgnoreNotFound(err)
+	pods := []client.ListOption{client.InNamespace(key.Namespace), client.MatchingLabels{v1alpha1.NameLabel: key.Name}}
+	err := rig.Await(t.Context(), "the pods to be deleted", func(ctx context.Context) (bool, string, error) {
+		var list corev1.PodList
+		if err := cluster.Client.List(ctx, &list, pods...); err != nil {
+			return false, "", err
+		}
+		for i := range list.Items {
+			if err := cluster.Client.Delete(ctx, &list.Items[i]); client.IgnoreNotFound(err) != nil {
+				return false, "", err
+			}
+		}
+		return len(list.Items) == 0, fmt.Sprintf("%d pods", len(list.Items)), nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestOperatorDownMeanwhile: whatever happened while nobody looked is found, and
-// told of, by the operator that comes after.
-func TestOperatorDownMeanwhile(t *testing.T) {
-	ns := namespace(t)
-	meanwhile := map[string]struct {
-		do   func(*testing.T, client.ObjectKey)
-		want v1alpha1.Reason
-		says string
-	}{
-		"ended": {func(t *testing.T, key client.ObjectKey) { behave(t, key, rig.Behaviour{}) }, v1alpha1.ReasonCompleted, "The task completed"},
-		"ended-and-collected": {func(t *testing.T, key client.ObjectKey) {
+// downCase is something that happens to a group while no operator runs.
+type downCase struct {
+	name string
+	do   func(*testing.T, client.ObjectKey)
+	// want is the reason that the next operator reports, and message a part of its message.
+	want    v1alpha1.Reason
+	message string
+}
+
+func downCases() []downCase {
+	return []downCase{
+		{"ended", func(t *testing.T, key client.ObjectKey) { behave(t, key, rig.Behaviour{}) }, v1alpha1.ReasonCompleted, "The task completed"},
+		{"ended-and-collected", func(t *testing.T, key client.ObjectKey) {
 			behave(t, key, rig.Behaviour{})
 			jobEnded(t, key)
 			podGone(t, key)
 		}, v1alpha1.ReasonCompleted, "the pod was deleted before its termination message was read"},
-		"failed-and-collected": {func(t *testing.T, key client.ObjectKey) {
+		{"failed-and-collected", func(t *testing.T, key client.ObjectKey) {
 			behave(t, key, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error"}})
 			jobEnded(t, key)
 			podGone(t, key)
 		}, v1alpha1.ReasonUnknown, "was deleted before its result was read"},
-		"cancelled":   {cancel, v1alpha1.ReasonCancelled, "Cancelled through spec.cancel"},
-		"job-deleted": {deleteJob(metav1.DeletePropagationBackground), v1alpha1.ReasonCancelled, "Cancelled by deleting its Job"},
-		"suspended":   {func(t *testing.T, key client.ObjectKey) { patchSpec(t, key, `{"suspend":true}`) }, v1alpha1.ReasonSuspended, ""},
+		{"cancelled", cancel, v1alpha1.ReasonCancelled, "Cancelled through spec.cancel"},
+		{"job-deleted", deleteJob(metav1.DeletePropagationBackground), v1alpha1.ReasonCancelled, "Cancelled by deleting its Job"},
+		{"suspended", func(t *testing.T, key client.ObjectKey) { patchSpec(t, key, `{"suspend":true}`) }, v1alpha1.ReasonSuspended, ""},
 	}
-	keys := map[string]client.ObjectKey{}
-	for name := range meanwhile {
-		keys[name] = create(t, commands(ns, name, 1), rig.Behaviour{Runs: true})
+}
+
+// TestOperatorDownMeanwhile: the next operator finds and reports everything that
+// happened while none was running.
+func TestOperatorDownMeanwhile(t *testing.T) {
+	ns := namespace(t)
+	type group struct {
+		downCase
+		key client.ObjectKey
 	}
-	deleted := create(t, commands(ns, "deleted", 1), rig.Behaviour{Runs: true})
-	for _, key := range keys {
+	var groups []group
+	var deleted []client.ObjectKey
+	for _, k := range kinds {
+		for _, tc := range downCases() {
+			groups = append(groups, group{tc, create(t, k.commands(ns, k.name(tc.name), 1), rig.Behaviour{Runs: true})})
+		}
+		deleted = append(deleted, create(t, k.commands(ns, k.name("deleted"), 1), rig.Behaviour{Runs: true}))
+	}
+	for _, g := range groups {
+		awaitReason(t, g.key, v1alpha1.ReasonRunning)
+	}
+	for _, key := range deleted {
 		awaitReason(t, key, v1alpha1.ReasonRunning)
 	}
-	awaitReason(t, deleted, v1alpha1.ReasonRunning)
 	start := crashOperator(t)
-	for name, tc := range meanwhile {
-		tc.do(t, keys[name])
+	for _, g := range groups {
+		g.do(t, g.key)
 	}
-	// Nobody is needed for a deletion (invariant I14).
-	if err := cluster.Client.Delete(t.Context(), &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: deleted.Name}}); err != nil {
-		t.Fatal(err)
+	// A deletion needs no operator (invariant I14).
+	for _, key := range deleted {
+		if err := cluster.Client.Delete(t.Context(), &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: key.Name}}); err != nil {
+			t.Fatal(err)
+		}
+		awaitGone(t, key)
 	}
-	awaitGone(t, deleted)
-	late := create(t, commands(ns, "created", 1), rig.Behaviour{})
+	var created []client.ObjectKey
+	for _, k := range kinds {
+		created = append(created, create(t, k.commands(ns, k.name("created"), 1), rig.Behaviour{}))
+	}
 	start()
-	awaitReason(t, late, v1alpha1.ReasonCompleted)
-	for name, tc := range meanwhile {
-		tg := awaitReason(t, keys[name], tc.want)
-		if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, tc.says) {
-			t.Errorf("%s: the message is %q, want %q", name, c.Message, tc.says)
+	for _, key := range created {
+		awaitReason(t, key, v1alpha1.ReasonCompleted)
+	}
+	for _, g := range groups {
+		tg := awaitReason(t, g.key, g.want)
+		if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, g.message) {
+			t.Errorf("%s: the message is %q, want %q", g.key.Name, c.Message, g.message)
 		}
 	}
 }
@@ -179,41 +213,63 @@ func awaitGone(t *testing.T, key client.ObjectKey) {
 	}
 }
 
-// TestBackoffOutlivesTheOperator: the time of the next attempt is in the status,
-// so a restart neither forgets it nor begins it anew.
+// TestBackoffOutlivesTheOperator: the time of the next attempt is in the status, so a
+// restart of the operator neither forgets nor restarts the backoff.
 func TestBackoffOutlivesTheOperator(t *testing.T) {
-	tg := commands(namespace(t), "g", 1)
-	tg.Spec.Retries.Limit = 2
-	key := create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(1)}})
-	err := rig.Await(t.Context(), "the second attempt to fail", func(ctx context.Context) (bool, string, error) {
-		err := cluster.Client.Get(ctx, key, tg)
-		return len(tg.Status.Jobs) == 2 && tg.Status.Jobs[1].Reason != "", fmt.Sprintf("%+v", tg.Status.Jobs), err
-	})
-	if err != nil {
-		t.Fatal(err)
+	ns := namespace(t)
+	var keys []client.ObjectKey
+	for _, k := range kinds {
+		tg := k.commands(ns, k.name("g"), 1)
+		tg.Spec.Retries.Limit = 2
+		keys = append(keys, create(t, tg, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(1)}}))
 	}
-	failed := tg.Status.Jobs[1].CompletionTime.Time
+	failed := make([]time.Time, len(keys))
+	for i, key := range keys {
+		var tg v1alpha1.TaskGroup
+		err := rig.Await(t.Context(), "the second attempt to fail", func(ctx context.Context) (bool, string, error) {
+			err := cluster.Client.Get(ctx, key, &tg)
+			return len(tg.Status.Jobs) == 2 && tg.Status.Jobs[1].Reason != "", fmt.Sprintf("%+v", tg.Status.Jobs), err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed[i] = tg.Status.Jobs[1].CompletionTime.Time
+	}
 	crashOperator(t)()
-	awaitReason(t, key, v1alpha1.ReasonTaskError)
-	// The second retry waits for 2 to 4 seconds, and the API keeps whole seconds.
-	waited := jobsOf(t, key)["3"].CreationTimestamp.Sub(failed)
-	if waited < 2*time.Second || waited > 8*time.Second {
-		t.Errorf("the third attempt began %s after the second's end", waited)
+	for i, key := range keys {
+		awaitReason(t, key, v1alpha1.ReasonTaskError)
+		// The second retry waits for 2 to 4 seconds, and the API keeps whole seconds.
+		waited := jobsOf(t, key)["3"].CreationTimestamp.Sub(failed[i])
+		if waited < 2*time.Second || waited > 8*time.Second {
+			t.Errorf("the third attempt of %s began %s after the end of the second", key.Name, waited)
+		}
 	}
 }
 
-// TestCancelledUnseen has a pod that goes, with its last words, while no operator runs:
-// they are in the store, and the status says where (invariant I19).
+// TestCancelledUnseen: a pod and its termination message are deleted while no operator
+// runs. The results are in the store, and the status has their location (invariant I19).
 func TestCancelledUnseen(t *testing.T) {
-	key := create(t, commands(namespace(t), "g", 2), rig.Behaviour{Runs: true})
-	awaitReason(t, key, v1alpha1.ReasonRunning)
+	ns := namespace(t)
+	var keys []client.ObjectKey
+	for _, k := range kinds {
+		keys = append(keys, create(t, k.commands(ns, k.name("g"), k.records(2)), rig.Behaviour{Runs: true}))
+	}
+	for _, key := range keys {
+		awaitReason(t, key, v1alpha1.ReasonRunning)
+	}
 	operator.Stop()
 	start := operatorAgain(t)
-	deleteJob(metav1.DeletePropagationForeground)(t, key)
-	podGone(t, key)
+	for _, key := range keys {
+		deleteJob(metav1.DeletePropagationForeground)(t, key)
+		podGone(t, key)
+	}
 	start()
-	tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
-	if m := tg.Status.Manifest; m == nil || m.SHA256 != "" || !strings.HasSuffix(m.URI, "/a1/manifest.json") {
+	sequential := awaitReason(t, keys[0], v1alpha1.ReasonCancelled)
+	if m := sequential.Status.Manifest; m == nil || m.SHA256 != "" || !strings.HasSuffix(m.URI, "/a1/manifest.json") {
 		t.Errorf("the manifest is %+v", m)
+	}
+	parallel := awaitReason(t, keys[1], v1alpha1.ReasonCancelled)
+	if task := parallel.Status.Tasks[0]; task.State != v1alpha1.TaskCancelled || task.Digest != "" {
+		t.Errorf("the task of the Parallel group is %+v", task)
 	}
 }

@@ -133,18 +133,20 @@ func TestFailures(t *testing.T) {
 
 // TestAPodThatCannotStartSaysWhy, and is waited for: what keeps it may pass.
 func TestAPodThatCannotStartSaysWhy(t *testing.T) {
-	ns := namespace(t)
-	for name, reason := range map[string]string{"image": "ImagePullBackOff", "registry": "ErrImagePull", "secret": "CreateContainerConfigError"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			key := create(t, commands(ns, name, 1), rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not yet"}})
-			awaitMessage(t, key, reason+": not yet")
-			behave(t, key, rig.Behaviour{})
-			if tg := awaitReason(t, key, v1alpha1.ReasonCompleted); tg.Status.Attempt != 1 {
-				t.Errorf("it took %d attempts", tg.Status.Attempt)
-			}
-		})
-	}
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		for name, reason := range map[string]string{"image": "ImagePullBackOff", "registry": "ErrImagePull", "secret": "CreateContainerConfigError"} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				key := create(t, k.commands(ns, name, 1), rig.Behaviour{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: "not yet"}})
+				awaitMessage(t, key, reason+": not yet")
+				behave(t, key, rig.Behaviour{})
+				if tg := awaitReason(t, key, v1alpha1.ReasonCompleted); tg.Status.Attempt != 1 {
+					t.Errorf("it took %d attempts", tg.Status.Attempt)
+				}
+			})
+		}
+	})
 }
 
 // TestJobsThatCanNeverBe end the group at once, in words that say what is wrong.
@@ -178,24 +180,26 @@ func TestJobsThatCanNeverBe(t *testing.T) {
 
 // TestQuotaIsNoFailure fills the quota on Jobs, then makes room.
 func TestQuotaIsNoFailure(t *testing.T) {
-	ns := namespace(t)
-	quota := &corev1.ResourceQuota{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "no-jobs"},
-		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/jobs.batch": resource.MustParse("0")}},
-	}
-	if err := cluster.Client.Create(t.Context(), quota); err != nil {
-		t.Fatal(err)
-	}
-	awaitQuota(t, quota)
-	key := create(t, commands(ns, "g", 1), rig.Behaviour{})
-	tg := awaitReason(t, key, v1alpha1.ReasonQueued)
-	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "exceeded quota: no-jobs") {
-		t.Errorf("message is %q", c.Message)
-	}
-	if err := cluster.Client.Delete(t.Context(), quota); err != nil {
-		t.Fatal(err)
-	}
-	awaitReason(t, key, v1alpha1.ReasonCompleted)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		ns := namespace(t)
+		quota := &corev1.ResourceQuota{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "no-jobs"},
+			Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{"count/jobs.batch": resource.MustParse("0")}},
+		}
+		if err := cluster.Client.Create(t.Context(), quota); err != nil {
+			t.Fatal(err)
+		}
+		awaitQuota(t, quota)
+		key := create(t, k.commands(ns, "g", 1), rig.Behaviour{})
+		tg := awaitReason(t, key, v1alpha1.ReasonQueued)
+		if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "exceeded quota: no-jobs") {
+			t.Errorf("message is %q", c.Message)
+		}
+		if err := cluster.Client.Delete(t.Context(), quota); err != nil {
+			t.Fatal(err)
+		}
+		awaitReason(t, key, v1alpha1.ReasonCompleted)
+	})
 }
 
 // awaitQuota waits until admission counts a quota.

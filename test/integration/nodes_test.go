@@ -61,65 +61,94 @@ func awaitMessage(t *testing.T, key client.ObjectKey, want string) *v1alpha1.Tas
 	return &tg
 }
 
-// nodeIsSilent: the node lifecycle controller takes the pod away, and its kubelet
-// does not answer. The pod may still run, so nothing may follow it; the status
-// names the node. When the kubelet is back, so is the group.
+// nodeIsSilent: the node lifecycle controller deletes the pods, and their kubelet does
+// not answer. They may still run, so nothing may follow them; the status names the
+// node. When the kubelet is back, the groups complete.
 func nodeIsSilent(t *testing.T, ns string) {
 	n := losableNode(t, "silent")
-	tg := commands(ns, "silent", 1)
-	tg.Spec.Retries.InfrastructureLimit = new(int32(3))
-	key := runsOn(t, n, tg)
+	var keys []client.ObjectKey
+	for _, k := range kinds {
+		tg := k.commands(ns, k.name("silent"), 1)
+		tg.Spec.Retries.InfrastructureLimit = new(int32(3))
+		keys = append(keys, runsOn(t, n, tg))
+	}
 	n.Silence()
-	tg = awaitMessage(t, key, "node silent is not responding")
-	if len(jobsOf(t, key)) != 1 || tg.Status.Attempt != 1 {
-		t.Errorf("something followed a pod that may still run: %+v", tg.Status)
+	for _, key := range keys {
+		tg := awaitMessage(t, key, "node silent is not responding")
+		if len(jobsOf(t, key)) != 1 || tg.Status.Attempt != 1 {
+			t.Errorf("something followed a pod that may still run: %+v", tg.Status)
+		}
 	}
 	if err := n.Speak(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	tg = awaitReason(t, key, v1alpha1.ReasonCompleted)
-	if tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost || tg.Status.Retries.User != 0 {
-		t.Errorf("status is %+v", tg.Status)
+	for _, key := range keys {
+		tg := awaitReason(t, key, v1alpha1.ReasonCompleted)
+		if tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost || tg.Status.Retries.User != 0 {
+			t.Errorf("status of %s is %+v", key.Name, tg.Status)
+		}
 	}
 }
 
-// nodeIsGone: the machine is no more, and its Node object is deleted. PodGC fails
-// the pods; until it has, no attempt follows and nothing is called Cancelled.
+// nodeIsGone: the machine is gone, and its Node object is deleted. PodGC fails the
+// pods; until then no attempt follows and no group is reported as Cancelled.
 func nodeIsGone(t *testing.T, ns string) {
 	n := losableNode(t, "gone")
-	retried := commands(ns, "gone-retried", 1)
-	retried.Spec.Retries.InfrastructureLimit = new(int32(1))
-	keys := []client.ObjectKey{runsOn(t, n, retried), runsOn(t, n, commands(ns, "gone", 1)), runsOn(t, n, commands(ns, "gone-cancelled", 1))}
+	var retried, failed, cancelled []client.ObjectKey
+	for _, k := range kinds {
+		tg := k.commands(ns, k.name("gone-retried"), 1)
+		tg.Spec.Retries.InfrastructureLimit = new(int32(1))
+		retried = append(retried, runsOn(t, n, tg))
+		failed = append(failed, runsOn(t, n, k.commands(ns, k.name("gone"), 1)))
+		cancelled = append(cancelled, runsOn(t, n, k.commands(ns, k.name("gone-cancelled"), 1)))
+	}
 	n.Silence()
 	if err := n.Remove(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	cancel(t, keys[2])
-	awaitReason(t, keys[2], v1alpha1.ReasonCancelling)
-	tg := awaitReason(t, keys[1], v1alpha1.ReasonNodeLost)
-	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "DeletionByPodGC") {
-		t.Errorf("message is %q", c.Message)
+	for _, key := range cancelled {
+		cancel(t, key)
 	}
-	awaitReason(t, keys[2], v1alpha1.ReasonCancelled)
-	// Another machine of that name takes over.
+	for _, key := range cancelled {
+		awaitReason(t, key, v1alpha1.ReasonCancelling)
+	}
+	for _, key := range failed {
+		tg := awaitReason(t, key, v1alpha1.ReasonNodeLost)
+		if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); !strings.Contains(c.Message, "DeletionByPodGC") {
+			t.Errorf("message of %s is %q", key.Name, c.Message)
+		}
+	}
+	for _, key := range cancelled {
+		awaitReason(t, key, v1alpha1.ReasonCancelled)
+	}
+	// Another machine of the same name replaces it.
 	next := losableNode(t, "gone")
-	if err := next.Behave(t.Context(), keys[0], rig.Behaviour{}); err != nil {
-		t.Fatal(err)
+	for _, key := range retried {
+		if err := next.Behave(t.Context(), key, rig.Behaviour{}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	tg = awaitReason(t, keys[0], v1alpha1.ReasonCompleted)
-	if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost {
-		t.Errorf("status is %+v", tg.Status)
+	for _, key := range retried {
+		tg := awaitReason(t, key, v1alpha1.ReasonCompleted)
+		if tg.Status.Attempt != 2 || tg.Status.Retries.Infrastructure != 1 || tg.Status.Jobs[0].Reason != v1alpha1.ReasonNodeLost {
+			t.Errorf("status of %s is %+v", key.Name, tg.Status)
+		}
 	}
 }
 
-// nodeIsOutOfService: an admin vouches that the machine is down, so that PodGC
-// need not wait for its kubelet.
+// nodeIsOutOfService: an administrator confirms that the machine is down, so that
+// PodGC need not wait for its kubelet.
 func nodeIsOutOfService(t *testing.T, ns string) {
 	n := losableNode(t, "out-of-service")
-	key := runsOn(t, n, commands(ns, "out-of-service", 1))
+	var keys []client.ObjectKey
+	for _, k := range kinds {
+		keys = append(keys, runsOn(t, n, k.commands(ns, k.name("out-of-service"), 1)))
+	}
 	n.Silence()
 	if err := n.OutOfService(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	awaitReason(t, key, v1alpha1.ReasonNodeLost)
+	for _, key := range keys {
+		awaitReason(t, key, v1alpha1.ReasonNodeLost)
+	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// phases are the states that a group can be met in, other than running; each makes
-// a group, in a namespace of its own, that stays in one of them.
+// phases are the phases of a group other than running. Each entry makes a group, in a
+// namespace of its own, that stays in the phase.
 var phases = map[string]struct {
 	behaviour rig.Behaviour
 	change    func(*v1alpha1.TaskGroup)
@@ -43,7 +43,7 @@ var phases = map[string]struct {
 }
 
 // inPhase makes a group that is in a phase.
-func inPhase(t *testing.T, name string) client.ObjectKey {
+func inPhase(t *testing.T, k kind, name string) client.ObjectKey {
 	t.Helper()
 	ns, phase := namespace(t), phases[name]
 	for quota, hard := range map[string]corev1.ResourceName{"refused by a quota on Jobs": "count/jobs.batch", "refused by a quota on pods": "pods"} {
@@ -59,7 +59,7 @@ func inPhase(t *testing.T, name string) client.ObjectKey {
 		}
 		awaitQuota(t, full)
 	}
-	tg := commands(ns, "g", 1)
+	tg := k.commands(ns, "g", 1)
 	if phase.change != nil {
 		phase.change(tg)
 	}
@@ -84,39 +84,41 @@ func holdJob(t *testing.T, key client.ObjectKey) {
 // TestDeletingTheJobCancelsWhileRetrying is the way to cancel that needs nothing but
 // kubectl, in the phase in which the group has no active Job.
 func TestDeletingTheJobCancelsWhileRetrying(t *testing.T) {
-	t.Parallel()
-	key := inPhase(t, "waiting for its retry")
-	deleteJob(metav1.DeletePropagationBackground)(t, key)
-	awaitReason(t, key, v1alpha1.ReasonCancelled)
+	forBothKinds(t, func(t *testing.T, k kind) {
+		key := inPhase(t, k, "waiting for its retry")
+		deleteJob(metav1.DeletePropagationBackground)(t, key)
+		awaitReason(t, key, v1alpha1.ReasonCancelled)
+	})
 }
 
 // TestCancelInEveryPhase: the end is Cancelled, and all is quiet (I5).
 func TestCancelInEveryPhase(t *testing.T) {
 	for name := range phases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			key := inPhase(t, name)
-			cancel(t, key)
-			if name == "suspending" {
-				awaitReason(t, key, v1alpha1.ReasonCancelling)
-				behave(t, key, rig.Behaviour{Runs: true})
-			}
-			tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
-			var jobs batchv1.JobList
-			if err := cluster.Client.List(t.Context(), &jobs, client.InNamespace(key.Namespace)); err != nil {
-				t.Fatal(err)
-			}
-			for i := range jobs.Items {
-				// A Job that had failed before stays, and with it the pod's log.
-				if c := jobs.Items[i].Status.Conditions; len(c) == 0 {
-					t.Errorf("the group is Cancelled and Job %s is there", jobs.Items[i].Name)
+			forBothKinds(t, func(t *testing.T, k kind) {
+				key := inPhase(t, k, name)
+				cancel(t, key)
+				if name == "suspending" {
+					awaitReason(t, key, v1alpha1.ReasonCancelling)
+					behave(t, key, rig.Behaviour{Runs: true})
 				}
-			}
-			for _, task := range tg.Status.Tasks {
-				if task.State != v1alpha1.TaskCancelled {
-					t.Errorf("task %d is %s", task.NodeID, task.State)
+				tg := awaitReason(t, key, v1alpha1.ReasonCancelled)
+				var jobs batchv1.JobList
+				if err := cluster.Client.List(t.Context(), &jobs, client.InNamespace(key.Namespace)); err != nil {
+					t.Fatal(err)
 				}
-			}
+				for i := range jobs.Items {
+					// A Job that had failed before stays, and with it the pod's log.
+					if c := jobs.Items[i].Status.Conditions; len(c) == 0 {
+						t.Errorf("the group is Cancelled and Job %s is there", jobs.Items[i].Name)
+					}
+				}
+				for _, task := range tg.Status.Tasks {
+					if task.State != v1alpha1.TaskCancelled {
+						t.Errorf("task %d is %s", task.NodeID, task.State)
+					}
+				}
+			})
 		})
 	}
 }
@@ -125,31 +127,34 @@ func TestCancelInEveryPhase(t *testing.T) {
 func TestDeleteInEveryPhase(t *testing.T) {
 	for name := range phases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			key := inPhase(t, name)
-			if err := cluster.Client.Delete(t.Context(), &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}); err != nil {
-				t.Fatal(err)
-			}
-			behave(t, key, rig.Behaviour{})
-			awaitGone(t, key)
+			forBothKinds(t, func(t *testing.T, k kind) {
+				key := inPhase(t, k, name)
+				if err := cluster.Client.Delete(t.Context(), &v1alpha1.TaskGroup{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}); err != nil {
+					t.Fatal(err)
+				}
+				behave(t, key, rig.Behaviour{})
+				awaitGone(t, key)
+			})
 		})
 	}
 }
 
-// TestNamespaceDeletion takes everything at once, in any order: the operator must
-// neither hold it up nor create anything in it again.
-func TestNamespaceDeletion(t *testing.T) {
+// TestNamespaceDeletion deletes everything at once, in any order: the operator must
+// neither delay the deletion nor create anything in the namespace.
+func TestNamespaceDeletion(t *testing.T) { forBothKinds(t, testNamespaceDeletion) }
+
+func testNamespaceDeletion(t *testing.T, k kind) {
 	ns := namespace(t)
-	retried := commands(ns, "retried", 1)
+	retried := k.commands(ns, "retried", 1)
 	retried.Spec.Retries.Limit = 9
-	suspended := commands(ns, "suspended", 1)
+	suspended := k.commands(ns, "suspended", 1)
 	suspended.Spec.Suspend = true
 	for tg, b := range map[*v1alpha1.TaskGroup]rig.Behaviour{
-		commands(ns, "running", 1):  {Runs: true},
-		commands(ns, "unplaced", 1): {Unplaced: true},
-		commands(ns, "ended", 1):    {},
-		retried:                     {End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(1)}},
-		suspended:                   {},
+		k.commands(ns, "running", 1):  {Runs: true},
+		k.commands(ns, "unplaced", 1): {Unplaced: true},
+		k.commands(ns, "ended", 1):    {},
+		retried:                       {End: &corev1.ContainerStateTerminated{ExitCode: 1, Reason: "Error", Message: failureRecord(1)}},
+		suspended:                     {},
 	} {
 		create(t, tg, b)
 	}

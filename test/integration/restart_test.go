@@ -18,30 +18,34 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// TestJobDeletedWhileNobodyLooked kills the operator after it created a Job and
-// before the status names it. The Job is deleted before another one begins, which
-// means to cancel: it must not run a second time (invariants I1, I22).
-func TestJobDeletedWhileNobodyLooked(t *testing.T) {
+// TestJobDeletedBetweenOperators kills the operator after it created a Job and before
+// the status names it. The Job is deleted before the next operator starts, which means
+// to cancel: the work must not run a second time (invariants I1, I22).
+func TestJobDeletedBetweenOperators(t *testing.T) {
 	stopOperator(t)
-	lost := startOperator(t)
-	key := create(t, commands(namespace(t), "g", 1), rig.Behaviour{Unplaced: true})
-	awaitPods(t, key.Namespace, 1)
-	lost.Kill()
-	var tg v1alpha1.TaskGroup
-	if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
-		t.Fatal(err)
+	for _, k := range kinds {
+		t.Run(string(k), func(t *testing.T) {
+			lost := startOperator(t)
+			key := create(t, k.commands(namespace(t), "g", 1), rig.Behaviour{Unplaced: true})
+			awaitPods(t, key.Namespace, 1)
+			lost.Kill()
+			var tg v1alpha1.TaskGroup
+			if err := cluster.Client.Get(t.Context(), key, &tg); err != nil {
+				t.Fatal(err)
+			}
+			if len(tg.Status.Jobs) != 0 {
+				t.Fatalf("the status names the Job %s already", tg.Status.Jobs[0].Name)
+			}
+			err := cluster.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(key.Namespace), client.PropagationPolicy(metav1.DeletePropagationForeground))
+			if err != nil {
+				t.Fatal(err)
+			}
+			awaitPods(t, key.Namespace, 0)
+			next := startOperator(t)
+			defer next.Stop()
+			awaitReason(t, key, v1alpha1.ReasonCancelled)
+		})
 	}
-	if len(tg.Status.Jobs) != 0 {
-		t.Fatalf("the status names the Job %s already", tg.Status.Jobs[0].Name)
-	}
-	err := cluster.Client.DeleteAllOf(t.Context(), &batchv1.Job{}, client.InNamespace(key.Namespace), client.PropagationPolicy(metav1.DeletePropagationForeground))
-	if err != nil {
-		t.Fatal(err)
-	}
-	awaitPods(t, key.Namespace, 0)
-	next := startOperator(t)
-	defer next.Stop()
-	awaitReason(t, key, v1alpha1.ReasonCancelled)
 }
 
 func startOperator(t *testing.T) *rig.Operator {
@@ -65,9 +69,8 @@ func awaitPods(t *testing.T, namespace string, n int) {
 	}
 }
 
-// TestTwoOperators runs a second operator beside the first, kills it in the
-// middle of things and starts it anew: neither must do what the other did
-// (invariants I1, I6, I34).
+// TestTwoOperators runs a second operator beside the first, kills it while groups run,
+// and starts it again: neither may repeat what the other did (invariants I1, I6, I34).
 func TestTwoOperators(t *testing.T) {
 	second, err := cluster.StartOperator(t.Context())
 	if err != nil {
@@ -76,7 +79,9 @@ func TestTwoOperators(t *testing.T) {
 	ns := namespace(t)
 	var keys []client.ObjectKey
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-		keys = append(keys, create(t, commands(ns, name, 1), rig.Behaviour{Runs: true}))
+		for _, k := range kinds {
+			keys = append(keys, create(t, k.commands(ns, k.name(name), 1), rig.Behaviour{Runs: true}))
+		}
 	}
 	for _, key := range keys {
 		awaitReason(t, key, v1alpha1.ReasonRunning)

@@ -99,6 +99,14 @@ func TestStoriesThatHold(t *testing.T) {
 			s.deletes(person, "jobs", "u/1", foreground)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		},
+		"completed, while another container runs": func(s *story) {
+			s.group("u")
+			s.runs("u", 1)
+			s.records("u/1/p", `{"v":1,"states":"CC","manifest":"`+strings.Repeat("0", 64)+`"}`)
+			s.deletes(operatorUser, "jobs", "u/1", foreground)
+			s.gone("u/1/p", "u/1")
+			s.is("u", ends(v1alpha1.ReasonCompleted))
+		},
 		"suspended, and goes on": func(s *story) {
 			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Retries.Limit = 0 })
 			s.runs("u", 1)
@@ -260,6 +268,12 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.podIs(corev1.PodSucceeded, "u/1/p")
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		}, []string{"I7"}},
+		"I7: Completed by a record of a failure": {func(s *story) {
+			s.group("u")
+			s.runs("u", 1)
+			s.records("u/1/p", `{"v":1,"states":"CF","failure":{"reason":"TaskError"}}`)
+			s.is("u", ends(v1alpha1.ReasonCompleted))
+		}, []string{"I7", "I8"}},
 		"I7: Completed though its pod failed": {func(s *story) {
 			s.group("u")
 			s.runs("u", 1)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // terminalLatch is I6: after a group is terminal, its status is byte-identical until
@@ -92,7 +93,7 @@ func completed(g *group, by int64) bool {
 			return true
 		}
 		return slices.ContainsFunc(g.pods, func(p *pod) bool {
-			v, ok := p.life.when(func(v version[*corev1.Pod]) bool { return v.obj.Status.Phase == corev1.PodSucceeded })
+			v, ok := p.life.when(func(v version[*corev1.Pod]) bool { return succeeds(v.obj) })
 			if !ok || p.job != j.uid || v.revision > by {
 				return false
 			}
@@ -101,17 +102,29 @@ func completed(g *group, by int64) bool {
 	})
 }
 
+// succeeds reports whether a pod succeeded, or its record shows that all tasks are
+// completed: another container may keep running, or fail (invariant I42).
+func succeeds(p *corev1.Pod) bool {
+	if p.Status.Phase == corev1.PodSucceeded {
+		return true
+	}
+	record := recordOf(p)
+	return record != nil && record.Failure == nil &&
+		!slices.ContainsFunc(record.States, func(s contract.TaskState) bool { return s != contract.TaskCompleted })
+}
+
 // givenUp says whether the status had closed a Job's attempt at a revision.
 func givenUp(g *group, j *job, at int64) bool {
 	tg, ok := g.life.at(at)
 	return ok && slices.ContainsFunc(tg.obj.Status.Jobs, func(ref v1alpha1.JobReference) bool { return ref.UID == j.uid && ref.Reason != "" })
 }
 
-// endedBefore says whether all containers of a pod ended before its Job was deleted.
+// endedBefore reports whether the container of the tasks, the first one, terminated
+// before the Job of its pod was deleted.
 func endedBefore(p *corev1.Pod, j *batchv1.Job) bool {
-	return j.DeletionTimestamp != nil && !slices.ContainsFunc(p.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool {
-		return s.State.Terminated == nil || !s.State.Terminated.FinishedAt.Before(j.DeletionTimestamp)
-	})
+	statuses := p.Status.ContainerStatuses
+	return j.DeletionTimestamp != nil && len(statuses) > 0 && statuses[0].State.Terminated != nil &&
+		statuses[0].State.Terminated.FinishedAt.Before(j.DeletionTimestamp)
 }
 
 // cancelAsked says whether spec.cancel was set or somebody other than the

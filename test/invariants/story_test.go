@@ -131,6 +131,17 @@ func (s *story) podIs(phase corev1.PodPhase, uids ...string) {
 	}
 }
 
+// records terminates the container of the tasks with a termination message, while
+// another container keeps the pod running.
+func (s *story) records(uid, message string) {
+	p := s.objects[uid].(*corev1.Pod)
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{
+		{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.Time{Time: s.now}, Message: message}}},
+		{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+	}
+	s.tell(watch.Modified, uid)
+}
+
 // deletes marks an object as being deleted, with the finalizer that the kind of
 // deletion gives it, and notes who asked for it.
 func (s *story) deletes(user, resource, uid, finalizer string) {

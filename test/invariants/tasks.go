@@ -88,19 +88,25 @@ func completes(p *corev1.Pod, position int) bool {
 	if p.Status.Phase == corev1.PodSucceeded {
 		return true
 	}
+	record := recordOf(p)
+	return record != nil && position < len(record.States) && record.States[position] == contract.TaskCompleted
+}
+
+// recordOf is the termination message of a pod, whatever its number of tasks; nil if
+// there is none.
+func recordOf(p *corev1.Pod) *contract.TerminationMessage {
 	for i := range p.Status.ContainerStatuses {
 		terminated := p.Status.ContainerStatuses[i].State.Terminated
 		if terminated == nil {
 			continue
 		}
-		for tasks := position + 1; tasks <= 256; tasks++ {
-			record, err := contract.DecodeTerminationMessage(terminated.Message, tasks)
-			if err == nil {
-				return record.States[position] == contract.TaskCompleted
+		for tasks := 1; tasks <= 256; tasks++ {
+			if record, err := contract.DecodeTerminationMessage(terminated.Message, tasks); err == nil {
+				return record
 			}
 		}
 	}
-	return false
+	return nil
 }
 
 // taskBudgets is I22 for each task: a FAILED task becomes PENDING only if the budget

@@ -11,7 +11,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 )
 
 // Behaviour is what the node does with the pods of a group. The zero value
@@ -27,11 +26,17 @@ type Behaviour struct {
 	End *corev1.ContainerStateTerminated
 	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
 	Disrupted string
+	// Stopped is how the container terminates if its pod is deleted while it runs; nil
+	// reports all tasks as cancelled.
+	Stopped *corev1.ContainerStateTerminated
+	// Sidecar is the state of a second container, from the start of the first to the
+	// deletion of the pod. It has no effect on pods with one container.
+	Sidecar corev1.ContainerState
 	// Refused is the pod's own reason where the kubelet ends it before a container
 	// runs; empty where it does not.
 	Refused string
-	// Untouched leaves the pods as they are, those that are being deleted too: what
-	// a test writes of them stands.
+	// Untouched leaves the pods as they are, also those that are being deleted: the test
+	// writes their status.
 	Untouched bool
 	// Then is what becomes of the pods of later attempts; nil for the same.
 	Then *Behaviour
@@ -91,7 +96,7 @@ func (n *Node) step(ctx context.Context, pod *corev1.Pod) error {
 func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
 	switch {
 	case pod.DeletionTimestamp != nil:
-		return n.remove(ctx, pod)
+		return n.remove(ctx, pod, b)
 	case b.Unplaced:
 		return nil
 	case pod.Spec.NodeName == "":
@@ -100,32 +105,47 @@ func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
 	case pod.Status.Phase == corev1.PodPending && b.Refused != "":
 		return n.refuse(ctx, pod, b.Refused)
 	case pod.Status.Phase == corev1.PodPending && b.Waiting != nil:
-		return n.setState(ctx, pod, corev1.PodPending, corev1.ContainerState{Waiting: b.Waiting})
+		return n.setState(ctx, pod, corev1.PodPending, corev1.ContainerState{Waiting: b.Waiting}, b.Sidecar)
 	case pod.Status.Phase == corev1.PodPending:
-		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
-	case pod.Status.Phase == corev1.PodRunning && !b.Runs:
+		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}, b.Sidecar)
+	case pod.Status.Phase == corev1.PodRunning && !b.Runs && !terminated(pod):
 		if b.Disrupted != "" {
 			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
 				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
 			})
 		}
-		return n.end(ctx, pod, b.End)
+		return n.end(ctx, pod, b.End, b.Sidecar)
 	}
 	return nil
 }
 
-// remove ends a pod as a kubelet does: SIGTERM, the runner's last words, gone. One
-// that never ran fails first too: its Job waits for that.
-func (n *Node) remove(ctx context.Context, pod *corev1.Pod) error {
+// terminated reports whether the container of the tasks has terminated. The pod may
+// still run, because of a sidecar.
+func terminated(pod *corev1.Pod) bool {
+	statuses := pod.Status.ContainerStatuses
+	return len(statuses) > 0 && statuses[0].State.Terminated != nil
+}
+
+// killed is the state of a container that the kubelet killed after the grace period.
+var killed = corev1.ContainerStateTerminated{ExitCode: 137, Reason: "Error"}
+
+// remove removes a pod as a kubelet does: SIGTERM, the termination message, the
+// deletion. A pod that never ran fails first, for which its Job waits.
+func (n *Node) remove(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
+	sidecar := corev1.ContainerState{Terminated: &killed}
 	switch {
 	case pod.Status.Phase == corev1.PodPending && pod.Spec.NodeName != "":
-		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown"})
+		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "ContainerStatusUnknown"}, sidecar)
+	case pod.Status.Phase == corev1.PodRunning && terminated(pod):
+		return n.end(ctx, pod, pod.Status.ContainerStatuses[0].State.Terminated, sidecar)
+	case pod.Status.Phase == corev1.PodRunning && b.Stopped != nil:
+		return n.end(ctx, pod, b.Stopped, sidecar)
 	case pod.Status.Phase == corev1.PodRunning:
 		message, err := terminationMessage(pod, contract.TaskCancelled)
 		if err != nil {
 			return err
 		}
-		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error", Message: message})
+		return n.end(ctx, pod, &corev1.ContainerStateTerminated{ExitCode: 143, Reason: "Error", Message: message}, sidecar)
 	}
 	return n.client.Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
 }
@@ -137,8 +157,9 @@ func (n *Node) refuse(ctx context.Context, pod *corev1.Pod, reason string) error
 	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
-// end is how a container ends: nil completes all tasks.
-func (n *Node) end(ctx context.Context, pod *corev1.Pod, end *corev1.ContainerStateTerminated) error {
+// end terminates the container of the tasks; nil completes all tasks. The pod runs for
+// as long as its sidecar does.
+func (n *Node) end(ctx context.Context, pod *corev1.Pod, end *corev1.ContainerStateTerminated, sidecar corev1.ContainerState) error {
 	if end == nil {
 		message, err := terminationMessage(pod, contract.TaskCompleted)
 		if err != nil {
@@ -152,16 +173,29 @@ func (n *Node) end(ctx context.Context, pod *corev1.Pod, end *corev1.ContainerSt
 	if ended.ExitCode != 0 {
 		phase = corev1.PodFailed
 	}
-	return n.setState(ctx, pod, phase, corev1.ContainerState{Terminated: ended})
+	if len(pod.Spec.Containers) > 1 {
+		switch {
+		case sidecar.Running != nil:
+			phase = corev1.PodRunning
+		case sidecar.Terminated != nil && sidecar.Terminated.ExitCode != 0:
+			phase = corev1.PodFailed
+		}
+	}
+	return n.setState(ctx, pod, phase, corev1.ContainerState{Terminated: ended}, sidecar)
 }
 
-func (n *Node) setState(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, state corev1.ContainerState) error {
-	if pod.Status.Phase == phase && len(pod.Status.ContainerStatuses) == 1 && pod.Status.ContainerStatuses[0].State.Waiting != nil {
+func (n *Node) setState(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, state, sidecar corev1.ContainerState) error {
+	if pod.Status.Phase == phase && len(pod.Status.ContainerStatuses) > 0 && pod.Status.ContainerStatuses[0].State.Waiting != nil {
 		return nil
 	}
 	before := &corev1.Pod{ObjectMeta: pod.ObjectMeta}
 	pod.Status.Phase = phase
-	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: jobspec.TaskContainer, Image: "x", ImageID: "x", State: state}}
+	pod.Status.ContainerStatuses = nil
+	for i, s := range []corev1.ContainerState{state, sidecar}[:min(2, len(pod.Spec.Containers))] {
+		pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+			Name: pod.Spec.Containers[i].Name, Image: "x", ImageID: "x", State: s,
+		})
+	}
 	return n.client.Status().Patch(ctx, pod, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 }
 
