@@ -10,7 +10,6 @@ import (
 	"io"
 	"math"
 	"sync"
-	"sync/atomic"
 )
 
 // maxKept bounds what is kept in memory of a reader that cannot seek.
@@ -18,23 +17,21 @@ const maxKept = 16 << 20
 
 var (
 	errChanged  = errors.New("the file was changed while it was being uploaded")
-	errRevoked  = errors.New("another try has begun")
+	errRevoked  = errors.New("another try has started")
 	errTooLarge = fmt.Errorf("a stream of more than %d bytes that cannot be read again", maxKept)
 )
 
-// Body is what is written. It can be read several times, in whole or part by
-// part, and hashes what it hands out, so that its digest is of the bytes that
-// the store was sent and not of those that a file had before or after.
+// Body is the content of an object to write. It can be read several times, as a whole
+// or in parts, and hashes what is read, so that its digest is of the bytes that the
+// store was sent and not of those that a file had before or after.
 type Body struct {
 	size     int64
-	progress atomic.Int64
-	// sent says that the last byte was handed out.
-	sent atomic.Bool
+	transfer transfer
 
 	mu     sync.Mutex
 	source io.ReadSeeker
 	reader *Reader
-	// hash is of the first hashed bytes.
+	// hash has consumed the first hashed bytes.
 	hash   hash.Hash
 	hashed int64
 }
@@ -59,15 +56,15 @@ func newBody(r io.Reader) (*Body, error) {
 	return &Body{source: source, size: size, hash: sha256.New()}, nil
 }
 
-// Size is in bytes.
+// Size returns the number of bytes.
 func (b *Body) Size() int64 { return b.size }
 
-// Reader reads all.
+// Reader reads all bytes.
 func (b *Body) Reader() *Reader { return b.Part(0, math.MaxInt64) }
 
-// Part reads at most n bytes from an offset. Parts are to be read in their
-// order, each as often as it takes. The Reader before ends: a connection that
-// was given up cannot read what belongs to the next.
+// Part reads at most n bytes from an offset. Parts have to be read in order, each as
+// often as necessary. The previous Reader ends: a connection that was given up
+// cannot read bytes of the next one.
 func (b *Body) Part(offset, n int64) *Reader {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -76,19 +73,19 @@ func (b *Body) Part(offset, n int64) *Reader {
 	} else if b.reader != nil && b.reader.start == offset && b.hashed != offset {
 		b.hash, b.hashed = clone(b.reader.before), offset
 	}
-	b.sent.Store(b.size == 0)
+	b.transfer.active.Store(false)
 	b.reader = &Reader{body: b, start: offset, length: min(n, b.size-offset), before: clone(b.hash)}
 	return b.reader
 }
 
-// revoke ends the Reader that there is.
+// revoke ends the current Reader.
 func (b *Body) revoke() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reader = nil
 }
 
-// digest is known once all was read.
+// digest returns the SHA-256 after all bytes were read.
 func (b *Body) digest() (string, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -103,11 +100,11 @@ type Reader struct {
 	body          *Body
 	start, length int64
 	position      int64
-	// before is the hash of all before start.
+	// before has consumed all bytes before start.
 	before hash.Hash
 }
 
-// Len is how many bytes there are to read in all.
+// Len returns the number of bytes to read.
 func (r *Reader) Len() int64 { return r.length }
 
 // Read implements io.Reader.
@@ -130,8 +127,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 		b.hashed += int64(n)
 	}
 	r.position += int64(n)
-	b.progress.Add(int64(n))
-	b.sent.Store(r.position == r.length)
+	b.transfer.record(n, r.position)
+	b.transfer.active.Store(r.position < r.length)
 	if errors.Is(err, io.EOF) && r.position < r.length {
 		err = errChanged
 	}
@@ -157,6 +154,7 @@ func (r *Reader) Seek(offset int64, whence int) (int64, error) {
 	}
 	if offset == 0 {
 		b.hash, b.hashed = clone(r.before), r.start
+		b.transfer.active.Store(false)
 	}
 	r.position = offset
 	return offset, nil

@@ -14,24 +14,30 @@ const maxKey = 1024
 func Bucket(uri string) (bucket, key string, err error) {
 	_, rest, _ := strings.Cut(uri, "://")
 	bucket, key, _ = strings.Cut(rest, "/")
-	switch {
-	case bucket == "" || key == "":
-		return "", "", errors.New("want scheme://bucket/key")
-	case strings.ContainsAny(bucket, "@:?#%\\"):
+	if strings.ContainsAny(bucket, "@:?#%\\") {
 		return "", "", errors.New("a bucket's name has letters, digits, dots, dashes and underscores only")
-	case len(key) > maxKey:
-		return "", "", errors.New("a key of more than 1,024 bytes")
-	case !utf8.ValidString(key):
-		return "", "", errors.New("a key that is not UTF-8")
-	case hasDots(key):
-		return "", "", errors.New("a key with . or .. as a part of its path")
 	}
-	return bucket, key, nil
+	return bucket, key, CheckKey(bucket, key)
 }
 
-// hasDots finds what servers, proxies and clients resolve, each in its own way,
-// to another key.
-func hasDots(key string) bool {
+// CheckKey returns an error for a key that not every store can have.
+func CheckKey(bucket, key string) error {
+	switch {
+	case bucket == "" || key == "":
+		return errors.New("want scheme://bucket/key")
+	case len(key) > maxKey:
+		return errors.New("a key of more than 1,024 bytes")
+	case !utf8.ValidString(key):
+		return errors.New("a key that is not UTF-8")
+	case HasDotSegments(key):
+		return errors.New("a key with . or .. as a part of its path")
+	}
+	return nil
+}
+
+// HasDotSegments reports whether a path has . or .. as a part of it: servers, proxies and
+// clients resolve them to another path, each in its own way.
+func HasDotSegments(key string) bool {
 	for part := range strings.SplitSeq(key, "/") {
 		if part == "." || part == ".." {
 			return true

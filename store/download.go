@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
+	"syscall"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
@@ -20,23 +21,21 @@ import (
 // system calls, and far more is not faster.
 var copyBuffers = sync.Pool{New: func() any { return new([256 << 10]byte) }}
 
-// download is an object on its way into a file.
+// download copies an object into a file.
 type download struct {
+	transfer
 	backend Backend
 	uri     string
 	file    *os.File
 	want    contract.Asset
-	// hash is nil where there is nothing to compare with.
+	// hash is nil if there is no record to compare with.
 	hash hash.Hash
-	// at is how far the file is, version whose bytes it has.
-	at      atomic.Int64
+	// at is the size of the file so far, version the object's that it has bytes of.
+	at      int64
 	version string
-	// restarted says that an object was fetched whole and was not as recorded.
+	// restarted is set after a complete object differed from its record.
 	restarted bool
 }
-
-func (d *download) passed() int64 { return d.at.Load() }
-func (d *download) waits() bool   { return false }
 
 // download copies an object to a file.
 func (s *Stores) download(ctx context.Context, backend Backend, uri, dest string, want contract.Asset) error {
@@ -48,13 +47,10 @@ func (s *Stores) download(ctx context.Context, backend Backend, uri, dest string
 		return err
 	}
 	d := &download{backend: backend, uri: uri, file: file, want: want}
-	err = s.persist(ctx, func(ctx context.Context) (bool, error) {
-		before := d.at.Load()
-		ctx, stop := s.watch(ctx, d)
+	err = s.retry(ctx, &d.transfer, func(ctx context.Context) error {
+		ctx, stop := s.watch(ctx, &d.transfer)
 		defer stop()
-		err := stalled(ctx, d.once(ctx))
-		// What came at the speed of a stall is no progress, or it never ended.
-		return d.at.Load() > before && !errors.Is(err, errStalled), err
+		return withCause(ctx, d.once(ctx))
 	})
 	if err = errors.Join(err, file.Close()); err != nil {
 		_ = os.Remove(dest)
@@ -62,9 +58,9 @@ func (s *Stores) download(ctx context.Context, backend Backend, uri, dest string
 	return err
 }
 
-// once goes on where the try before it ended.
+// once continues from where the previous try ended.
 func (d *download) once(ctx context.Context) error {
-	from := Position{Offset: d.at.Load(), Version: d.version}
+	from := Position{Offset: d.at, Version: d.version}
 	if from.Version == "" {
 		from = Position{}
 	}
@@ -73,48 +69,51 @@ func (d *download) once(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = object.Close() }()
-	if err := d.begin(object); err != nil {
+	if err := d.prepare(object); err != nil {
 		return err
 	}
+	d.active.Store(true)
 	buffer := copyBuffers.Get().(*[256 << 10]byte)
 	defer copyBuffers.Put(buffer)
 	if _, err := io.CopyBuffer(d, struct{ io.Reader }{object}, buffer[:]); err != nil {
 		return err
 	}
-	if object.Size >= 0 && d.at.Load() < object.Size {
+	if object.Size >= 0 && d.at < object.Size {
 		return io.ErrUnexpectedEOF
 	}
 	return d.verify()
 }
 
-// begin makes the file ready for the object's bytes.
-func (d *download) begin(object *Object) error {
+// prepare makes the file ready for the object's bytes.
+func (d *download) prepare(object *Object) error {
 	d.version = object.Version
-	if object.Offset == d.at.Load() && object.Offset > 0 {
+	if object.Offset == d.at && object.Offset > 0 {
 		return nil
 	}
 	if object.Offset != 0 {
-		return fmt.Errorf("the store answered with the bytes from %d on, not from %d on", object.Offset, d.at.Load())
+		return fmt.Errorf("the store answered with the bytes from %d on, not from %d on", object.Offset, d.at)
 	}
 	d.hash = nil
 	if d.want.SHA256 != "" {
 		d.hash = sha256.New()
 	}
-	if d.at.Swap(0) == 0 {
-		// Not truncated for nothing: ext4 would write such a file out at its close.
+	if d.at == 0 {
+		// An empty file is not truncated: ext4 would write it out at its close.
 		return nil
 	}
+	d.at = 0
 	_, err := d.file.Seek(0, io.SeekStart)
 	return errors.Join(err, d.file.Truncate(0))
 }
 
-// Write is of the bytes that come.
+// Write appends received bytes.
 func (d *download) Write(p []byte) (int, error) {
 	n, err := d.file.Write(p)
 	if d.hash != nil {
 		_, _ = d.hash.Write(p[:n])
 	}
-	d.at.Add(int64(n))
+	d.at += int64(n)
+	d.record(n, d.at)
 	return n, err
 }
 
@@ -122,9 +121,9 @@ func (d *download) verify() error {
 	if d.hash == nil {
 		return nil
 	}
-	err := mismatch(d.at.Load(), d.hash, d.want)
+	err := mismatch(d.at, d.hash, d.want)
 	if err != nil && !d.restarted {
-		// Once more: the bytes may have been damaged on the way.
+		// Retried once: the bytes may have been damaged in transit.
 		d.restarted, d.version = true, ""
 		return &StatusError{Code: 200, Text: err.Error(), Temporary: true}
 	}
@@ -138,13 +137,13 @@ func verifyFile(path string, want contract.Asset) error {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return plain(err)
+		return readError(err)
 	}
 	defer func() { _ = f.Close() }()
 	sum := sha256.New()
 	n, err := io.Copy(sum, f)
 	if err != nil {
-		return plain(err)
+		return readError(err)
 	}
 	return mismatch(n, sum, want)
 }
@@ -154,4 +153,17 @@ func mismatch(size int64, sum hash.Hash, want contract.Asset) error {
 		return fmt.Errorf("%w: it has %d bytes with SHA-256 %s, recorded are %d bytes with %s", ErrDigest, size, got, want.Size, want.SHA256)
 	}
 	return nil
+}
+
+// readError removes the path from the error of a file, and marks the errors of a network
+// file system whose server was restarted.
+func readError(err error) error {
+	transient := errors.Is(err, syscall.EIO) || errors.Is(err, syscall.ESTALE)
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		err = failed.Err
+	}
+	if transient {
+		return Transient(err)
+	}
+	return err
 }

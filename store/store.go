@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,44 +16,38 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-var (
-	// ErrExists is Commit on an object that is there.
-	ErrExists = errors.New("already committed")
-	// ErrScheme is a URI that no Backend serves.
-	ErrScheme = errors.New("unknown scheme")
-	// ErrDigest is an object with other bytes than were recorded.
-	ErrDigest = errors.New("digest mismatch")
-	// errUnconditional is a store that replaces what Commit must not.
-	errUnconditional = errors.New("the store ignores If-None-Match: *, so that it cannot keep two attempts apart; use one that answers 412 where an object exists")
-)
+// localRetryTimeout bounds the retries of files of this machine: what a network file
+// system does not have after seconds, it does not have after minutes.
+const localRetryTimeout = 10 * time.Second
 
-// Backend is the storage behind one scheme. Its errors say what is wrong,
-// without the URI; a StatusError or an error of the network may be tried again.
+// Backend is the storage of one scheme. It tries once. Its errors describe the failure
+// without the URI; a StatusError, a Transient error or an error of the network may be
+// retried.
 type Backend interface {
-	// Open streams an object, or the rest of one of which a part is here.
+	// Open reads an object, or the rest of an object of which a part was read.
 	Open(ctx context.Context, uri string, from Position) (*Object, error)
-	// Put writes an object, whole or not at all, over one that is there. It
-	// may be durable only after the next Commit.
+	// Put writes an object, as a whole or not at all, and replaces one that exists.
+	// It may be durable only after the next Commit.
 	Put(ctx context.Context, uri string, body *Body) error
-	// Commit creates an object, whole or not at all, or returns ErrExists. When
-	// it returns, the object and all that this Backend Put before are durable.
+	// Commit creates an object, as a whole or not at all, or returns ErrExists. When
+	// it returns, the object and everything that this Backend Put before are durable.
 	Commit(ctx context.Context, uri string, body *Body) error
 }
 
 // Object is an object that is being read.
 type Object struct {
 	io.ReadCloser
-	// Offset is where the bytes begin: that of the Position, or 0 where the store
-	// cannot resume.
+	// Offset is where the bytes begin: at the Position, or at 0 if the store cannot
+	// resume.
 	Offset int64
-	// Size is that of the whole object, or -1 where the store does not tell.
+	// Size is the size of the whole object, or -1 if the store does not report it.
 	Size int64
-	// Version names these very bytes; empty where the store has no such name.
+	// Version identifies the bytes; empty if the store has no such name.
 	Version string
 }
 
-// Position is how far an object was read before the connection broke. A
-// Backend returns the rest only where the object still has this Version.
+// Position is how far an object was read before the connection broke. A Backend
+// returns the rest only if the object still has this Version.
 type Position struct {
 	Offset  int64
 	Version string
@@ -64,36 +59,32 @@ type Locator interface {
 	Locate(ctx context.Context, uri string) (string, error)
 }
 
-// Doubtful is a Backend of many kinds of servers, some of which ignore the
-// condition of Commit and replace what is there.
-type Doubtful interface {
-	Doubtful(uri string) bool
+// ConditionVerifier is a Backend of many kinds of servers. Some of them ignore the
+// condition of Commit and replace an object that exists.
+type ConditionVerifier interface {
+	// MustVerifyCondition reports whether the server of a URI may be of this kind.
+	MustVerifyCondition(uri string) bool
 }
 
-// Stores picks the Backend by the URI's scheme. The zero values of all but
+// Stores selects the Backend by the scheme of a URI. The zero values of all fields but
 // Backends are the defaults.
 type Stores struct {
 	// Backends are keyed by scheme.
 	Backends map[string]Backend
-	// Patience is how long a store may fail, without any progress, until it is
-	// given up; 2 min if 0.
-	Patience time.Duration
-	// Stall is how long a transfer may take for 32 KiB; 30 s if 0.
+	// RetryTimeout is how long a store may fail without any progress; 2 min if 0.
+	RetryTimeout time.Duration
+	// Stall is the time in which 32 KiB of a transfer have to pass; 30 s if 0.
 	Stall time.Duration
 
 	mu       sync.Mutex
 	expected map[string]contract.Asset
-	// ends is closed when time is over, once.
-	ends chan struct{}
-	once sync.Once
+	// stopped is closed, once, at the time of EndBy.
+	stopped chan struct{}
+	once    sync.Once
 }
 
-// New returns stores of files and of the given schemes.
-func New(backends map[string]Backend) *Stores {
-	all := map[string]Backend{"file": &fileStore{}}
-	maps.Copy(all, backends)
-	return &Stores{Backends: all}
-}
+// New returns stores of the given schemes.
+func New(backends map[string]Backend) *Stores { return &Stores{Backends: backends} }
 
 // Expect makes Fetch verify the objects of these records.
 func (s *Stores) Expect(assets ...contract.Asset) {
@@ -107,8 +98,8 @@ func (s *Stores) Expect(assets ...contract.Asset) {
 	}
 }
 
-// Fetch returns a path of this machine with the object's bytes: the object
-// itself where it is a file, else a copy at dest.
+// Fetch returns a path of this machine with the object's bytes: the object itself if it
+// is a file, else a copy at dest.
 func (s *Stores) Fetch(ctx context.Context, uri, dest string) (string, error) {
 	backend, err := s.backend(uri)
 	if err != nil {
@@ -119,9 +110,12 @@ func (s *Stores) Fetch(ctx context.Context, uri, dest string) (string, error) {
 	s.mu.Unlock()
 	path := dest
 	if locator, ok := backend.(Locator); ok {
-		if path, err = locator.Locate(ctx, uri); err == nil {
-			err = verifyFile(path, want)
-		}
+		err = s.retryFor(ctx, min(cmp.Or(s.RetryTimeout, localRetryTimeout), localRetryTimeout), &transfer{}, func(ctx context.Context) error {
+			if path, err = locator.Locate(ctx, uri); err == nil {
+				err = verifyFile(path, want)
+			}
+			return err
+		})
 	} else {
 		err = s.download(ctx, backend, uri, dest, want)
 	}
@@ -131,11 +125,11 @@ func (s *Stores) Fetch(ctx context.Context, uri, dest string) (string, error) {
 	return path, nil
 }
 
-// Put writes an object and returns its record. A reader that cannot seek is
-// kept in memory, so that it can be sent again.
+// Put writes an object and returns its record. A reader that cannot seek is kept in
+// memory, so that it can be sent again.
 func (s *Stores) Put(ctx context.Context, uri string, r io.Reader) (contract.Asset, error) {
 	return s.write(uri, r, func(backend Backend, body *Body) error {
-		if parts, ok := backend.(Multipart); ok && body.Size() > parts.PartsAbove() {
+		if parts, ok := backend.(Multipart); ok && body.Size() > parts.PartSizes().Above {
 			return s.putParts(ctx, parts, uri, body)
 		}
 		return s.send(ctx, body, func(ctx context.Context) error { return backend.Put(ctx, uri, body) })
@@ -144,25 +138,27 @@ func (s *Stores) Put(ctx context.Context, uri string, r io.Reader) (contract.Ass
 
 // Commit creates an object and returns its record; see Backend.
 func (s *Stores) Commit(ctx context.Context, uri string, r io.Reader) (contract.Asset, error) {
-	return s.write(uri, r, func(backend Backend, body *Body) error {
-		tries := 0
-		return s.send(ctx, body, func(ctx context.Context) error {
-			tries++
-			err := backend.Commit(ctx, uri, body)
-			if errors.Is(err, ErrExists) && tries > 1 && s.holds(ctx, backend, uri, body) {
-				// The answer to an earlier try was lost, not its effect.
-				return nil
-			}
-			if doubtful, ok := backend.(Doubtful); err != nil || !ok || !doubtful.Doubtful(uri) {
-				return err
-			}
-			if err = backend.Commit(ctx, uri, body); err == nil {
-				return errUnconditional
-			} else if errors.Is(err, ErrExists) {
-				return nil
-			}
+	return s.write(uri, r, func(backend Backend, body *Body) error { return s.create(ctx, backend, uri, body, false) })
+}
+
+// create creates an object. An object that exists with the same bytes is a success if
+// the response to an earlier try may have been lost, or if adopt is set.
+func (s *Stores) create(ctx context.Context, backend Backend, uri string, body *Body, adopt bool) error {
+	return s.send(ctx, body, func(ctx context.Context) error {
+		err := backend.Commit(ctx, uri, body)
+		if errors.Is(err, ErrExists) && adopt && s.holds(ctx, backend, uri, body) {
+			return nil
+		}
+		adopt = true
+		if verifier, ok := backend.(ConditionVerifier); err != nil || !ok || !verifier.MustVerifyCondition(uri) {
 			return err
-		})
+		}
+		if err = backend.Commit(ctx, uri, body); err == nil {
+			return ErrUnconditional
+		} else if errors.Is(err, ErrExists) {
+			return nil
+		}
+		return err
 	})
 }
 
@@ -174,7 +170,7 @@ func (s *Stores) write(uri string, r io.Reader, put func(Backend, *Body) error) 
 	body, err := newBody(r)
 	if err == nil {
 		err = put(backend, body)
-		// What a try that was given up still reads must not outlive the source.
+		// A try that was given up may still read, but not after the source is closed.
 		body.revoke()
 	}
 	var digest string
@@ -187,16 +183,16 @@ func (s *Stores) write(uri string, r io.Reader, put func(Backend, *Body) error) 
 	return contract.Asset{URI: uri, Size: body.Size(), SHA256: digest}, nil
 }
 
-// send tries until a body, or the next part of it, is sent.
+// send retries until a body, or the next part of it, is sent.
 func (s *Stores) send(ctx context.Context, body *Body, once func(context.Context) error) error {
-	return s.persist(ctx, func(ctx context.Context) (bool, error) {
-		ctx, stop := s.watch(ctx, body)
+	return s.retry(ctx, &body.transfer, func(ctx context.Context) error {
+		ctx, stop := s.watch(ctx, &body.transfer)
 		defer stop()
-		return false, stalled(ctx, once(ctx))
+		return withCause(ctx, once(ctx))
 	})
 }
 
-// holds says whether the object has the body's bytes.
+// holds reports whether the object has the body's bytes.
 func (s *Stores) holds(ctx context.Context, backend Backend, uri string, body *Body) bool {
 	object, err := backend.Open(ctx, uri, Position{})
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
@@ -17,8 +16,14 @@ import (
 
 // Store is the Backend of azblob and blob.
 type Store struct {
+	// Parts are the sizes of parts; 64 MiB, 16 MiB and 50,000 if zero.
+	Parts store.Parts
+
 	once    sync.Once
 	options *blockblob.ClientOptions
+	// http and disableDiscovery are set by tests.
+	http             *http.Client
+	disableDiscovery bool
 
 	mu         sync.Mutex
 	credential azcore.TokenCredential
@@ -84,8 +89,7 @@ func match(conditions *blob.ModifiedAccessConditions) *blob.AccessConditions {
 	return &blob.AccessConditions{ModifiedAccessConditions: conditions}
 }
 
-// failure says in the terms of store what the SDK means. Its own texts quote
-// the request with its URL.
+// failure translates an error of the SDK, whose texts quote the request with its URL.
 func failure(err error) error {
 	if answer, ok := errors.AsType[*azcore.ResponseError](err); ok {
 		if answer.StatusCode == http.StatusPreconditionFailed || answer.ErrorCode == "BlobAlreadyExists" {
@@ -97,8 +101,8 @@ func failure(err error) error {
 		}
 		return status
 	}
-	if failed, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok && failed.RawResponse != nil {
-		return &store.StatusError{Code: failed.RawResponse.StatusCode, Text: "no token for these credentials"}
+	if failed, ok := errors.AsType[*tokenError](err); ok {
+		return failed
 	}
 	return transport.Bare(err)
 }

@@ -74,7 +74,7 @@ func start(t *testing.T) (*service, *store.Stores) {
 
 func stores() *store.Stores {
 	all := store.New(map[string]store.Backend{"azblob": &azure.Store{}})
-	all.Patience = 2 * time.Second
+	all.RetryTimeout = 2 * time.Second
 	return all
 }
 

@@ -3,32 +3,33 @@ package azure
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
-	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
 	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
-// defaultDomain is that of the public cloud.
+// defaultDomain is the domain of the public cloud.
 const defaultDomain = "blob.core.windows.net"
 
 var errNoAccount = errors.New("no account: set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING")
 
-// client makes the client of one blob. Package container would do it for many,
-// and make the runner two megabytes larger.
+// client makes the client of one blob. Package container would make one for all, and make
+// the runner two megabytes larger.
 func (s *Store) client(bucket, key string) (*blockblob.Client, error) {
 	s.once.Do(func() {
+		if s.http == nil {
+			s.http = transport.FixedClient()
+		}
 		s.options = &blockblob.ClientOptions{ClientOptions: azcore.ClientOptions{
-			Transport: transport.FixedClient(),
-			// Stores tries again, for all schemes in the same way.
+			Transport: s.http,
+			// Stores retries, for all schemes in the same way.
 			Retry: policy.RetryOptions{MaxRetries: -1},
 		}}
 	})
@@ -61,18 +62,4 @@ func (s *Store) client(bucket, key string) (*blockblob.Client, error) {
 		return nil, err
 	}
 	return blockblob.NewClient(target, credential, s.options)
-}
-
-// identity is the same for all blobs: it keeps the token.
-func (s *Store) identity() (azcore.TokenCredential, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.credential == nil {
-		credential, err := azidentity.NewDefaultAzureCredential(nil)
-		if err != nil {
-			return nil, fmt.Errorf("no credentials: %w", err)
-		}
-		s.credential = credential
-	}
-	return s.credential, nil
 }

@@ -1,6 +1,7 @@
 package azure
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -10,22 +11,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
-const (
-	partsAbove = 64 << 20
-	leastPart  = 16 << 20
-	mostParts  = 50_000
-)
+var defaultParts = store.Parts{Above: 64 << 20, Least: 16 << 20, Most: 50_000}
 
-// PartsAbove implements store.Multipart.
-func (*Store) PartsAbove() int64 { return partsAbove }
+// PartSizes implements store.Multipart.
+func (s *Store) PartSizes() store.Parts { return cmp.Or(s.Parts, defaultParts) }
 
-// PartSize implements store.Multipart.
-func (*Store) PartSize(size int64) int64 {
-	return max(leastPart, (size+mostParts-1)/mostParts)
-}
-
-// Begin implements store.Multipart. Azure has no beginning of an upload: blocks
-// that no list refers to vanish after a week.
+// Begin implements store.Multipart. Azure has no request for it: it deletes blocks that no
+// list refers to after a week.
 func (s *Store) Begin(_ context.Context, uri string) (store.Upload, error) {
 	client, err := s.blob(uri)
 	if err != nil {
@@ -34,7 +26,7 @@ func (s *Store) Begin(_ context.Context, uri string) (store.Upload, error) {
 	return &upload{client: client}, nil
 }
 
-// upload is a list of blocks that is not committed yet.
+// upload is a list of blocks that is not committed.
 type upload struct {
 	client *blockblob.Client
 	blocks []string

@@ -1,3 +1,4 @@
-// Package faulty is a store over HTTP that fails as it is told to. It is for
-// tests only.
+// Package faulty is an object store over HTTP, for tests only, whose faults are set by the
+// test. It has as much of WebDAV, S3, Google Cloud Storage and Azure Blob Storage as the
+// Backends need.
 package faulty

@@ -10,12 +10,13 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"time"
 )
 
-// Fault answers a request in the place of the store, which may still be asked.
+// Fault responds to a request instead of the store, which it can call.
 type Fault func(w http.ResponseWriter, r *http.Request, store http.Handler)
 
-// Status answers with a code and headers, name after value.
+// Status responds with a code and headers, which are names and values in turn.
 func Status(code int, headers ...string) Fault {
 	return func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -26,10 +27,10 @@ func Status(code int, headers ...string) Fault {
 	}
 }
 
-// Reset breaks the connection without an answer.
+// Reset breaks the connection without a response.
 func Reset(w http.ResponseWriter, _ *http.Request, _ http.Handler) { hangUp(w, nil) }
 
-// LoseAnswer does what it is asked, and breaks the connection then.
+// LoseAnswer handles the request, then breaks the connection without a response.
 func LoseAnswer(w http.ResponseWriter, r *http.Request, store http.Handler) {
 	store.ServeHTTP(httptest.NewRecorder(), r)
 	hangUp(w, nil)
@@ -43,7 +44,7 @@ func Truncate(n int) Fault {
 	}
 }
 
-// Length announces so many bytes more, or less, than it sends.
+// Length announces more bytes than it sends, or fewer.
 func Length(difference int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
 		answer := record(r, store)
@@ -59,7 +60,7 @@ func Flip(w http.ResponseWriter, r *http.Request, store http.Handler) {
 	hangUp(w, answer.head(len(raw), len(raw)))
 }
 
-// Stall sends some bytes and then nothing more, until the client has enough.
+// Stall sends some bytes and then nothing, until the client closes the connection.
 func Stall(n int) Fault {
 	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
 		answer := record(r, store)
@@ -70,10 +71,32 @@ func Stall(n int) Fault {
 	}
 }
 
-// Redirect leads elsewhere, with 307, which keeps the method.
+// Delay responds as the store does, but later.
+func Delay(delay time.Duration) Fault {
+	return func(w http.ResponseWriter, r *http.Request, store http.Handler) {
+		timer := time.NewTimer(delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			store.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// StopReading reads some bytes of a request and then nothing, until the test ends: what the
+// kernel has received hides that the client has closed the connection.
+func StopReading(n int64) Fault {
+	return func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.CopyN(io.Discard, r.Body, n)
+		<-r.Context().Done()
+	}
+}
+
+// Redirect redirects with 307, which keeps the method.
 func Redirect(target string) Fault { return Status(http.StatusTemporaryRedirect, "Location", target) }
 
-// answer is what the store would have said.
+// answer is the response of the store.
 type answer struct {
 	code   int
 	header http.Header
@@ -86,7 +109,7 @@ func record(r *http.Request, store http.Handler) *answer {
 	return &answer{recorder.Code, recorder.Header(), recorder.Body}
 }
 
-// head is the answer with a length of its own and the first n bytes.
+// head returns the response with another length and the first n bytes.
 func (a *answer) head(length, n int) []byte {
 	a.header.Set("Content-Length", strconv.Itoa(length))
 	var raw bytes.Buffer
@@ -105,7 +128,7 @@ func hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter) {
 	return connection, buffered
 }
 
-// hangUp sends bytes and ends the connection, with a reset where there are none.
+// hangUp sends bytes and closes the connection, with a reset if there are none.
 func hangUp(w http.ResponseWriter, raw []byte) {
 	connection, _ := hijack(w)
 	defer connection.Close()

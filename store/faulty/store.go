@@ -2,11 +2,16 @@ package faulty
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"sync"
 	"testing"
 	"time"
@@ -20,17 +25,76 @@ type Store struct {
 	mu sync.Mutex
 	// unconditional: see IgnoreIfNoneMatch.
 	unconditional bool
-	objects       map[string][]byte
+	objects       map[string]object
 	faults        map[string][]Fault
 	requests      []string
+	// folders are nil unless RequireFolders was called.
+	folders map[string]bool
+	// parts and uploads are those of multipart uploads: parts by upload or path, and
+	// number; the header of its creation by upload.
+	parts   map[string][]byte
+	uploads map[string]http.Header
+}
+
+type object struct {
+	data []byte
+	// metadata are the headers that S3 returns with the object.
+	metadata http.Header
 }
 
 // New starts a store on the loopback interface, for as long as a test runs.
 func New(t testing.TB) *Store {
 	t.Helper()
-	s := &Store{objects: map[string][]byte{}, faults: map[string][]Fault{}}
-	server := httptest.NewServer(s)
+	return start(t, (*httptest.Server).Start)
+}
+
+// NewTLS starts a store whose certificate nobody trusts.
+func NewTLS(t testing.TB) *Store {
+	t.Helper()
+	return start(t, (*httptest.Server).StartTLS)
+}
+
+// NewLate returns a store that does not accept connections for a while.
+func NewLate(t testing.TB, delay time.Duration) *Store {
+	t.Helper()
+	reserved, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := reserved.Addr().String()
+	reserved.Close()
+	s := newStore()
+	s.URL = "http://" + address
+	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	timer := time.AfterFunc(delay, func() {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Errorf("starting the late server: %v", err)
+			return
+		}
+		_ = server.Serve(listener)
+	})
 	t.Cleanup(func() {
+		timer.Stop()
+		_ = server.Close()
+	})
+	return s
+}
+
+func newStore() *Store {
+	return &Store{objects: map[string]object{}, faults: map[string][]Fault{}, parts: map[string][]byte{}, uploads: map[string]http.Header{}}
+}
+
+func start(t testing.TB, start func(*httptest.Server)) *Store {
+	t.Helper()
+	s := newStore()
+	server := httptest.NewUnstartedServer(s)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	ctx, stop := context.WithCancel(context.Background())
+	server.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	start(server)
+	t.Cleanup(func() {
+		stop()
 		server.CloseClientConnections()
 		server.Close()
 	})
@@ -38,11 +102,11 @@ func New(t testing.TB) *Store {
 	return s
 }
 
-// Set makes an object.
+// Set creates an object.
 func (s *Store) Set(path string, data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.objects[path] = data
+	s.objects[path] = object{data: data}
 }
 
 // IgnoreIfNoneMatch makes it ignore that header, as many servers do.
@@ -52,21 +116,39 @@ func (s *Store) IgnoreIfNoneMatch() {
 	s.unconditional = true
 }
 
-// Get returns an object, nil where there is none.
+// Get returns an object, nil if it does not exist.
 func (s *Store) Get(path string) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.objects[path]
+	return s.objects[path].data
 }
 
-// Fail gives the next requests for a path a fault each.
+// Delete deletes an object.
+func (s *Store) Delete(path string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.objects, path)
+}
+
+// RequireFolders makes it refuse objects in folders that do not exist, as WebDAV does.
+func (s *Store) RequireFolders(existing ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.folders = map[string]bool{"/": true}
+	for _, folder := range existing {
+		s.folders[folder] = true
+	}
+}
+
+// Fail gives each of the next requests for a path a fault. The method is that of HTTP, or
+// CREATE, PART, COMPLETE or ABORT of a multipart upload.
 func (s *Store) Fail(method, path string, faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults[method+" "+path] = append(s.faults[method+" "+path], faults...)
 }
 
-// Requests are all that came, as "METHOD target", with "Range" where one was asked for.
+// Requests returns all requests, as "METHOD target", with the range if there is one.
 func (s *Store) Requests() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,7 +163,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		line += " " + asked
 	}
 	s.requests = append(s.requests, line)
-	key := r.Method + " " + r.URL.Path
+	key := operation(r) + " " + r.URL.Path
 	var fault Fault
 	if queue := s.faults[key]; len(queue) > 0 {
 		fault, s.faults[key] = queue[0], queue[1:]
@@ -94,37 +176,90 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r)
 }
 
+// operation returns the method, or the request of a multipart upload.
+func operation(r *http.Request) string {
+	query := r.URL.Query()
+	switch {
+	case query.Has("uploads"):
+		return opCreate
+	case query.Has("partNumber"), query.Get("comp") == "block":
+		return opPart
+	case r.Method == http.MethodPost, query.Get("comp") == "blocklist":
+		return opComplete
+	case r.Method == http.MethodDelete:
+		return opAbort
+	}
+	return r.Method
+}
+
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
-	switch r.Method {
-	case http.MethodGet:
-		data := s.Get(r.URL.Path)
-		if data == nil {
-			http.NotFound(w, r)
-			return
-		}
-		sum := sha256.Sum256(data)
-		w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:8])+`"`)
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(data))
+	switch operation(r) {
+	case http.MethodGet, http.MethodHead:
+		s.get(w, r)
 	case http.MethodPut:
 		s.put(w, r)
+	case "MKCOL":
+		s.createFolder(w, r)
+	case opCreate:
+		s.createUpload(w, r)
+	case opPart:
+		s.putPart(w, r)
+	case opComplete:
+		s.complete(w, r)
+	case opAbort:
+		s.abort(w, r)
 	default:
 		w.WriteHeader(http.StatusMethodNotAllowed)
 	}
 }
 
+func (s *Store) get(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	found, ok := s.objects[r.URL.Path]
+	s.mu.Unlock()
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	maps.Copy(w.Header(), found.metadata)
+	sum := sha256.Sum256(found.data)
+	w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:8])+`"`)
+	if azure := r.Header.Get("X-Ms-Range"); azure != "" {
+		r.Header.Set("Range", azure)
+	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(found.data))
+}
+
 func (s *Store) put(w http.ResponseWriter, r *http.Request) {
 	data, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client is gone
+		return // the client closed the connection
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, taken := s.objects[r.URL.Path]
 	absent := r.Header.Get("If-None-Match") == "*" || r.Header.Get("X-Goog-If-Generation-Match") == "0"
-	if taken && absent && !s.unconditional {
+	switch folder := path.Dir(r.URL.Path); {
+	case s.folders != nil && !s.folders[folder]:
+		w.WriteHeader(http.StatusConflict)
+	case taken && absent && !s.unconditional:
 		w.WriteHeader(http.StatusPreconditionFailed)
-		return
+	default:
+		s.objects[r.URL.Path] = object{data: data}
+		w.WriteHeader(http.StatusCreated)
 	}
-	s.objects[r.URL.Path] = data
-	w.WriteHeader(http.StatusCreated)
+}
+
+func (s *Store) createFolder(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch folder := path.Clean(r.URL.Path); {
+	case s.folders == nil || s.folders[folder]:
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	case !s.folders[path.Dir(folder)]:
+		w.WriteHeader(http.StatusConflict)
+	default:
+		s.folders[folder] = true
+		w.WriteHeader(http.StatusCreated)
+	}
 }

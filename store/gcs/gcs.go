@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -14,46 +13,45 @@ import (
 	"sync"
 
 	"cloud.google.com/go/auth"
-	"cloud.google.com/go/auth/credentials"
 
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
-const (
-	endpoint = "https://storage.googleapis.com"
-	scope    = "https://www.googleapis.com/auth/devstorage.read_write"
-)
+const endpoint = "https://storage.googleapis.com"
 
 // Store is the Backend of gs.
 type Store struct {
-	once     sync.Once
+	mu       sync.Mutex
 	exchange web.Exchange
 	endpoint string
-	// credentials are nil for an emulator.
-	credentials *auth.Credentials
-	err         error
+	// tokens is nil for an emulator.
+	tokens auth.TokenProvider
 }
 
-// load looks for credentials when the first object is asked for.
+// load prepares the first request. A failure is not kept: the next try may find what
+// this one missed.
 func (s *Store) load() error {
-	s.once.Do(func() {
-		s.exchange = web.Exchange{Client: transport.FixedClient(), Explain: explain}
-		if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
-			if !strings.Contains(emulator, "://") {
-				emulator = "http://" + emulator
-			}
-			s.endpoint = strings.TrimRight(emulator, "/")
-			return
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.endpoint != "" {
+		return nil
+	}
+	s.exchange = web.Exchange{Client: transport.FixedClient(), Explain: explain}
+	if emulator := os.Getenv("STORAGE_EMULATOR_HOST"); emulator != "" {
+		if !strings.Contains(emulator, "://") {
+			emulator = "http://" + emulator
 		}
-		s.endpoint = endpoint
-		s.credentials, s.err = credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}})
-		if s.err != nil {
-			s.err = fmt.Errorf("no credentials: mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS, or use workload identity: %w", s.err)
-		}
-	})
-	return s.err
+		s.endpoint = strings.TrimRight(emulator, "/")
+		return nil
+	}
+	tokens, err := findTokens()
+	if err != nil {
+		return err
+	}
+	s.tokens, s.endpoint = tokens, endpoint
+	return nil
 }
 
 // Open implements store.Backend.
@@ -74,7 +72,7 @@ func (s *Store) Put(ctx context.Context, uri string, body *store.Body) error {
 	return s.exchange.Put(request, body)
 }
 
-// Commit implements store.Backend. Generation 0 is that of no object.
+// Commit implements store.Backend. Only an object that does not exist has generation 0.
 func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error {
 	request, err := s.request(ctx, http.MethodPut, uri)
 	if err != nil {
@@ -92,15 +90,15 @@ func (s *Store) request(ctx context.Context, method, uri string) (*http.Request,
 	if err := s.load(); err != nil {
 		return nil, err
 	}
-	// All but the slashes is encoded, so that no character of a key is taken for
-	// a part of a URL.
+	// Everything but slashes is escaped, so that no character of a key has a meaning
+	// in the URL.
 	path := strings.ReplaceAll(url.PathEscape(key), "%2F", "/")
 	request, err := http.NewRequestWithContext(ctx, method, s.endpoint+"/"+bucket+"/"+path, nil)
 	if err != nil {
 		return nil, errors.New("malformed STORAGE_EMULATOR_HOST")
 	}
-	if s.credentials != nil {
-		token, err := s.credentials.Token(ctx)
+	if s.tokens != nil {
+		token, err := s.tokens.Token(ctx)
 		if err != nil {
 			return nil, tokenError(err)
 		}
@@ -109,17 +107,7 @@ func (s *Store) request(ctx context.Context, method, uri string) (*http.Request,
 	return request, nil
 }
 
-// tokenError says of an error of the token service whether to try again.
-func tokenError(err error) error {
-	if failed, ok := errors.AsType[*auth.Error](err); ok && failed.Response != nil {
-		return &store.StatusError{
-			Code: failed.Response.StatusCode, Text: "no token for these credentials", RetryAfter: store.RetryAfter(failed.Response.Header),
-		}
-	}
-	return fmt.Errorf("no token: %w", transport.Bare(err))
-}
-
-// explain reads the error's name of the XML API.
+// explain returns the error that a response of the XML API describes.
 func explain(answer *http.Response) string {
 	var said struct{ Code, Message string }
 	if err := xml.NewDecoder(io.LimitReader(answer.Body, 16<<10)).Decode(&said); err != nil {

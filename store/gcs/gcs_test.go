@@ -17,7 +17,7 @@ import (
 
 func stores() *store.Stores {
 	s := store.New(map[string]store.Backend{"gs": &gcs.Store{}})
-	s.Patience = 2 * time.Second
+	s.RetryTimeout = 2 * time.Second
 	return s
 }
 

@@ -4,55 +4,94 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
-// defaultRegion serves where none is configured: other servers than Amazon's
-// seldom have regions, and Amazon's answer names the right one.
+// defaultRegion is used if none is configured: other servers than Amazon's seldom have
+// regions, and Amazon's response names the right one.
 const defaultRegion = "us-east-1"
 
-// load makes the client when the first object is asked for, and makes sure that
-// there are credentials. Those that expire are renewed by the SDK.
+// load makes the client for the first object, and makes sure that there are
+// credentials. The SDK renews those that expire.
 func (s *Store) load(ctx context.Context) (*s3.Client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client == nil {
-		loaded, err := config.LoadDefaultConfig(ctx,
-			// One of the SDK's own, or it could not add the certificates of AWS_CA_BUNDLE.
-			config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport.Configure)),
-			// Stores tries again, for all schemes in the same way.
-			config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
-			// Many servers do not know the newer checksums. The SHA-256 of a body is
-			// part of every signature, and every server verifies that.
-			config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
-		)
-		if err != nil {
-			return nil, fmt.Errorf("reading the AWS configuration: %w", err)
-		}
-		loaded.Region = cmp.Or(loaded.Region, defaultRegion)
-		s.credentials = loaded.Credentials
-		s.client = s3.NewFromConfig(loaded, func(o *s3.Options) {
-			o.DisableLogOutputChecksumValidationSkipped = true
-			s.foreign = isForeign(o.BaseEndpoint)
-			o.UsePathStyle = o.UsePathStyle || s.foreign
-		})
+	client, credentials, err := s.configure(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := s.credentials.Retrieve(ctx); err != nil {
+	// Not under the lock: a service that does not respond must not block requests
+	// that have credentials.
+	if _, err := credentials.Retrieve(ctx); err != nil {
 		return nil, credentialsError(err)
 	}
-	return s.client, nil
+	return client, nil
 }
 
-// isForeign says whether an endpoint is of another server than Amazon's.
+func (s *Store) configure(ctx context.Context) (*s3.Client, aws.CredentialsProvider, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, s.credentials, nil
+	}
+	options, err := readOptions()
+	if err != nil {
+		return nil, nil, err
+	}
+	loaded, err := config.LoadDefaultConfig(ctx,
+		// Errors are returned. The log of the pod belongs to its tasks.
+		config.WithLogger(logging.Nop{}),
+		// A client of the SDK, so that it can add the certificates of AWS_CA_BUNDLE.
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport.Configure)),
+		// Many servers do not know the newer checksums. The SHA-256 of a body is
+		// part of every signature, and every server verifies that.
+		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+	)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the AWS configuration: %w", err)
+	}
+	loaded.Region = cmp.Or(loaded.Region, defaultRegion)
+	s.credentials, s.options = loaded.Credentials, options
+	s.client = s3.NewFromConfig(loaded, func(o *s3.Options) {
+		// Stores retries, for all schemes in the same way. The clients that obtain
+		// credentials keep the retries of the SDK.
+		o.Retryer = aws.NopRetryer{}
+		o.HTTPClient = splitPools(o.HTTPClient)
+		o.DisableLogOutputChecksumValidationSkipped = true
+		s.foreign = isForeign(o.BaseEndpoint)
+		o.UsePathStyle = options.usePathStyle(o.UsePathStyle || s.foreign)
+	})
+	return s.client, s.credentials, nil
+}
+
+// pools keep the connections of reads and of writes apart; see package transport.
+type pools struct{ reads, writes s3.HTTPClient }
+
+// Do implements s3.HTTPClient.
+func (p pools) Do(r *http.Request) (*http.Response, error) {
+	if transport.IsRead(r) {
+		return p.reads.Do(r)
+	}
+	return p.writes.Do(r)
+}
+
+func splitPools(client s3.HTTPClient) s3.HTTPClient {
+	buildable, ok := client.(*awshttp.BuildableClient)
+	if !ok {
+		return client
+	}
+	return pools{reads: buildable.WithTransportOptions(), writes: buildable.WithTransportOptions()}
+}
+
+// isForeign reports whether an endpoint is of another server than Amazon's.
 func isForeign(endpoint *string) bool {
 	if endpoint == nil {
 		return false
@@ -63,23 +102,4 @@ func isForeign(endpoint *string) bool {
 	}
 	host := parsed.Hostname()
 	return !strings.HasSuffix(host, ".amazonaws.com") && !strings.HasSuffix(host, ".amazonaws.com.cn")
-}
-
-// credentialsError is worth another try only where a service gives the
-// credentials: without one, the error is of the search for it.
-func credentialsError(err error) error {
-	for _, name := range []string{"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"} {
-		if os.Getenv(name) != "" {
-			return fmt.Errorf("no credentials by %s: %w", name, err)
-		}
-	}
-	return &noCredentialsError{err}
-}
-
-// noCredentialsError is final whatever it was made of.
-type noCredentialsError struct{ cause error }
-
-func (e *noCredentialsError) Error() string {
-	return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file and name it in " +
-		"AWS_SHARED_CREDENTIALS_FILE, or use workload identity: " + e.cause.Error()
 }

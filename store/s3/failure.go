@@ -13,30 +13,33 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
-// temporary are names of errors that pass whatever their code is: S3 answers
-// 400 to a body that came too slowly, and 409 to commits that met.
+// temporary are the names of transient errors, whatever their code is: S3 responds with
+// 400 to a body that was sent too slowly, and with 409 to concurrent commits; STS with 400
+// if it cannot reach the issuer of a token, or does not know the token yet.
 var temporary = map[string]bool{
+	"IDPCommunicationError": true, "InvalidIdentityToken": true, "RequestThrottled": true, "TooManyRequestsException": true,
 	"RequestTimeout": true, "SlowDown": true, "Throttling": true, "ThrottlingException": true, "RequestLimitExceeded": true,
 	"OperationAborted": true, "ConditionalRequestConflict": true,
 }
 
-// isTemporary is for a text that begins with the name of an error.
+// isTemporary reports whether a text begins with the name of a transient error.
 func isTemporary(text string) bool {
 	name, _, _ := strings.Cut(text, ":")
 	return temporary[name]
 }
 
-// hints say what to do.
+// hints are what to do.
 var hints = map[string]string{
 	"PermanentRedirect":            "the bucket is of another region: set AWS_REGION",
 	"AuthorizationHeaderMalformed": "the bucket is of another region: set AWS_REGION",
 	"NotImplemented":               "the server does not know this request; a commit needs If-None-Match",
 }
 
-// failure says in the terms of store what the SDK means.
+// failure translates an error of the SDK.
 func failure(err error) error {
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
-	if !ok {
+	if !ok || answer.HTTPStatusCode() == 0 {
+		// If no response was received, the SDK adds one without a status.
 		return bare(err)
 	}
 	status := &store.StatusError{Code: answer.HTTPStatusCode()}
@@ -54,19 +57,19 @@ func failure(err error) error {
 		return store.ErrExists
 	}
 	if status.Code/100 == 2 {
-		// A completed upload may fail after the server said 200.
+		// The server may send 200 before it fails to complete an upload.
 		status.Temporary = true
 	}
 	return status
 }
 
-// isChanged is a resumed object that is not the one that it was.
+// isChanged reports whether an object to resume has changed.
 func isChanged(err error) bool {
 	answer, ok := errors.AsType[*awshttp.ResponseError](err)
 	return ok && (answer.HTTPStatusCode() == http.StatusPreconditionFailed || answer.HTTPStatusCode() == http.StatusRequestedRangeNotSatisfiable)
 }
 
-// bare takes the operation and the request from an error without an answer.
+// bare removes the operation and the request from an error without a response.
 func bare(err error) error {
 	if operation, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = operation.Err

@@ -13,16 +13,20 @@ import (
 
 // Store is the Backend of s3.
 type Store struct {
+	// Parts are the sizes of parts; 64 MiB, 16 MiB and 10,000 if zero.
+	Parts store.Parts
+
 	mu          sync.Mutex
 	client      *s3.Client
 	credentials aws.CredentialsProvider
-	// foreign says that the server is not Amazon's.
+	options     options
+	// foreign is set for servers other than Amazon's.
 	foreign bool
 }
 
 // Open implements store.Backend.
 func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*store.Object, error) {
-	bucket, key, err := store.Bucket(uri)
+	bucket, key, err := parseURI(uri)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +34,7 @@ func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*sto
 	if err != nil {
 		return nil, err
 	}
-	input := &s3.GetObjectInput{Bucket: &bucket, Key: &key}
+	input := &s3.GetObjectInput{Bucket: &bucket, Key: &key, RequestPayer: s.options.payer}
 	if from.Offset > 0 {
 		input.Range, input.IfMatch = aws.String(fmt.Sprintf("bytes=%d-", from.Offset)), &from.Version
 	}
@@ -62,15 +66,15 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 	return s.put(ctx, uri, body, aws.String("*"))
 }
 
-// Doubtful implements store.Doubtful.
-func (s *Store) Doubtful(string) bool {
+// MustVerifyCondition implements store.ConditionVerifier.
+func (s *Store) MustVerifyCondition(string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.foreign
 }
 
 func (s *Store) put(ctx context.Context, uri string, body *store.Body, ifNoneMatch *string) error {
-	bucket, key, err := store.Bucket(uri)
+	bucket, key, err := parseURI(uri)
 	if err != nil {
 		return err
 	}
@@ -80,6 +84,7 @@ func (s *Store) put(ctx context.Context, uri string, body *store.Body, ifNoneMat
 	}
 	_, err = client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: &bucket, Key: &key, Body: body.Reader(), ContentLength: aws.Int64(body.Size()), IfNoneMatch: ifNoneMatch,
+		ServerSideEncryption: s.options.encryption, SSEKMSKeyId: s.options.kmsKey, RequestPayer: s.options.payer,
 	})
 	return failure(err)
 }

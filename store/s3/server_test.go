@@ -13,7 +13,7 @@ import (
 // stores look for their configuration where a pod has it.
 func stores() *store.Stores {
 	s := store.New(map[string]store.Backend{"s3": &s3.Store{}})
-	s.Patience = 2 * time.Second
+	s.RetryTimeout = 2 * time.Second
 	return s
 }
 

@@ -17,16 +17,16 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
-// maxFailure bounds what is read of an answer that is a refusal.
+// maxFailure bounds what is read of the response to a refused request.
 const maxFailure = 16 << 10
 
-// Signed is the Backend of s3 in a pod that has no credentials: the URLs of its
-// group's objects were signed by who sent it. An object is one PUT, so that it has
-// at most 5 GiB.
+// Signed is the Backend of s3 in a pod without credentials: the sender of its group has
+// signed the URLs of the group's objects. An object is one PUT, so that it has at most
+// 5 GiB.
 type Signed struct {
 	// Path is the file of contract.SignedURLs.
 	Path string
-	// UID is the group's.
+	// UID identifies the group.
 	UID string
 
 	once     sync.Once
@@ -55,8 +55,9 @@ func (s *Signed) Commit(ctx context.Context, uri string, body *store.Body) error
 	return s.put(ctx, contract.Permission{Access: contract.AccessCreate, URI: uri}, body)
 }
 
-// Doubtful implements store.Doubtful: the URL does not tell whose server it is.
-func (*Signed) Doubtful(string) bool { return true }
+// MustVerifyCondition implements store.ConditionVerifier: the kind of server cannot be
+// derived from its URL.
+func (*Signed) MustVerifyCondition(string) bool { return true }
 
 func (s *Signed) put(ctx context.Context, p contract.Permission, body *store.Body) error {
 	request, err := s.request(ctx, http.MethodPut, p)
@@ -76,7 +77,7 @@ func (s *Signed) request(ctx context.Context, method string, p contract.Permissi
 	}
 	url, ok := s.urls.URL(p)
 	if !ok {
-		return nil, fmt.Errorf("no URL was signed to %s it: the pods of a group that is sent with presign reach what its spec names and what its attempts write, and nothing else", p.Access)
+		return nil, fmt.Errorf("%w to %s it: the pods of a group that is sent with presign reach what its spec names and what its attempts write, and nothing else", store.ErrNotSigned, p.Access)
 	}
 	return web.NewRequest(ctx, method, url)
 }
@@ -88,7 +89,7 @@ func (s *Signed) load() {
 		return
 	}
 	if s.urls, err = contract.DecodeSignedURLs(packed); err != nil {
-		// As text: an EOF of this file is none of a connection, which would be tried again.
+		// As text: an EOF of this file is not one of a connection, which would be retried.
 		s.err = errors.New(err.Error())
 		return
 	}
@@ -98,7 +99,7 @@ func (s *Signed) load() {
 	s.exchange = web.Exchange{Client: transport.Client(), Explain: s.explain}
 }
 
-// explain is what a refusal says. The rest of its body may quote the request.
+// explain returns the error of a response. The rest of its body may quote the request.
 func (s *Signed) explain(answer *http.Response) string {
 	var said struct{ Code, Message string }
 	raw, err := io.ReadAll(io.LimitReader(answer.Body, maxFailure))
@@ -118,7 +119,7 @@ func (s *Signed) explain(answer *http.Response) string {
 	return text
 }
 
-// classify finds what passes though its status would stay.
+// classify marks transient errors whose status is that of a permanent one.
 func (s *Signed) classify(err error) error {
 	if status, ok := errors.AsType[*store.StatusError](err); ok {
 		status.Temporary = status.Temporary || isTemporary(status.Text)

@@ -36,7 +36,7 @@ func withoutCredentials(t *testing.T, path string) *store.Stores {
 		t.Setenv(name, "")
 	}
 	s := store.New(map[string]store.Backend{"s3": &s3.Signed{Path: path, UID: "uid-1"}})
-	s.Patience = 2 * time.Second
+	s.RetryTimeout = 2 * time.Second
 	return s
 }
 

@@ -10,16 +10,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
-// Signer makes URLs that need no credentials, with those of this process. It asks
-// the store nothing.
+// Signer signs URLs with the credentials of this process, so that their users need none.
+// It sends no request to the store.
 type Signer struct{ store Store }
 
-// Sign returns a URL for each permission, and until when they are valid: for
-// lifetime, or as long as temporary credentials are. The endpoint, if any, takes
-// the place of the one that is configured. Errors hold no URL.
+// Sign returns a URL for each permission, and until when they are valid: for lifetime, or
+// as long as temporary credentials are. The endpoint, if any, replaces the configured one.
+// Errors contain no URL.
 func (s *Signer) Sign(ctx context.Context, endpoint string, lifetime time.Duration, permissions []contract.Permission) ([]string, time.Time, error) {
 	client, err := s.store.load(ctx)
 	if err != nil {
@@ -56,7 +55,7 @@ func (s *Signer) Sign(ctx context.Context, endpoint string, lifetime time.Durati
 }
 
 func presign(ctx context.Context, presigner *s3.PresignClient, p contract.Permission) (string, error) {
-	bucket, key, err := store.Bucket(p.URI)
+	bucket, key, err := parseURI(p.URI)
 	if err != nil {
 		return "", err
 	}
@@ -76,8 +75,8 @@ func presign(ctx context.Context, presigner *s3.PresignClient, p contract.Permis
 	return request.URL, nil
 }
 
-// presignerAt signs all URLs of a group as of one moment, so that they differ in
-// nothing but their objects.
+// presignerAt signs all URLs of a group with one time, so that they differ only in their
+// objects.
 type presignerAt struct {
 	*v4.Signer
 	now time.Time

@@ -1,3 +1,4 @@
-// Package transport makes the HTTP connections of all stores: few of them, with
-// a bound on every wait, and no redirect to a place that is less safe.
+// Package transport makes the HTTP connections of all stores: a small number, with a bound
+// on every wait, separate ones for reads and for writes, and no redirect to a less safe
+// location.
 package transport

@@ -14,35 +14,64 @@ import (
 )
 
 const (
-	// maxConnections bounds those to one host; others wait.
+	// maxConnections bounds the connections to one host for reads, and those for
+	// writes. Further requests wait.
 	maxConnections = 8
 	maxRedirects   = 5
 	dialTimeout    = 10 * time.Second
-	// answerTimeout is from the last byte of a request to the first of the answer:
-	// a store may have to put many parts together.
-	answerTimeout = 2 * time.Minute
+	// responseTimeout is from the last byte of a request to the header of the
+	// response: a store may have to put many parts together.
+	responseTimeout = 2 * time.Minute
 )
 
 var (
 	// ErrRedirect is a redirect that is not followed.
 	ErrRedirect = errors.New("redirect refused")
-	// ErrLinkLocal is an address that belongs to the machine and to no store, such
-	// as that of a cloud's metadata.
+	// ErrLinkLocal is an address of the machine, such as the metadata server of a
+	// cloud.
 	ErrLinkLocal = errors.New("link-local addresses are no stores")
 )
 
-// Client is for the URLs of users.
+// Client returns a client for the URLs of users.
 func Client() *http.Client {
-	return &http.Client{Transport: newTransport(refuseLinkLocal), CheckRedirect: checkRedirect}
+	return &http.Client{Transport: newPools(refuseLinkLocal), CheckRedirect: checkRedirect}
 }
 
-// FixedClient is for a store whose address is configured. It follows nothing.
+// FixedClient returns a client for a store whose address is configured. It follows no
+// redirect.
 func FixedClient() *http.Client {
 	return &http.Client{
-		Transport:     newTransport(nil),
+		Transport:     newPools(nil),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
+
+// LocalClient returns a client for a service of the node, such as the metadata server of a
+// cloud: it uses no proxy.
+func LocalClient() *http.Client {
+	t := newTransport(nil)
+	t.Proxy, t.ResponseHeaderTimeout = nil, dialTimeout
+	return &http.Client{Transport: t}
+}
+
+// pools keep the connections of reads and of writes apart: an upload, such as the
+// commit of results, must not wait until the downloads of later tasks are finished.
+type pools struct{ reads, writes http.RoundTripper }
+
+func newPools(control func(ctx context.Context, network, address string, _ syscall.RawConn) error) pools {
+	return pools{reads: newTransport(control), writes: newTransport(control)}
+}
+
+// RoundTrip implements http.RoundTripper.
+func (p pools) RoundTrip(r *http.Request) (*http.Response, error) {
+	if IsRead(r) {
+		return p.reads.RoundTrip(r)
+	}
+	return p.writes.RoundTrip(r)
+}
+
+// IsRead reports whether a request belongs to the pool of reads.
+func IsRead(r *http.Request) bool { return r.Method == http.MethodGet || r.Method == http.MethodHead }
 
 func newTransport(control func(ctx context.Context, network, address string, _ syscall.RawConn) error) *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, ControlContext: control}
@@ -55,13 +84,13 @@ func newTransport(control func(ctx context.Context, network, address string, _ s
 	return t
 }
 
-// Configure is for a library that makes its transport itself.
+// Configure sets the options of a transport that a library creates.
 func Configure(t *http.Transport) {
 	t.Proxy = http.ProxyFromEnvironment
 	t.MaxConnsPerHost, t.MaxIdleConnsPerHost = maxConnections, maxConnections
 	t.IdleConnTimeout = time.Minute
 	t.TLSHandshakeTimeout = dialTimeout
-	t.ResponseHeaderTimeout = answerTimeout
+	t.ResponseHeaderTimeout = responseTimeout
 	// Objects are fetched as they are stored.
 	t.DisableCompression = true
 	// One connection per transfer is faster than many streams on one, and needs
@@ -71,8 +100,8 @@ func Configure(t *http.Transport) {
 	t.WriteBufferSize = 64 << 10
 }
 
-// refuseLinkLocal sees the address after its name was resolved, so that no name
-// and no redirect leads there.
+// refuseLinkLocal checks the address after its name was resolved, so that no name and no
+// redirect leads there.
 func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) error {
 	if host, err := netip.ParseAddrPort(address); err == nil && host.Addr().Unmap().IsLinkLocalUnicast() {
 		return ErrLinkLocal
@@ -82,9 +111,13 @@ func refuseLinkLocal(_ context.Context, _, address string, _ syscall.RawConn) er
 
 // checkRedirect follows to the same or a safer scheme.
 func checkRedirect(next *http.Request, before []*http.Request) error {
-	// It would tell the next host the query of this one, with its signature.
+	// It has the query of the previous URL, with its signature.
 	next.Header.Del("Referer")
 	from, to := before[len(before)-1].URL, next.URL
+	// net/http keeps credentials for subdomains and for other ports of a host.
+	if to.Host != before[0].URL.Host {
+		next.Header.Del("Authorization")
+	}
 	switch {
 	case len(before) > maxRedirects:
 		return fmt.Errorf("%w: more than %d in a row", ErrRedirect, maxRedirects)
@@ -97,7 +130,7 @@ func checkRedirect(next *http.Request, before []*http.Request) error {
 	return nil
 }
 
-// Bare drops the method and the URL from an error of net/http.
+// Bare removes the method and the URL from an error of net/http.
 func Bare(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err

@@ -24,7 +24,7 @@ import (
 func stores() *store.Stores {
 	backend := &web.Store{}
 	s := store.New(map[string]store.Backend{"http": backend, "https": backend})
-	s.Patience, s.Stall = 2*time.Second, 100*time.Millisecond
+	s.RetryTimeout, s.Stall = 2*time.Second, 100*time.Millisecond
 	return s
 }
 
@@ -49,7 +49,7 @@ func TestFetchFaults(t *testing.T) {
 		"500":                         {[]faulty.Fault{faulty.Status(500)}, "", []string{get, get}},
 		"reset":                       {[]faulty.Fault{faulty.Reset}, "", []string{get, get}},
 		"429":                         {[]faulty.Fault{faulty.Status(429, "Retry-After", "0")}, "", []string{get, get}},
-		"429 with too long a wait":    {[]faulty.Fault{faulty.Status(429, "Retry-After", "5")}, "429 Too Many Requests (gave up after 0s and 1 tries)", []string{get}},
+		"429 with too long a wait":    {[]faulty.Fault{faulty.Status(429, "Retry-After", "5")}, "429 Too Many Requests (gave up after 0s and 1 try)", []string{get}},
 		"truncated: resumed":          {[]faulty.Fault{faulty.Truncate(1 << 18)}, "", []string{get, get + half}},
 		"truncated, twice":            {[]faulty.Fault{faulty.Truncate(1 << 17), faulty.Truncate(1 << 17)}, "", []string{get, get + " bytes=131072-", get + half}},
 		"a length too long":           {always(faulty.Length(1)), "unexpected EOF (gave up after", nil},

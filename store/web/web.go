@@ -14,48 +14,69 @@ import (
 
 // Store is the Backend of http and https.
 type Store struct {
-	once   sync.Once
-	client *http.Client
-}
-
-func (s *Store) exchange() *Exchange {
-	s.once.Do(func() { s.client = transport.Client() })
-	return &Exchange{Client: s.client}
+	once        sync.Once
+	exchange    Exchange
+	credentials credentials
+	err         error
 }
 
 // Open implements store.Backend.
 func (s *Store) Open(ctx context.Context, uri string, from store.Position) (*store.Object, error) {
-	request, err := NewRequest(ctx, http.MethodGet, uri)
+	request, err := s.request(ctx, http.MethodGet, uri)
 	if err != nil {
 		return nil, err
 	}
-	return s.exchange().Get(request, from)
+	return s.exchange.Get(request, from)
 }
 
-// Put implements store.Backend. Whether a server shows a part of what is still
-// being written is the server's affair.
+// Put implements store.Backend. Whether a part of an object is visible while it is being
+// written depends on the server.
 func (s *Store) Put(ctx context.Context, uri string, body *store.Body) error {
-	request, err := NewRequest(ctx, http.MethodPut, uri)
-	if err != nil {
-		return err
-	}
-	return s.exchange().Put(request, body)
+	return s.put(ctx, uri, body, "")
 }
 
 // Commit implements store.Backend.
 func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error {
-	request, err := NewRequest(ctx, http.MethodPut, uri)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("If-None-Match", "*")
-	return s.exchange().Put(request, body)
+	return s.put(ctx, uri, body, "*")
 }
 
-// Doubtful implements store.Doubtful: many servers do not know the condition.
-func (*Store) Doubtful(string) bool { return true }
+// MustVerifyCondition implements store.ConditionVerifier: many servers do not know the
+// condition.
+func (*Store) MustVerifyCondition(string) bool { return true }
 
-// NewRequest is one for a URL, which is sent as it is written.
+// put writes an object. WebDAV has folders, which are created if they are missing.
+func (s *Store) put(ctx context.Context, uri string, body *store.Body, ifNoneMatch string) error {
+	for mayCreate := true; ; mayCreate = false {
+		request, err := s.request(ctx, http.MethodPut, uri)
+		if err != nil {
+			return err
+		}
+		if ifNoneMatch != "" {
+			request.Header.Set("If-None-Match", ifNoneMatch)
+		}
+		err = s.exchange.Put(request, body)
+		if !mayCreate || !isConflict(err) || s.createCollection(ctx, parentOf(uri)) != nil {
+			return err
+		}
+	}
+}
+
+func (s *Store) request(ctx context.Context, method, uri string) (*http.Request, error) {
+	s.once.Do(func() {
+		s.exchange = Exchange{Client: transport.Client()}
+		s.credentials, s.err = readCredentials()
+	})
+	if s.err != nil {
+		return nil, s.err
+	}
+	request, err := NewRequest(ctx, method, uri)
+	if err == nil {
+		s.credentials.authenticate(request)
+	}
+	return request, err
+}
+
+// NewRequest returns a request for a URL, which is sent as it is written.
 func NewRequest(ctx context.Context, method, uri string) (*http.Request, error) {
 	target, err := parse(uri)
 	if err != nil {
@@ -68,7 +89,7 @@ func NewRequest(ctx context.Context, method, uri string) (*http.Request, error) 
 // Exchange sends requests for objects to a server.
 type Exchange struct {
 	Client *http.Client
-	// Explain, if set, adds to the error of an answer what the server said.
+	// Explain, if set, returns the error that a response describes.
 	Explain func(answer *http.Response) string
 }
 
@@ -124,7 +145,7 @@ func (e *Exchange) Put(request *http.Request, body *store.Body) error {
 	return e.failure(answer)
 }
 
-// again is a request for all.
+// again returns the request for the whole object.
 func again(request *http.Request) *http.Request {
 	whole := request.Clone(request.Context())
 	whole.Header.Del("Range")
@@ -132,7 +153,7 @@ func again(request *http.Request) *http.Request {
 	return whole
 }
 
-// failure makes an error of an answer, and takes care of its body.
+// failure translates the response to a refused request, and closes its body.
 func (e *Exchange) failure(answer *http.Response) error {
 	status := &store.StatusError{Code: answer.StatusCode, RetryAfter: store.RetryAfter(answer.Header)}
 	switch {
@@ -142,19 +163,21 @@ func (e *Exchange) failure(answer *http.Response) error {
 		status.Text = "a signed URL may have expired, or be of another method"
 	case answer.StatusCode == http.StatusMethodNotAllowed:
 		status.Text = "the server takes no " + answer.Request.Method
+	case answer.StatusCode == http.StatusUnauthorized && answer.Request.Header.Get("Authorization") == "":
+		status.Text = "the server requires credentials: set " + envHost + " and " + envToken + ", or " + envNetrc
 	}
 	drain(answer)
 	return status
 }
 
-// drain reads the little that is left, so that the connection can be used again.
+// drain reads the rest of a short body, so that the connection can be reused.
 func drain(answer *http.Response) {
 	_, _ = io.CopyN(io.Discard, answer.Body, 64<<10)
 	_ = answer.Body.Close()
 }
 
-// version is the strong validator of an object; a weak one does not promise
-// equal bytes.
+// version returns the strong validator of an object; a weak one does not guarantee equal
+// bytes.
 func version(header http.Header) string {
 	if tag := header.Get("Etag"); !strings.HasPrefix(tag, "W/") {
 		return tag
@@ -162,7 +185,7 @@ func version(header http.Header) string {
 	return ""
 }
 
-// contentRange reads "bytes 5-9/10" and "bytes 5-9/*".
+// contentRange parses "bytes 5-9/10" and "bytes 5-9/*".
 func contentRange(text string) (offset, size int64, ok bool) {
 	text, isBytes := strings.CutPrefix(text, "bytes ")
 	span, total, hasTotal := strings.Cut(text, "/")

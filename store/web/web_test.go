@@ -62,8 +62,8 @@ func TestURLsThatAreRefused(t *testing.T) {
 		"the same, as IPv6":        {"http://[::ffff:169.254.169.254]/", "http://[::ffff:169.254.169.254]/: dial tcp 169.254.169.254:80: link-local addresses are no stores"},
 		"the same, as one number":  {"http://[fe80::1%25lo]/", "link-local addresses are no stores"},
 		"a password is not shown":  {"http://user:secret@169.254.0.1/", "http://REDACTED@169.254.0.1/: dial tcp 169.254.0.1:80: link-local addresses are no stores"},
-		"a scheme in capitals":     {"HTTP://h/", `HTTP://h/: unknown scheme "HTTP": this runner knows file, http, https`},
-		"a scheme without backend": {"gopher://h/", `gopher://h/: unknown scheme "gopher": this runner knows file, http, https`},
+		"a scheme in capitals":     {"HTTP://h/", `HTTP://h/: unknown scheme "HTTP": this runner knows http, https`},
+		"a scheme without backend": {"gopher://h/", `gopher://h/: unknown scheme "gopher": this runner knows http, https`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -9,22 +9,16 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/store"
-	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
-	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
-	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
-	"github.com/taskgroup-operator/taskgroup-operator/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
 )
 
-// patience is how long a person waits for a store that fails.
-const patience = 15 * time.Second
+// retryTimeout is how long a user waits for a store that fails.
+const retryTimeout = 15 * time.Second
 
-// Stores are those that pods have, with this machine's credentials.
+// Stores returns the stores that pods have, with the credentials of this machine.
 func Stores() *store.Stores {
-	http, blobs := &web.Store{}, &azure.Store{}
-	stores := store.New(map[string]store.Backend{
-		"http": http, "https": http, "s3": &s3.Store{}, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
-	})
-	stores.Patience = patience
+	stores := store.New(backends.All())
+	stores.RetryTimeout = retryTimeout
 	return stores
 }
 

@@ -4,25 +4,20 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
-	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
-	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
-	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
-	"github.com/taskgroup-operator/taskgroup-operator/store/web"
+	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
 )
 
-// remoteObjects read manifests from the object stores, with the credentials of
-// this process. They look for them when they are first used.
+// remoteObjects read manifests from the object stores, with the credentials of this
+// process. They look for them when they are first used. The executor reads files.
 func remoteObjects() map[string]executor.ObjectReader {
-	http, blobs := &web.Store{}, &azure.Store{}
 	readers := map[string]executor.ObjectReader{}
-	for scheme, backend := range map[string]store.Backend{
-		"http": http, "https": http, "s3": &s3.Store{}, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
-	} {
-		readers[scheme] = remote{backend}
+	for scheme, backend := range backends.All() {
+		if scheme != "file" {
+			readers[scheme] = remote{backend}
+		}
 	}
 	return readers
 }
@@ -30,15 +25,14 @@ func remoteObjects() map[string]executor.ObjectReader {
 // remote is a store as the executor reads it.
 type remote struct{ backend store.Backend }
 
-// Open opens an object below a place: what a task wrote must not lead elsewhere.
-func (r remote) Open(ctx context.Context, place, uri string) (io.ReadCloser, int64, error) {
-	rest, below := strings.CutPrefix(uri, strings.TrimRight(place, "/")+"/")
-	if !below || strings.Contains("/"+rest+"/", "/../") || strings.ContainsAny(rest, "?#") {
-		return nil, 0, fmt.Errorf("%q is not below %q", uri, place)
+// Open opens an object below a location: a record of a task must not lead elsewhere.
+func (r remote) Open(ctx context.Context, location, uri string) (io.ReadCloser, int64, error) {
+	if err := store.Below(location, uri); err != nil {
+		return nil, 0, err
 	}
 	object, err := r.backend.Open(ctx, uri, store.Position{})
 	if err != nil {
-		return nil, 0, fmt.Errorf("reading %s: %w", uri, err)
+		return nil, 0, fmt.Errorf("reading %s: %w", store.RedactURI(uri), err)
 	}
 	return object, object.Size, nil
 }

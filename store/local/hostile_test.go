@@ -1,4 +1,4 @@
-package store_test
+package local_test
 
 import (
 	"errors"
@@ -48,9 +48,9 @@ func TestHostileFileNames(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			uri := "file://" + dir + test.path
-			_, err := store.New(nil).Fetch(t.Context(), uri, "/nowhere")
+			_, err := stores().Fetch(t.Context(), uri, "/nowhere")
 			expectEnd(t, "Fetch", err, test.fetch)
-			_, err = store.New(nil).Put(t.Context(), uri, strings.NewReader("new"))
+			_, err = stores().Put(t.Context(), uri, strings.NewReader("new"))
 			expectEnd(t, "Put", err, test.put)
 		})
 	}
@@ -64,7 +64,7 @@ func TestCommitDoesNotFollowLinks(t *testing.T) {
 	if err := os.Symlink("elsewhere", filepath.Join(dir, "manifest.json")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.New(nil).Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("m")); !errors.Is(err, store.ErrExists) {
+	if _, err := stores().Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("m")); !errors.Is(err, store.ErrExists) {
 		t.Errorf("error %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "elsewhere")); !errors.Is(err, os.ErrNotExist) {

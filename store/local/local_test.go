@@ -1,7 +1,6 @@
-package store_test
+package local_test
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
 func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
@@ -32,7 +32,7 @@ func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			uri := "file://" + dir + "/a%20b/größe/output"
-			got, err := store.New(nil).Put(t.Context(), uri, iotest.HalfReader(strings.NewReader(data)))
+			got, err := stores().Put(t.Context(), uri, iotest.HalfReader(strings.NewReader(data)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +55,7 @@ func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
 func TestPutReplaces(t *testing.T) {
 	uri := "file://" + t.TempDir() + "/a"
 	for _, data := range []string{"first", "second"} {
-		if _, err := store.New(nil).Put(t.Context(), uri, strings.NewReader(data)); err != nil {
+		if _, err := stores().Put(t.Context(), uri, strings.NewReader(data)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -68,7 +68,7 @@ func TestPutLeavesNothingOfABrokenSource(t *testing.T) {
 	dir := t.TempDir()
 	broken := errors.New("connection reset")
 	source := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
-	if _, err := store.New(nil).Put(t.Context(), "file://"+dir+"/a", source); !errors.Is(err, broken) {
+	if _, err := stores().Put(t.Context(), "file://"+dir+"/a", source); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
 	expectFiles(t, dir)
@@ -77,15 +77,15 @@ func TestPutLeavesNothingOfABrokenSource(t *testing.T) {
 func TestCommitCreatesOnce(t *testing.T) {
 	dir := t.TempDir()
 	uri := "file://" + dir + "/x/manifest.json"
-	stores := store.New(nil)
-	if _, err := stores.Put(t.Context(), "file://"+dir+"/x/1/stdout", strings.NewReader("s")); err != nil {
+	all := stores()
+	if _, err := all.Put(t.Context(), "file://"+dir+"/x/1/stdout", strings.NewReader("s")); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
 	results := make(chan error, 8)
 	for range cap(results) {
 		wg.Go(func() {
-			_, err := stores.Commit(t.Context(), uri, strings.NewReader("mine"))
+			_, err := all.Commit(t.Context(), uri, strings.NewReader("mine"))
 			results <- err
 		})
 	}
@@ -108,14 +108,14 @@ func TestCommitCreatesOnce(t *testing.T) {
 
 func TestCommitFailsWhereAnAssetIsGone(t *testing.T) {
 	dir := t.TempDir()
-	stores := store.New(nil)
-	if _, err := stores.Put(t.Context(), "file://"+dir+"/stdout", strings.NewReader("s")); err != nil {
+	all := stores()
+	if _, err := all.Put(t.Context(), "file://"+dir+"/stdout", strings.NewReader("s")); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(dir, "stdout")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stores.Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("m")); err == nil {
+	if _, err := all.Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("m")); err == nil {
 		t.Error("a manifest was committed that refers to nothing")
 	}
 	expectFiles(t, dir)
@@ -128,7 +128,7 @@ func TestFetchReturnsThePathItself(t *testing.T) {
 	}
 	for _, host := range []string{"", "localhost"} {
 		uri := (&url.URL{Scheme: "file", Host: host, Path: path}).String()
-		if got, err := store.New(nil).Fetch(t.Context(), uri, "/nowhere"); err != nil || got != path {
+		if got, err := stores().Fetch(t.Context(), uri, "/nowhere"); err != nil || got != path {
 			t.Errorf("Fetch(%s) = %s, %v", uri, got, err)
 		}
 	}
@@ -162,41 +162,18 @@ func TestFetchRefuses(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if path, err := store.New(nil).Fetch(t.Context(), test.uri, "/nowhere"); err == nil || err.Error() != strings.Replace(test.uri, "?b", "?REDACTED", 1)+": "+test.want {
+			if path, err := stores().Fetch(t.Context(), test.uri, "/nowhere"); err == nil || err.Error() != strings.Replace(test.uri, "?b", "?REDACTED", 1)+": "+test.want {
 				t.Errorf("Fetch = %q, %v; want %s", path, err, test.want)
 			}
 		})
 	}
-	if _, err := store.New(nil).Fetch(t.Context(), "file:///absent", ""); !errors.Is(err, os.ErrNotExist) {
+	if _, err := stores().Fetch(t.Context(), "file:///absent", ""); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("err = %v, want one that is os.ErrNotExist", err)
 	}
 }
 
-// remote is a Backend without files.
-type remote map[string]string
-
-func (r remote) Open(_ context.Context, uri string, _ store.Position) (*store.Object, error) {
-	data, ok := r[uri]
-	if !ok {
-		return nil, &store.StatusError{Code: 404}
-	}
-	return &store.Object{ReadCloser: io.NopCloser(strings.NewReader(data)), Size: int64(len(data))}, nil
-}
-
-func (remote) Put(context.Context, string, *store.Body) error    { return nil }
-func (remote) Commit(context.Context, string, *store.Body) error { return nil }
-
-func TestFetchCopiesWhatIsNoFile(t *testing.T) {
-	stores := &store.Stores{Backends: map[string]store.Backend{"mem": remote{"mem://b/k": "data"}}}
-	dest := filepath.Join(t.TempDir(), "in", "0")
-	path, err := stores.Fetch(t.Context(), "mem://b/k", dest)
-	if raw, readErr := os.ReadFile(dest); err != nil || readErr != nil || path != dest || string(raw) != "data" {
-		t.Errorf("Fetch = %q, %v: %q, %v", path, err, raw, readErr)
-	}
-	if _, err := stores.Fetch(t.Context(), "mem://b/x", dest); err == nil || err.Error() != "mem://b/x: 404 Not Found" {
-		t.Errorf("err = %v", err)
-	}
-}
+// stores read and write files.
+func stores() *store.Stores { return store.New(map[string]store.Backend{"file": local.New()}) }
 
 func expectFiles(t *testing.T, dir string, want ...string) {
 	t.Helper()

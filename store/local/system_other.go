@@ -1,0 +1,9 @@
+//go:build !linux
+
+package local
+
+import "syscall"
+
+func renameNoReplace(string, string) error { return syscall.ENOSYS }
+
+func isRemote(string) bool { return false }
