@@ -20,7 +20,8 @@ func (s *Store) identity() (azcore.TokenCredential, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.credential == nil {
-		options := azcore.ClientOptions{Transport: recorder{s.http}}
+		// Stores retries requests for tokens too, so that they end with the pod.
+		options := azcore.ClientOptions{Transport: recorder{s.http}, Retry: policy.RetryOptions{MaxRetries: -1}}
 		credential, err := s.findCredential(options)
 		if err != nil {
 			return nil, fmt.Errorf("no credentials: %w", err)

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ import (
 type Store struct {
 	// URL is where it listens, without a slash at its end.
 	URL string
+	// client trusts the certificate of NewTLS.
+	client *http.Client
 
 	mu sync.Mutex
 	// unconditional: see IgnoreIfNoneMatch.
@@ -54,31 +57,68 @@ func NewTLS(t testing.TB) *Store {
 	return start(t, (*httptest.Server).StartTLS)
 }
 
+// Client returns a client that trusts the certificate of NewTLS.
+func (s *Store) Client() *http.Client { return s.client }
+
+// NewLateTLS is NewTLS for a store that does not accept connections for a while.
+func NewLateTLS(t testing.TB, delay time.Duration) *Store {
+	t.Helper()
+	s, address := NewTLS(t), reserve(t)
+	target := strings.TrimPrefix(s.URL, "https://")
+	s.URL = "https://" + address
+	listenLater(t, address, delay, func(listener net.Listener) {
+		for {
+			from, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			to, err := (&net.Dialer{}).Dial("tcp", target)
+			if err != nil {
+				from.Close()
+				return
+			}
+			go func() { _, _ = io.Copy(to, from); to.Close() }()
+			go func() { _, _ = io.Copy(from, to); from.Close() }()
+		}
+	})
+	return s
+}
+
 // NewLate returns a store that does not accept connections for a while.
 func NewLate(t testing.TB, delay time.Duration) *Store {
 	t.Helper()
-	reserved, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	s, address := newStore(), reserve(t)
+	s.URL = "http://" + address
+	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	listenLater(t, address, delay, func(listener net.Listener) { _ = server.Serve(listener) })
+	t.Cleanup(func() { _ = server.Close() })
+	return s
+}
+
+// reserve returns an address at which connections are refused.
+func reserve(t testing.TB) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := reserved.Addr().String()
-	reserved.Close()
-	s := newStore()
-	s.URL = "http://" + address
-	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// listenLater listens after a delay, until the test ends.
+func listenLater(t testing.TB, address string, delay time.Duration, serve func(net.Listener)) {
+	t.Helper()
 	timer := time.AfterFunc(delay, func() {
 		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", address)
 		if err != nil {
 			t.Errorf("starting the late server: %v", err)
 			return
 		}
-		_ = server.Serve(listener)
+		context.AfterFunc(t.Context(), func() { listener.Close() })
+		serve(listener)
 	})
-	t.Cleanup(func() {
-		timer.Stop()
-		_ = server.Close()
-	})
-	return s
+	t.Cleanup(func() { timer.Stop() })
 }
 
 func newStore() *Store {
@@ -98,7 +138,7 @@ func start(t testing.TB, start func(*httptest.Server)) *Store {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	s.URL = server.URL
+	s.URL, s.client = server.URL, server.Client()
 	return s
 }
 

@@ -73,7 +73,7 @@ func (m *metadata) Token(ctx context.Context) (*auth.Token, error) {
 	defer func() { _ = answer.Body.Close() }()
 	if answer.StatusCode != http.StatusOK {
 		return nil, &store.StatusError{
-			Code: answer.StatusCode, Text: "no token from the metadata server: give the pod's service account a workload identity, or mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS",
+			Code: answer.StatusCode, Text: "give the pod's service account a workload identity, or mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS",
 			RetryAfter: store.RetryAfter(answer.Header),
 		}
 	}
