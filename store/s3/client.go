@@ -64,7 +64,9 @@ func (s *Store) configure(ctx context.Context) (*s3.Client, aws.CredentialsProvi
 		// Stores retries, for all schemes in the same way. The clients that obtain
 		// credentials keep the retries of the SDK.
 		o.Retryer = aws.NopRetryer{}
-		o.HTTPClient = splitPools(o.HTTPClient)
+		if o.HTTPClient = splitPools(o.HTTPClient); s.http != nil {
+			o.HTTPClient = s.http
+		}
 		o.DisableLogOutputChecksumValidationSkipped = true
 		s.foreign = isForeign(o.BaseEndpoint)
 		o.UsePathStyle = options.usePathStyle(o.UsePathStyle || s.foreign)

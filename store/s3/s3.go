@@ -22,6 +22,8 @@ type Store struct {
 	options     options
 	// foreign is set for servers other than Amazon's.
 	foreign bool
+	// http is set by tests.
+	http s3.HTTPClient
 }
 
 // Open implements store.Backend.

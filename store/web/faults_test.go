@@ -28,12 +28,14 @@ func stores() *store.Stores {
 	return s
 }
 
+func forever(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 100) }
+
 // object is larger than what connections buffer.
 var object = bytes.Repeat([]byte("0123456789abcdef"), 1<<15)
 
 func TestFetchFaults(t *testing.T) {
 	const get, half = "GET /a", " bytes=262144-"
-	always := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 20) }
+	always := forever
 	tests := map[string]struct {
 		faults []faulty.Fault
 		// want is the end of the error; empty where the object comes.
