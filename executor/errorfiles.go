@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
 // Errors in words are files below the cache folder: errorsDir/<uid>/error-<node>.txt.
@@ -49,7 +50,7 @@ func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatu
 		return contract.AssetUpdate{}, errorf(ErrConfiguration, "writing why node %d failed (%s): set cache_dir: %w", status.NodeID, status.Reason, err)
 	}
 	e.cluster.errorFiles.prune(dir, time.Now())
-	return contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
+	return contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
 }
 
 // prune removes what nobody will copy any more. What cannot be removed is left: a

@@ -2,7 +2,6 @@ package executor
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -12,6 +11,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
 // committed says where a record of a task was committed, and by which attempt.
@@ -78,23 +79,20 @@ func formerSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
 // readManifest reads a manifest and checks that it is the one that the status
 // names, of this very group.
 func (e *Executor) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (map[contract.NodeID]*contract.TaskRecord, error) {
-	raw, err := readObject(ctx, e.objects, outputsOf(tg), source.uri, contract.MaxManifest)
+	object, _, err := e.objects.Open(ctx, outputsOf(tg), source.uri)
 	if err != nil {
 		return nil, errorf(ErrManifestUnavailable, "reading the manifest %s: %w", source.uri, err)
 	}
-	if sum := sha256.Sum256(raw); source.sha256 != "" && hex.EncodeToString(sum[:]) != source.sha256 {
-		return nil, errorf(ErrManifestInvalid, "the manifest %s has SHA-256 %x, the status says %s", source.uri, sum, source.sha256)
+	defer object.Close()
+	found, err := manifest.Read(object, manifest.Reference{URI: source.uri, SHA256: source.sha256, UID: string(tg.UID)})
+	if errors.Is(err, manifest.ErrInvalid) {
+		return nil, errorf(ErrManifestInvalid, "reading the manifest: %w", err)
+	} else if err != nil {
+		return nil, errorf(ErrManifestUnavailable, "reading the manifest: %w", err)
 	}
-	manifest, err := contract.DecodeManifest(raw)
-	if err == nil && manifest.UID != string(tg.UID) {
-		err = fmt.Errorf("it is of another TaskGroup, %s", manifest.UID)
-	}
-	if err != nil {
-		return nil, errorf(ErrManifestInvalid, "the manifest %s: %w", source.uri, err)
-	}
-	records := make(map[contract.NodeID]*contract.TaskRecord, len(manifest.Tasks))
-	for i := range manifest.Tasks {
-		records[manifest.Tasks[i].NodeID] = &manifest.Tasks[i]
+	records := make(map[contract.NodeID]*contract.TaskRecord, len(found.Tasks))
+	for i := range found.Tasks {
+		records[found.Tasks[i].NodeID] = &found.Tasks[i]
 	}
 	return records, nil
 }
@@ -150,8 +148,8 @@ func (e *Executor) recordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, nodes 
 func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
 	updates := make(map[contract.AssetKey]contract.AssetUpdate, len(record.Assets)+1)
 	for key, asset := range record.Assets {
-		if !strings.HasPrefix(asset.URI, placeOf(tg)+"/") {
-			return updates, errorf(ErrManifestInvalid, "node %d: its %s is not below %s", record.NodeID, key, placeOf(tg))
+		if err := store.Below(placeOf(tg), asset.URI); err != nil {
+			return updates, errorf(ErrManifestInvalid, "node %d: its %s: %w", record.NodeID, key, err)
 		}
 		if isFile(asset.URI) {
 			size, err := sizeOf(ctx, e.objects, outputsOf(tg), asset.URI)

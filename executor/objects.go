@@ -10,6 +10,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
 // ObjectReader reads what a group left. The executor opens manifests, and streams
@@ -28,10 +31,10 @@ type Files struct {
 	LocalPaths map[string]string
 }
 
-// Open opens a regular file. No symbolic link leads out of the place: tasks may
-// write there, and what they link to is not theirs to read.
-func (f Files) Open(_ context.Context, place, uri string) (io.ReadCloser, int64, error) {
-	dir, err := filePath(place)
+// Open opens a regular file. It follows no symbolic link out of the location: tasks can
+// create links to files that they must not read.
+func (f Files) Open(_ context.Context, location, uri string) (io.ReadCloser, int64, error) {
+	dir, err := filePath(location)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -39,9 +42,12 @@ func (f Files) Open(_ context.Context, place, uri string) (io.ReadCloser, int64,
 	if err != nil {
 		return nil, 0, err
 	}
+	if err := store.Below(location, uri); err != nil {
+		return nil, 0, err
+	}
 	relative, err := filepath.Rel(dir, path)
-	if err != nil || !filepath.IsLocal(relative) {
-		return nil, 0, fmt.Errorf("%s is not below %s", uri, place)
+	if err != nil {
+		return nil, 0, err
 	}
 	root, err := os.OpenRoot(f.local(dir))
 	if err != nil {
@@ -69,23 +75,11 @@ func (f Files) LocalURI(uri string) string {
 	if err != nil || len(f.LocalPaths) == 0 {
 		return uri
 	}
-	return fileURI(f.local(path))
+	return local.URI(f.local(path))
 }
 
-// local is a pod's path on this machine, by the longest folder that is mapped.
-func (f Files) local(path string) string {
-	best, found := "", ""
-	for pod, local := range f.LocalPaths {
-		pod = filepath.Clean(pod)
-		if (path == pod || strings.HasPrefix(path, strings.TrimRight(pod, "/")+"/")) && len(pod) > len(best) {
-			best, found = pod, local
-		}
-	}
-	if best == "" {
-		return path
-	}
-	return filepath.Join(found, strings.TrimPrefix(path, best))
-}
+// local returns the path on this machine of a path in the pods.
+func (f Files) local(path string) string { return local.Translate(f.LocalPaths, path) }
 
 // filePath is the path of a file:// URI.
 func filePath(uri string) (string, error) {
@@ -103,11 +97,9 @@ func filePath(uri string) (string, error) {
 	return filepath.Clean(parsed.Path), nil
 }
 
-func fileURI(path string) string { return (&url.URL{Scheme: "file", Path: path}).String() }
-
 // readObject reads an object of at most limit bytes.
-func readObject(ctx context.Context, from ObjectReader, place, uri string, limit int64) ([]byte, error) {
-	object, _, err := from.Open(ctx, place, uri)
+func readObject(ctx context.Context, from ObjectReader, location, uri string, limit int64) ([]byte, error) {
+	object, _, err := from.Open(ctx, location, uri)
 	if err != nil {
 		return nil, err
 	}

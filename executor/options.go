@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
 // The identity of the Python class that stores its attributes with every node.
@@ -198,14 +199,14 @@ func (e *Executor) podURI(uri string) string {
 	if err != nil {
 		return uri
 	}
-	local := e.files().local(pods)
+	folder := e.files().local(pods)
 	path, err := filePath(uri)
-	if err != nil || local == pods {
+	if err != nil || folder == pods {
 		return uri
 	}
-	relative, err := filepath.Rel(local, path)
+	relative, err := filepath.Rel(folder, path)
 	if err != nil || !filepath.IsLocal(relative) {
 		return uri
 	}
-	return fileURI(filepath.Join(pods, relative))
+	return local.URI(filepath.Join(pods, relative))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // Receive says how the nodes of group.NodeIDs ended and what they left
@@ -117,7 +118,7 @@ func (e *Executor) assets(ctx context.Context, tg *v1alpha1.TaskGroup, node cont
 func (e *Executor) localise(tg *v1alpha1.TaskGroup, updates []contract.TaskUpdate) {
 	for _, update := range updates {
 		for key, asset := range update.Assets {
-			if strings.HasPrefix(asset.RemoteURI, placeOf(tg)+"/") {
+			if store.Below(placeOf(tg), asset.RemoteURI) == nil {
 				asset.RemoteURI = e.files().LocalURI(asset.RemoteURI)
 				update.Assets[key] = asset
 			}

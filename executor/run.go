@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 const (
@@ -87,7 +88,7 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 // wordsOf is why a function failed: what the runner wrote, or the status says.
 func (e *Executor) wordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, update contract.TaskUpdate) string {
 	words := errorText(tg, &tg.Status.Tasks[0], nil)
-	if said := update.Assets[contract.AssetError]; strings.HasPrefix(said.RemoteURI, placeOf(tg)) {
+	if said := update.Assets[contract.AssetError]; store.Below(placeOf(tg), said.RemoteURI) == nil {
 		if raw, err := readObject(ctx, e.objects, outputsOf(tg), said.RemoteURI, maxWords); err == nil {
 			words = string(raw)
 		}

@@ -44,10 +44,9 @@ func Download(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, record
 // belongs refuses what is not below the group's own folder: a manifest is made
 // in a pod, and this machine may be able to read what the pod may not.
 func belongs(tg *v1alpha1.TaskGroup, asset *contract.Asset) error {
-	own := strings.TrimRight(outputsOf(tg), "/") + "/" + string(tg.UID) + "/"
-	rest, ok := strings.CutPrefix(asset.URI, own)
-	if outputsOf(tg) == "" || !ok || strings.Contains(rest, "..") {
-		return fmt.Errorf("%s is not in the group's folder %s: it is not read", store.RedactURI(asset.URI), store.RedactURI(own))
+	own := strings.TrimRight(outputsOf(tg), "/") + "/" + string(tg.UID)
+	if err := store.Below(own, asset.URI); err != nil {
+		return fmt.Errorf("%s is not in the group's folder: it is not read: %w", store.RedactURI(asset.URI), err)
 	}
 	return nil
 }

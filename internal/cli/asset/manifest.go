@@ -2,18 +2,16 @@ package asset
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
 // ErrNone says that a group has committed no manifest.
@@ -115,35 +113,23 @@ func readAll(ctx context.Context, reader Reader, references []reference, uid str
 	var manifests []contract.Manifest
 	var errs []error
 	for _, reference := range references {
-		manifest, err := read(ctx, reader, reference, filepath.Join(folder, "manifest.json"))
-		switch {
-		case err != nil:
+		found, err := read(ctx, reader, reference, uid, filepath.Join(folder, "manifest.json"))
+		if err != nil {
 			errs = append(errs, err)
-		case manifest.UID != uid:
-			errs = append(errs, fmt.Errorf("%s is the manifest of another group", store.RedactURI(reference.uri)))
-		default:
-			manifests = append(manifests, *manifest)
+			continue
 		}
+		manifests = append(manifests, *found)
 	}
 	return manifests, errors.Join(errs...)
 }
 
-func read(ctx context.Context, reader Reader, reference reference, dest string) (*contract.Manifest, error) {
-	path, err := reader.Fetch(ctx, reference.uri, dest)
-	if err != nil {
+func read(ctx context.Context, reader Reader, reference reference, uid, dest string) (*contract.Manifest, error) {
+	found, err := manifest.Fetch(ctx, reader, dest, manifest.Reference{URI: reference.uri, SHA256: reference.sha256, UID: uid})
+	switch {
+	case errors.Is(err, manifest.ErrChanged):
+		return nil, fmt.Errorf("reading the manifest: it is not the manifest that the status names: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("reading the manifest: %w", err)
 	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("reading the manifest: %w", err)
-	}
-	defer file.Close()
-	raw, err := io.ReadAll(io.LimitReader(file, contract.MaxManifest+1))
-	if err != nil {
-		return nil, fmt.Errorf("reading the manifest: %w", err)
-	}
-	if sum := sha256.Sum256(raw); reference.sha256 != "" && hex.EncodeToString(sum[:]) != reference.sha256 {
-		return nil, fmt.Errorf("%s: %w: it is not the manifest that the status names", store.RedactURI(reference.uri), store.ErrDigest)
-	}
-	return contract.DecodeManifest(raw)
+	return found, nil
 }

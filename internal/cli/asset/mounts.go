@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
+	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
 // retryTimeout is how long a user waits for a store that fails.
@@ -22,26 +23,27 @@ func Stores() *store.Stores {
 	return stores
 }
 
-// Mounts are where volumes of the pods are mounted on this machine.
+// Mounts are the folders of this machine at which volumes of the pods are mounted.
 type Mounts struct {
 	Reader
-	places []place
+	// volumes are keyed by the path in the pods.
+	volumes map[string]string
 }
 
-// place is a path in the pods, and the same folder here.
-type place struct{ there, here string }
-
-// Add adds a place, as /path/in/pods=/folder/here.
+// Add adds a volume, as /path/in/pods=/folder/here.
 func (m *Mounts) Add(text string) error {
-	there, here, ok := strings.Cut(text, "=")
-	if !ok || !strings.HasPrefix(there, "/") || here == "" {
+	pod, folder, ok := strings.Cut(text, "=")
+	if !ok || !strings.HasPrefix(pod, "/") || folder == "" {
 		return fmt.Errorf("--mount is /path/in/the/pods=FOLDER, not %q", text)
 	}
-	absolute, err := filepath.Abs(here)
+	absolute, err := filepath.Abs(folder)
 	if err != nil {
 		return fmt.Errorf("resolving --mount: %w", err)
 	}
-	m.places = append(m.places, place{there: filepath.Clean(there), here: absolute})
+	if m.volumes == nil {
+		m.volumes = map[string]string{}
+	}
+	m.volumes[filepath.Clean(pod)] = absolute
 	return nil
 }
 
@@ -52,13 +54,8 @@ func (m *Mounts) Fetch(ctx context.Context, uri, dest string) (string, error) {
 
 func (m *Mounts) local(uri string) string {
 	parsed, err := url.Parse(uri)
-	if err != nil || parsed.Scheme != "file" {
+	if err != nil || parsed.Scheme != "file" || len(m.volumes) == 0 {
 		return uri
 	}
-	for _, place := range m.places {
-		if rest, ok := strings.CutPrefix(parsed.Path, place.there); ok && (rest == "" || rest[0] == '/') {
-			return (&url.URL{Scheme: "file", Path: place.here + rest}).String()
-		}
-	}
-	return uri
+	return local.URI(local.Translate(m.volumes, parsed.Path))
 }
