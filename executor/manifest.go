@@ -142,9 +142,9 @@ func (e *Executor) recordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, nodes 
 	return records, failures
 }
 
-// assetUpdates are the assets of a record that may be handed on: those below the
-// group's own place. A task can forge its record, but not where it may write; the
-// dispatcher copies whatever file it is told of.
+// assetUpdates returns the assets of a record that may be passed on: those below the
+// group's own folder. A task can forge its record, but not where it may write; the
+// dispatcher copies any file that an update names.
 func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
 	updates := make(map[contract.AssetKey]contract.AssetUpdate, len(record.Assets)+1)
 	for key, asset := range record.Assets {
@@ -167,8 +167,8 @@ func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, rec
 	return updates, nil
 }
 
-// strayStreams are what a pod that was killed had uploaded up to then: there is no
-// record of it, so the store is asked whether it is there.
+// strayStreams returns the streams that a killed pod had uploaded. There is no record of
+// them, so that each is looked for in the store.
 func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID) map[contract.AssetKey]contract.AssetUpdate {
 	updates := map[contract.AssetKey]contract.AssetUpdate{}
 	outputs := outputsOf(tg)

@@ -15,14 +15,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
-// ObjectReader reads what a group left. The executor opens manifests, and streams
-// where log_stdout or log_stderr asks for them; everything else is fetched by the
-// dispatcher itself.
+// ObjectReader reads results of groups. The executor opens manifests, and streams if
+// log_stdout or log_stderr is set; the dispatcher fetches all other objects itself.
 type ObjectReader interface {
-	// Open opens an object that is below a place, by its URI there and no other
-	// way: what a task wrote must not lead anywhere else. Size is -1 where the
-	// store does not tell. An object that is not there is fs.ErrNotExist.
-	Open(ctx context.Context, place, uri string) (object io.ReadCloser, size int64, err error)
+	// Open opens an object below a location: a record of a task must not lead
+	// elsewhere; see store.Below. Size is -1 if the store does not report it. A
+	// missing object is fs.ErrNotExist.
+	Open(ctx context.Context, location, uri string) (object io.ReadCloser, size int64, err error)
 }
 
 // Files reads file:// URIs: volumes of pods that this machine has too.

@@ -1,11 +1,12 @@
-// Package store reads and writes the objects that URIs name. Each scheme has a
-// Backend; the one of file:// is here, the others are in the packages below.
+// Package store reads and writes the objects that URIs name. Each scheme has a Backend in
+// a package below; package backends has them all.
 //
-//	Fetch   Locate where an object is a file, else Open, copy, verify
+//	Fetch   Locate if the object is a file, else Open, copy, verify
 //	Put     an object that nothing refers to yet
-//	Commit  create if absent, after all that was Put is durable
+//	Commit  create if absent, after everything that was Put is durable
+//	Probe   Commit of a small object, before there are results
 //
-// A Backend tries once and tells by the type of its error whether another try
-// may help. Stores does all the rest for every scheme: it tries again, resumes,
-// gives up on a store that stalls, verifies, and keeps secrets out of errors.
+// A Backend tries once, and classifies its errors by their type. Stores does the rest for
+// every scheme: it retries, resumes, gives up a transfer that stalls, verifies, and keeps
+// secrets out of errors.
 package store

@@ -87,7 +87,7 @@ func TestSignedPod(t *testing.T) {
 		"error": stored("a1/2/error"), "environment of a task": stored("a2/2/stdout"),
 	} {
 		if strings.Contains(text, "X-Amz") || strings.Contains(text, s3server.SecretKey) || strings.Contains(text, s3server.AccessKey) {
-			t.Errorf("the %s tells what was signed: %s", name, text)
+			t.Errorf("the %s contains a signature: %s", name, text)
 		}
 	}
 }

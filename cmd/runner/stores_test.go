@@ -138,9 +138,9 @@ func TestPodThatEndsWhileTheStoreIsDown(t *testing.T) {
 	if err := runner.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	told := time.Now()
+	terminated := time.Now()
 	e := p.collect(runner.Wait(), "", "")
-	if took := time.Since(told); took > 2*time.Second {
+	if took := time.Since(terminated); took > 2*time.Second {
 		t.Errorf("took %s of the 2 s that the pod had", took)
 	}
 	if failure := e.message.Failure; failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the pod ends") {

@@ -49,7 +49,7 @@ var (
 // TestIdentityServices: the services that provide tokens may fail in the first seconds of
 // a pod, as stores may.
 func TestIdentityServices(t *testing.T) {
-	again := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 4) }
+	again := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 2) }
 	tests := map[string]struct {
 		service identityService
 		late    time.Duration

@@ -51,7 +51,7 @@ func New(t testing.TB) *Store {
 	return start(t, (*httptest.Server).Start)
 }
 
-// NewTLS starts a store whose certificate nobody trusts.
+// NewTLS starts a store whose certificate no client trusts.
 func NewTLS(t testing.TB) *Store {
 	t.Helper()
 	return start(t, (*httptest.Server).StartTLS)

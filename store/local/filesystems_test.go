@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/storetest"
 )
 
 // with returns stores of files on a file system that differs from this machine's.
@@ -109,23 +109,7 @@ func TestOneCommitOnEveryFileSystem(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			uri := "file://" + t.TempDir() + "/m"
-			var wg sync.WaitGroup
-			var won atomic.Int32
-			for i := range 8 {
-				wg.Go(func() {
-					switch _, err := with(change).Commit(t.Context(), uri, strings.NewReader(strings.Repeat("m", i+1))); {
-					case err == nil:
-						won.Add(1)
-					case !errors.Is(err, store.ErrExists):
-						t.Error(err)
-					}
-				})
-			}
-			wg.Wait()
-			if won.Load() != 1 {
-				t.Errorf("%d commits succeeded", won.Load())
-			}
+			storetest.CommitRace(t, func() *store.Stores { return with(change) }, "file://"+t.TempDir()+"/m")
 		})
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -19,6 +18,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
+	"github.com/taskgroup-operator/taskgroup-operator/store/storetest"
 )
 
 func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
@@ -81,27 +81,9 @@ func TestCommitCreatesOnce(t *testing.T) {
 	if _, err := all.Put(t.Context(), "file://"+dir+"/x/1/stdout", strings.NewReader("s")); err != nil {
 		t.Fatal(err)
 	}
-	var wg sync.WaitGroup
-	results := make(chan error, 8)
-	for range cap(results) {
-		wg.Go(func() {
-			_, err := all.Commit(t.Context(), uri, strings.NewReader("mine"))
-			results <- err
-		})
-	}
-	wg.Wait()
-	close(results)
-	won := 0
-	for err := range results {
-		switch {
-		case err == nil:
-			won++
-		case !errors.Is(err, store.ErrExists) || err.Error() != uri+": already committed":
-			t.Errorf("err = %v", err)
-		}
-	}
-	if won != 1 {
-		t.Errorf("%d commits succeeded", won)
+	storetest.CommitRace(t, func() *store.Stores { return all }, uri)
+	if _, err := all.Commit(t.Context(), uri, strings.NewReader("another")); !errors.Is(err, store.ErrExists) || err.Error() != uri+": already committed" {
+		t.Errorf("err = %v", err)
 	}
 	expectFiles(t, filepath.Join(dir, "x"), "1", "manifest.json")
 }

@@ -64,7 +64,7 @@ var (
 // TestCredentialServices: the services that provide credentials may fail in the first
 // seconds of a pod, as stores may.
 func TestCredentialServices(t *testing.T) {
-	again := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 4) }
+	again := func(f faulty.Fault) []faulty.Fault { return slices.Repeat([]faulty.Fault{f}, 2) }
 	newServer := func(t *testing.T) *faulty.Store { return faulty.New(t) }
 	tests := map[string]struct {
 		service credentialService
@@ -96,6 +96,8 @@ func TestCredentialServices(t *testing.T) {
 			s3server.SetEnv(t, bucket.URL)
 			t.Setenv("AWS_ACCESS_KEY_ID", "")
 			t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+			// Without the delays of the SDK's own retries.
+			t.Setenv("AWS_MAX_ATTEMPTS", "1")
 			service := test.start(t)
 			service.Fail(test.service.method, test.service.path, append(test.faults, slices.Repeat([]faulty.Fault{test.service.success}, 5)...)...)
 			test.service.setEnv(t, service.URL)

@@ -3,18 +3,17 @@ package s3_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/storetest"
 	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 
@@ -45,29 +44,7 @@ func TestKeysOfARealServer(t *testing.T) {
 
 func TestCommitOnARealServer(t *testing.T) {
 	serve(t)
-	s := stores()
-	var wg sync.WaitGroup
-	results := make(chan error, 8)
-	for range cap(results) {
-		wg.Go(func() {
-			_, err := s.Commit(t.Context(), "s3://bucket/x/manifest.json", strings.NewReader("mine"))
-			results <- err
-		})
-	}
-	wg.Wait()
-	close(results)
-	won := 0
-	for err := range results {
-		switch {
-		case err == nil:
-			won++
-		case !errors.Is(err, store.ErrExists):
-			t.Error(err)
-		}
-	}
-	if won != 1 {
-		t.Errorf("%d won", won)
-	}
+	storetest.CommitRace(t, stores, "s3://bucket/x/manifest.json")
 }
 
 func TestRefusalsOfARealServer(t *testing.T) {

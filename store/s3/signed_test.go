@@ -85,7 +85,7 @@ func TestSignedCommitOnARealServer(t *testing.T) {
 	if _, err := s.Commit(t.Context(), uri, strings.NewReader("another's")); !errors.Is(err, store.ErrExists) {
 		t.Errorf("a second commit: %v", err)
 	}
-	// Whoever has the URL, such as a task, cannot leave the condition out.
+	// Holders of the URL, such as a task, cannot leave the condition out.
 	packed, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestRefusalsOfSignedURLs(t *testing.T) {
 		"no such bucket":      {valid, "s3://absent/k", "404 Not Found: NoSuchBucket: The specified bucket does not exist"},
 		"a wrong signature":   {forged, uri, "403 Forbidden: SignatureDoesNotMatch: "},
 		"an expired URL":      {brief, uri, "403 Forbidden: "},
-		"what nobody signed":  {valid, signedPlace + "/a9/7/output", "no URL was signed to get it"},
+		"what was not signed": {valid, signedPlace + "/a9/7/output", "no URL was signed to get it"},
 		"somebody else's":     {valid, "s3://bucket/other", "no URL was signed to get it"},
 		"a file that is none": {empty, uri, "unpacking the signed URLs: EOF"},
 		"no file":             {empty + "-", uri, "reading the signed URLs: "},

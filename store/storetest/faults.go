@@ -174,8 +174,8 @@ func runAll(t *testing.T, test test, all []*operation) {
 	wg.Wait()
 }
 
-// nameOf makes a key of words.
-func nameOf(words ...string) string { return strings.ReplaceAll(strings.Join(words, "-"), " ", "-") }
+// nameOf joins parts to a key.
+func nameOf(parts ...string) string { return strings.ReplaceAll(strings.Join(parts, "-"), " ", "-") }
 
 // operation is one read or write of an object.
 type operation struct {

@@ -12,9 +12,9 @@ import (
 // The variables of credentials. They name the host, so that no other server gets them.
 const (
 	envHost     = "HTTP_STORE_HOST"
-	envToken    = "HTTP_STORE_TOKEN"
+	envToken    = "HTTP_STORE_TOKEN" //nolint:gosec // the name of a variable
 	envUser     = "HTTP_STORE_USER"
-	envPassword = "HTTP_STORE_PASSWORD"
+	envPassword = "HTTP_STORE_PASSWORD" //nolint:gosec // the name of a variable
 	envNetrc    = "NETRC"
 )
 

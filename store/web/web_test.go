@@ -6,11 +6,11 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/store/storetest"
 )
 
 func TestURLsAreSentAsTheyAreWritten(t *testing.T) {
@@ -81,30 +81,8 @@ func TestCommitOnAServerThatReplaces(t *testing.T) {
 	expectError(t, err, server.URL+"/m?REDACTED: ", "the store ignores If-None-Match: *, so that it cannot keep two attempts apart")
 }
 
-func TestTwoCommittersOneWins(t *testing.T) {
-	server := faulty.New(t)
-	var wg sync.WaitGroup
-	results := make(chan error, 8)
-	for i := range cap(results) {
-		wg.Go(func() {
-			_, err := stores().Commit(t.Context(), server.URL+"/m", strings.NewReader(strings.Repeat("m", i+1)))
-			results <- err
-		})
-	}
-	wg.Wait()
-	close(results)
-	won := 0
-	for err := range results {
-		switch {
-		case err == nil:
-			won++
-		case !errors.Is(err, store.ErrExists):
-			t.Error(err)
-		}
-	}
-	if won != 1 {
-		t.Errorf("%d won", won)
-	}
+func TestCommitRace(t *testing.T) {
+	storetest.CommitRace(t, stores, faulty.New(t).URL+"/m")
 }
 
 func TestCommitAfterALostAnswer(t *testing.T) {

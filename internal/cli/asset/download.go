@@ -20,7 +20,7 @@ import (
 var Keys = []contract.AssetKey{contract.AssetOutput, contract.AssetStdout, contract.AssetStderr, contract.AssetError}
 
 // Download copies the assets of a task to <dir>/<node>/<key>, checks their
-// digests, and returns the paths. A file that is there already is left alone,
+// digests, and returns the paths. A file that exists is not replaced,
 // and is an error unless it has the same bytes.
 func Download(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, record *contract.TaskRecord, dir string) ([]string, error) {
 	var paths []string

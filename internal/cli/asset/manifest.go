@@ -27,7 +27,7 @@ type Reader interface {
 type reference struct {
 	uri    string
 	sha256 string
-	// node is that of the only task that it tells of; nil for all.
+	// node is the only task of the manifest; nil for all.
 	node *v1alpha1.NodeID
 }
 
@@ -46,8 +46,8 @@ func Manifests(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup) ([]co
 	return manifests, err
 }
 
-// mayBeMissing says whether the manifest that the status names may never have been
-// committed: nobody saw how its pod ended.
+// mayBeMissing reports whether the manifest that the status names may never have been
+// committed: the end of its pod was not observed.
 func mayBeMissing(tg *v1alpha1.TaskGroup) bool {
 	m := tg.Status.Manifest
 	return m != nil && m.SHA256 == "" && tg.Status.Reason() != v1alpha1.ReasonCompleted
