@@ -1,5 +1,4 @@
 package gcs
 
-// NewAt returns a Store that reads and writes at another endpoint, with the credentials
-// that it would use at Google's.
-func NewAt(endpoint string) *Store { return &Store{at: endpoint} }
+// NewAt returns a Store with another endpoint and another metadata server than Google's.
+func NewAt(endpoint, metadata string) *Store { return &Store{at: endpoint, metadataAt: metadata} }

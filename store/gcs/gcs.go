@@ -28,8 +28,8 @@ type Store struct {
 	endpoint string
 	// tokens is nil for an emulator.
 	tokens auth.TokenProvider
-	// at replaces Google's endpoint in tests.
-	at string
+	// at and metadataAt replace Google's endpoint and the metadata server in tests.
+	at, metadataAt string
 }
 
 // load prepares the first request. A failure is not kept: the next try may find what
@@ -48,7 +48,7 @@ func (s *Store) load() error {
 		s.endpoint = strings.TrimRight(emulator, "/")
 		return nil
 	}
-	tokens, err := findTokens()
+	tokens, err := s.findTokens()
 	if err != nil {
 		return err
 	}

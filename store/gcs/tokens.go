@@ -31,9 +31,9 @@ const (
 // findTokens returns the credentials of a file, if there is one, or those of the node. In
 // a pod the metadata server is not looked for: it starts to serve a pod seconds after
 // the pod has started, and the library keeps the result of one search for ever.
-func findTokens() (auth.TokenProvider, error) {
+func (s *Store) findTokens() (auth.TokenProvider, error) {
 	if os.Getenv("KUBERNETES_SERVICE_HOST") != "" && !hasFile() {
-		return auth.NewCachedTokenProvider(&metadata{client: transport.LocalClient()}, nil), nil
+		return auth.NewCachedTokenProvider(&metadata{client: transport.LocalClient(), host: cmp.Or(s.metadataAt, os.Getenv("GCE_METADATA_HOST"), metadataHost)}, nil), nil
 	}
 	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}})
 	if err != nil {
@@ -56,12 +56,14 @@ func hasFile() bool {
 }
 
 // metadata obtains tokens from the metadata server.
-type metadata struct{ client *http.Client }
+type metadata struct {
+	client *http.Client
+	host   string
+}
 
 // Token implements auth.TokenProvider.
 func (m *metadata) Token(ctx context.Context) (*auth.Token, error) {
-	host := cmp.Or(os.Getenv("GCE_METADATA_HOST"), metadataHost)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+tokenPath+"?scopes="+url.QueryEscape(scope), nil) //nolint:gosec // GCE_METADATA_HOST is set by who configures the pod
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.host+tokenPath+"?scopes="+url.QueryEscape(scope), nil) //nolint:gosec // GCE_METADATA_HOST is set by who configures the pod
 	if err != nil {
 		return nil, errors.New("malformed GCE_METADATA_HOST")
 	}

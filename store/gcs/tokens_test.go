@@ -48,14 +48,13 @@ func TestMetadataServer(t *testing.T) {
 			t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "")
 			t.Setenv("HOME", t.TempDir())
 			t.Setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-			t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(server.URL, "http://"))
 			var authorization string
 			bucket := faulty.New(t)
 			bucket.Fail("PUT", "/b/k", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 				authorization = r.Header.Get("Authorization")
 				next.ServeHTTP(w, r)
 			})
-			s := store.New(map[string]store.Backend{"gs": gcs.NewAt(bucket.URL)})
+			s := store.New(map[string]store.Backend{"gs": gcs.NewAt(bucket.URL, strings.TrimPrefix(server.URL, "http://"))})
 			s.RetryTimeout = time.Minute
 			_, err := s.Put(t.Context(), "gs://b/k", strings.NewReader("data"))
 			if test.want == "" && (err != nil || authorization != "Bearer t") {
