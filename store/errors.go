@@ -24,6 +24,8 @@ var (
 	ErrDigest = errors.New("digest mismatch")
 	// ErrNotSigned is returned for an object for which a pod has no signed URL.
 	ErrNotSigned = errors.New("no URL was signed")
+	// ErrNoCredentials is returned if no credentials for a store were found.
+	ErrNoCredentials = errors.New("no credentials")
 	// ErrUnconditional is returned by Commit for a store that replaces an object that exists.
 	ErrUnconditional = errors.New("the store ignores If-None-Match: *, so that it cannot keep two attempts apart; use one that answers 412 where an object exists")
 	// ErrNotExist is a missing object; it matches fs.ErrNotExist.
@@ -112,7 +114,7 @@ func IsPermanent(err error) bool {
 		return status.Code >= 300 && status.Code != http.StatusConflict && status.Code != http.StatusPreconditionFailed
 	}
 	for _, permanent := range []error{
-		ErrUnconditional, ErrScheme, ErrNotSigned, fs.ErrNotExist, fs.ErrPermission,
+		ErrUnconditional, ErrScheme, ErrNotSigned, ErrNoCredentials, fs.ErrNotExist, fs.ErrPermission,
 		syscall.EROFS, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR, syscall.ENAMETOOLONG, syscall.ELOOP,
 	} {
 		if errors.Is(err, permanent) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
+	"github.com/taskgroup-operator/taskgroup-operator/test/s3server"
 )
 
 // canary is a secret that must not be seen anywhere.
@@ -43,6 +44,29 @@ func TestObjectsOfAnHTTPStore(t *testing.T) {
 	}
 	if got := server.Requests()[0]; got != "GET /in?X-Amz-Signature="+canary {
 		t.Errorf("asked for %q", got)
+	}
+}
+
+// TestS3StoreThatStartsLate has the first second of a pod in a mesh: no connection is
+// accepted yet.
+func TestS3StoreThatStartsLate(t *testing.T) {
+	server := faulty.NewLate(t, time.Second)
+	s3server.SetEnv(t, server.URL)
+	server.Set("/bucket/in", []byte("from the store"))
+	server.Fail("PUT", "/bucket/out/1/output", faulty.Reset)
+	server.Fail("PUT", "/bucket/out/manifest.json", faulty.LoseAnswer)
+	task := shell(1, `cat "$TASKGROUP_INPUT_9" > "$TASKGROUP_OUTPUT"`)
+	task.Args = []contract.NodeID{9}
+	p := newPod(t, task)
+	p.plan.Inputs[9], p.plan.Outputs = "s3://bucket/in", "s3://bucket/out"
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL_S3": server.URL, "AWS_ACCESS_KEY_ID": s3server.AccessKey, "AWS_SECRET_ACCESS_KEY": s3server.SecretKey, "TASKGROUP_STORE_PATIENCE": "30",
+	} {
+		p.env[name] = value
+	}
+	p.run().expect(0, "C")
+	if got := string(server.Get("/bucket/out/1/output")); got != "from the store" {
+		t.Errorf("the output is %q", got)
 	}
 }
 

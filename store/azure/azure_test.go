@@ -136,7 +136,7 @@ func TestErrors(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	t.Setenv("AZURE_STORAGE_ACCOUNT", "")
-	if _, err := stores().Fetch(t.Context(), "azblob://c/k", filepath.Join(t.TempDir(), "a")); err == nil || !strings.Contains(err.Error(), "no account: set AZURE_STORAGE_ACCOUNT") {
+	if _, err := stores().Fetch(t.Context(), "azblob://c/k", filepath.Join(t.TempDir(), "a")); err == nil || !strings.Contains(err.Error(), "no account: set AZURE_STORAGE_ACCOUNT") || !store.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
 }

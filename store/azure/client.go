@@ -3,6 +3,7 @@ package azure
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net/url"
 	"os"
 	"strings"
@@ -12,13 +13,14 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/transport"
 )
 
 // defaultDomain is the domain of the public cloud.
 const defaultDomain = "blob.core.windows.net"
 
-var errNoAccount = errors.New("no account: set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING")
+var errNoAccount = fmt.Errorf("%w: no account: set AZURE_STORAGE_ACCOUNT or AZURE_STORAGE_CONNECTION_STRING", store.ErrNoCredentials)
 
 // client makes the client of one blob. Package container would make one for all, and make
 // the runner two megabytes larger.

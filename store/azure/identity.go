@@ -24,7 +24,7 @@ func (s *Store) identity() (azcore.TokenCredential, error) {
 		options := azcore.ClientOptions{Transport: recorder{s.http}, Retry: policy.RetryOptions{MaxRetries: -1}}
 		credential, err := s.findCredential(options)
 		if err != nil {
-			return nil, fmt.Errorf("no credentials: %w", err)
+			return nil, fmt.Errorf("%w: %w", store.ErrNoCredentials, err)
 		}
 		s.credential = tokens{credential}
 	}

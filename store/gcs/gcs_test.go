@@ -91,7 +91,7 @@ func TestWithoutCredentials(t *testing.T) {
 	t.Setenv("STORAGE_EMULATOR_HOST", "")
 	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent")
 	_, err := stores().Fetch(t.Context(), "gs://b/k", filepath.Join(t.TempDir(), "a"))
-	if err == nil || !strings.HasPrefix(err.Error(), "gs://b/k: no credentials: mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS") {
+	if err == nil || !strings.HasPrefix(err.Error(), "gs://b/k: no credentials: mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS") || !store.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
 }

@@ -37,7 +37,7 @@ func (s *Store) findTokens() (auth.TokenProvider, error) {
 	}
 	found, err := credentials.DetectDefault(&credentials.DetectOptions{Scopes: []string{scope}})
 	if err != nil {
-		return nil, fmt.Errorf("no credentials: mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS, or use workload identity: %w", err)
+		return nil, fmt.Errorf("%w: mount a key and name it in GOOGLE_APPLICATION_CREDENTIALS, or use workload identity: %w", store.ErrNoCredentials, err)
 	}
 	return found, nil
 }

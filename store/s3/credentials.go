@@ -70,6 +70,9 @@ func service() string {
 type noCredentialsError struct{ cause error }
 
 func (e *noCredentialsError) Error() string {
-	return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file and name it in " +
+	return store.ErrNoCredentials.Error() + ": set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file and name it in " +
 		"AWS_SHARED_CREDENTIALS_FILE, or use workload identity: " + e.cause.Error()
 }
+
+// Is makes it store.ErrNoCredentials.
+func (*noCredentialsError) Is(target error) bool { return target == store.ErrNoCredentials }

@@ -121,7 +121,7 @@ func TestWithoutCredentials(t *testing.T) {
 	s3server.SetEnv(t, "http://127.0.0.1:1")
 	t.Setenv("AWS_ACCESS_KEY_ID", "")
 	_, err := stores().Fetch(t.Context(), "s3://b/k", filepath.Join(t.TempDir(), "a"))
-	if err == nil || !strings.HasPrefix(err.Error(), "s3://b/k: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file") {
+	if err == nil || !strings.HasPrefix(err.Error(), "s3://b/k: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY from a Secret, mount a file") || !store.IsPermanent(err) {
 		t.Errorf("error %v", err)
 	}
 }

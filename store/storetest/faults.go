@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -205,11 +206,14 @@ func (target Target) operation(server *faulty.Store, backends map[string]store.B
 // do tries the operation with a retry timeout.
 func (o *operation) do(t *testing.T, timeout time.Duration) error {
 	t.Helper()
+	// No try of a test takes as long as the transport would wait.
+	ctx, cancel := context.WithTimeout(t.Context(), timeout+retryTimeout)
+	defer cancel()
 	s := store.New(o.backends)
 	s.RetryTimeout, s.Stall = timeout, stall
 	switch o.verb {
 	case "Get":
-		path, err := s.Fetch(t.Context(), o.uri, filepath.Join(t.TempDir(), "object"))
+		path, err := s.Fetch(ctx, o.uri, filepath.Join(t.TempDir(), "object"))
 		if err != nil {
 			return err
 		}
@@ -218,10 +222,10 @@ func (o *operation) do(t *testing.T, timeout time.Duration) error {
 		}
 		return nil
 	case "Commit":
-		_, err := s.Commit(t.Context(), o.uri, bytes.NewReader(o.data))
+		_, err := s.Commit(ctx, o.uri, bytes.NewReader(o.data))
 		return err
 	}
-	_, err := s.Put(t.Context(), o.uri, bytes.NewReader(o.data))
+	_, err := s.Put(ctx, o.uri, bytes.NewReader(o.data))
 	return err
 }
 
