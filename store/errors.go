@@ -135,7 +135,8 @@ func retryable(err error) (time.Duration, bool) {
 	if _, ok := errors.AsType[*transientError](err); ok {
 		return 0, true
 	}
-	return 0, !isCertificateError(err) && isNetworkError(err)
+	// Without credentials, what the search for them failed with does not matter.
+	return 0, !errors.Is(err, ErrNoCredentials) && !isCertificateError(err) && isNetworkError(err)
 }
 
 func isNetworkError(err error) bool {

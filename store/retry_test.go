@@ -71,6 +71,7 @@ func TestIsPermanent(t *testing.T) {
 		err  error
 		want bool
 	}{
+		"no credentials":      {fmt.Errorf("%w: %w", ErrNoCredentials, syscall.ECONNREFUSED), true},
 		"none":                {nil, false},
 		"401":                 {&StatusError{Code: 401}, true},
 		"403":                 {&StatusError{Code: 403}, true},

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -59,11 +60,9 @@ func TestS3StoreThatStartsLate(t *testing.T) {
 	task.Args = []contract.NodeID{9}
 	p := newPod(t, task)
 	p.plan.Inputs[9], p.plan.Outputs = "s3://bucket/in", "s3://bucket/out"
-	for name, value := range map[string]string{
+	maps.Copy(p.env, map[string]string{
 		"AWS_ENDPOINT_URL_S3": server.URL, "AWS_ACCESS_KEY_ID": s3server.AccessKey, "AWS_SECRET_ACCESS_KEY": s3server.SecretKey, "TASKGROUP_STORE_PATIENCE": "30",
-	} {
-		p.env[name] = value
-	}
+	})
 	p.run().expect(0, "C")
 	if got := string(server.Get("/bucket/out/1/output")); got != "from the store" {
 		t.Errorf("the output is %q", got)

@@ -1,9 +1,10 @@
-// Package azure is the store behind azblob://container/blob, which Covalent
-// calls blob://: Azure Blob Storage. AZURE_STORAGE_ACCOUNT names the account; the
-// credentials are the first of these that there are:
+// Package azure is the store behind azblob://container/blob, which Covalent calls blob://:
+// Azure Blob Storage. AZURE_STORAGE_ACCOUNT names the account. The credentials are the first
+// of these that exist:
 //
 //	AZURE_STORAGE_CONNECTION_STRING
 //	AZURE_STORAGE_KEY
 //	AZURE_STORAGE_SAS_TOKEN
-//	Azure's default chain: a service principal, workload identity, managed identity
+//	in a pod: workload identity, a service principal, or the managed identity
+//	elsewhere: Azure's default chain
 package azure

@@ -75,6 +75,8 @@ type tokens struct{ azcore.TokenCredential }
 
 // GetToken implements azcore.TokenCredential.
 func (t tokens) GetToken(ctx context.Context, options policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	ctx, cancel := context.WithTimeout(ctx, transport.CredentialTimeout)
+	defer cancel()
 	kept := &sendError{}
 	token, err := t.TokenCredential.GetToken(context.WithValue(ctx, sendErrorKey{}, kept), options)
 	if err == nil {

@@ -100,6 +100,8 @@ func (s *Store) request(ctx context.Context, method, uri string) (*http.Request,
 		return nil, errors.New("malformed STORAGE_EMULATOR_HOST")
 	}
 	if s.tokens != nil {
+		ctx, cancel := context.WithTimeout(ctx, transport.CredentialTimeout)
+		defer cancel()
 		token, err := s.tokens.Token(ctx)
 		if err != nil {
 			return nil, tokenError(err)

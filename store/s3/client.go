@@ -49,8 +49,9 @@ func (s *Store) configure(ctx context.Context) (*s3.Client, aws.CredentialsProvi
 	loaded, err := config.LoadDefaultConfig(ctx,
 		// Errors are returned. The log of the pod belongs to its tasks.
 		config.WithLogger(logging.Nop{}),
-		// A client of the SDK, so that it can add the certificates of AWS_CA_BUNDLE.
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport.Configure)),
+		// A client of the SDK, so that it can add the certificates of AWS_CA_BUNDLE. The
+		// clients that obtain credentials use it; that of S3 has its own.
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(transport.ConfigureForCredentials)),
 		// Many servers do not know the newer checksums. The SHA-256 of a body is
 		// part of every signature, and every server verifies that.
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
@@ -90,7 +91,7 @@ func splitPools(client s3.HTTPClient) s3.HTTPClient {
 	if !ok {
 		return client
 	}
-	return pools{reads: buildable.WithTransportOptions(), writes: buildable.WithTransportOptions()}
+	return pools{reads: buildable.WithTransportOptions(transport.Configure), writes: buildable.WithTransportOptions(transport.Configure)}
 }
 
 // isForeign reports whether an endpoint is of another server than Amazon's.

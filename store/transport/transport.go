@@ -24,6 +24,10 @@ const (
 	responseTimeout = 2 * time.Minute
 )
 
+// CredentialTimeout bounds one request to a service that provides credentials, which has
+// little to do. One that hangs is retried.
+const CredentialTimeout = 15 * time.Second
+
 var (
 	// ErrRedirect is a redirect that is not followed.
 	ErrRedirect = errors.New("redirect refused")
@@ -46,11 +50,17 @@ func FixedClient() *http.Client {
 	}
 }
 
+// ConfigureForCredentials is Configure for requests to services that provide credentials.
+func ConfigureForCredentials(t *http.Transport) {
+	Configure(t)
+	t.ResponseHeaderTimeout = CredentialTimeout
+}
+
 // LocalClient returns a client for a service of the node, such as the metadata server of a
 // cloud: it uses no proxy.
 func LocalClient() *http.Client {
 	t := newTransport(nil)
-	t.Proxy, t.ResponseHeaderTimeout = nil, dialTimeout
+	t.Proxy, t.ResponseHeaderTimeout = nil, CredentialTimeout
 	return &http.Client{Transport: t}
 }
 
