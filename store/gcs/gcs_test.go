@@ -95,3 +95,17 @@ func TestWithoutCredentials(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestProbe takes one request: Google's condition needs no verification.
+func TestProbe(t *testing.T) {
+	server, s := emulator(t), stores()
+	if err := s.Probe(t.Context(), "gs://b/begun", []byte("pod")); err != nil {
+		t.Error(err)
+	}
+	if want := []string{"PUT /b/begun"}; !slices.Equal(server.Requests(), want) {
+		t.Errorf("requests %q", server.Requests())
+	}
+	if err := s.Probe(t.Context(), "gs://b/begun", []byte("another pod")); !errors.Is(err, store.ErrExists) || store.IsPermanent(err) || store.IsTransient(err) {
+		t.Errorf("error %v", err)
+	}
+}

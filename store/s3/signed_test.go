@@ -206,3 +206,12 @@ func BenchmarkSign(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(permissions)), "µs/URL")
 }
+
+// TestProbeWithoutAURL is distinguished from a location that does not accept objects.
+func TestProbeWithoutAURL(t *testing.T) {
+	s3server.SetEnv(t, "http://127.0.0.1:1")
+	s := withoutCredentials(t, sign(t, time.Hour, "", allOf("s3://bucket/in")...))
+	if err := s.Probe(t.Context(), signedPlace+"/a1/begun", []byte("pod")); !errors.Is(err, store.ErrNotSigned) || !store.IsPermanent(err) {
+		t.Errorf("error %v", err)
+	}
+}
