@@ -1,4 +1,4 @@
-// Package cgroup reads what the kernel tells of a container's memory: its
-// limit, its peak, and how often it killed for want of it. It knows version 1,
-// version 2, and both with and without a cgroup namespace.
+// Package cgroup reads the kernel's accounts of a container: the limit and the peak of
+// its memory, the count of its OOM kills, and its CPU limit. It supports version 1 and
+// version 2, both with and without a cgroup namespace.
 package cgroup

@@ -22,7 +22,7 @@ type Memory struct {
 // process. Without one the answers of Memory are all 0.
 func FindMemory(root string) *Memory {
 	mount := filepath.Join(root, "sys/fs/cgroup")
-	v1, v2 := ownPaths(filepath.Join(root, "proc/self/cgroup"))
+	v1, v2 := ownPaths(filepath.Join(root, "proc/self/cgroup"), "memory")
 	candidates := []Memory{
 		{dir: filepath.Join(mount, "memory", v1)},
 		// A container without a cgroup namespace sees the host's path there, but
@@ -39,8 +39,9 @@ func FindMemory(root string) *Memory {
 	return &Memory{}
 }
 
-// ownPaths reads lines such as "4:memory:/x" (version 1) and "0::/y" (version 2).
-func ownPaths(file string) (v1, v2 string) {
+// ownPaths returns this process's cgroups from lines such as "4:memory:/x", for a
+// controller of version 1, and "0::/y", for version 2.
+func ownPaths(file, controller string) (v1, v2 string) {
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return "", ""
@@ -50,8 +51,8 @@ func ownPaths(file string) (v1, v2 string) {
 		if len(fields) != 3 {
 			continue
 		}
-		for controller := range strings.SplitSeq(fields[1], ",") {
-			if controller == "memory" {
+		for name := range strings.SplitSeq(fields[1], ",") {
+			if name == controller {
 				v1 = fields[2]
 			}
 		}

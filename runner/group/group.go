@@ -131,7 +131,7 @@ func newRun(cfg Config) (*run, error) {
 	if err := os.MkdirAll(cfg.WorkDir, 0o755); err != nil {
 		return nil, fmt.Errorf("preparing the work directory: %w", err)
 	}
-	cfg.Env = withHome(cfg.Env, filepath.Join(cfg.WorkDir, "home"))
+	cfg.Env = taskEnvironment(cfg.Env, filepath.Join(cfg.WorkDir, "home"), cgroup.CPULimit("/"))
 	return &run{Config: cfg, outputs: map[contract.NodeID]output{}, inGroup: inGroup}, nil
 }
 

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -72,6 +74,48 @@ func (s *streams) finish() error {
 	wg.Go(func() { errErr = s.stderr.Finish() })
 	wg.Wait()
 	return errors.Join(outErr, errErr)
+}
+
+// userName is the name of the pod's user, which no image has an entry for.
+const userName = "taskgroup"
+
+// taskEnvironment returns the environment of all tasks: env, with defaults for what
+// programs expect. The home directory is created if it is needed. A CPU limit of 0 is none.
+func taskEnvironment(env []string, home string, cpuLimit float64) []string {
+	// Python's getpass and much other software read these before they look up the
+	// user, which fails for a user without an entry in /etc/passwd.
+	env = withDefault(env, "USER", userName)
+	env = withDefault(env, "LOGNAME", userName)
+	if cpuLimit > 0 {
+		// Otherwise OpenMP starts a thread for each CPU of the node. OpenBLAS, MKL, BLIS,
+		// NumExpr and PyTorch read it, too, if their own variables are not set.
+		env = withDefault(env, "OMP_NUM_THREADS", strconv.Itoa(int(math.Ceil(cpuLimit))))
+	}
+	return withHome(env, home)
+}
+
+// withDefault returns env with a variable, unless that is set to a value.
+func withDefault(env []string, name, value string) []string {
+	for _, entry := range env {
+		if set, ok := strings.CutPrefix(entry, name+"="); ok && set != "" {
+			return env
+		}
+	}
+	return withVariables(env, map[string]string{name: value})
+}
+
+// withFirst returns env with a directory at the front of a variable such as PATH.
+func withFirst(env []string, name, dir string) []string {
+	list := dir
+	for _, entry := range env {
+		if set, ok := strings.CutPrefix(entry, name+"="); ok && set != "" {
+			if set == dir || strings.HasPrefix(set, dir+":") {
+				return env
+			}
+			list = dir + ":" + set
+		}
+	}
+	return withVariables(env, map[string]string{name: list})
 }
 
 // withHome gives tasks a HOME that they can write to: an image without an entry
