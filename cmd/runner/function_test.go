@@ -154,9 +154,20 @@ func TestFailures(t *testing.T) {
 			task: function(1, "unpicklable"), reason: contract.ReasonOutputInvalid, exitCode: 1,
 			message: "the result, a _thread.lock, cannot be pickled: TypeError: cannot pickle '_thread.lock' object",
 		},
-		"result without a string": {
-			task: function(1, "bad_string"), reason: contract.ReasonOutputInvalid, exitCode: 1,
-			message: "the result, a __main__.bad_string.<locals>.Bad, cannot be pickled: RuntimeError: no string",
+		"a coroutine": {
+			task: function(1, "coroutine"), reason: contract.ReasonOutputInvalid, exitCode: 1,
+			message: "the result, a builtins.coroutine, cannot be pickled: coroutine is an async function: call it with asyncio.run(...) in the task",
+		},
+		"a fork that returns before the task is killed": {
+			task: function(1, "forks_and_is_killed"), reason: contract.ReasonExitCode, exitCode: 137,
+			message: "killed by signal 9 (SIGKILL) before the function returned",
+		},
+		"exit handlers that end the process after an exception": {
+			task: function(1, "raises_and_exits"), reason: contract.ReasonTaskError, exitCode: 1, message: "ValueError: boom",
+		},
+		"exit code 70 of the function": {
+			task: function(1, "exits_with_70"), reason: contract.ReasonExitCode, exitCode: 70,
+			message: "the process ended with exit code 70 before the function returned: os._exit, or a library that ends the process",
 		},
 		"corrupt pickle": {
 			task: function(1, "corrupt-pickle"), reason: contract.ReasonInputInvalid, exitCode: 1,
@@ -289,6 +300,29 @@ func imageVersion(e *ended) string {
 	return regexp.MustCompile(`^\d+\.\d+`).FindString(e.manifest.Python.Version)
 }
 
+func TestFunctionResultWithoutAString(t *testing.T) {
+	e := newPythonPod(t, function(1, "bad_string")).run().expect(0, "C")
+	if got, want := e.result(1), "<__main__.bad_string.<locals>.Bad: no text: builtins.RuntimeError>"; got != want {
+		t.Errorf("result %s, want %s", got, want)
+	}
+}
+
+// TestFunctionExitHandlers: handlers run after the outcome was reported, and have a part
+// of the task's time only.
+func TestFunctionExitHandlers(t *testing.T) {
+	for _, name := range []string{"exits_in_a_handler", "hangs_in_a_handler"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPythonPod(t, function(1, name), function(2, "add", 0)).input(0, "three")
+			p.plan.TaskSeconds = 2
+			e := p.run().expect(0, "CC")
+			if e.result(1) != "whole" || *e.task(1).ExitCode != 0 || e.text(1, contract.AssetStdout) != "handled\n" {
+				t.Errorf("result %s, exit code %d, stdout %q", e.result(1), *e.task(1).ExitCode, e.text(1, contract.AssetStdout))
+			}
+		})
+	}
+}
+
 // TestLongNames: the name and the docstring of a result are in its header.
 func TestLongNames(t *testing.T) {
 	e := newPythonPod(t, function(1, "returns_ten_thousand_characters_of_name")).run().expect(0, "C")
@@ -317,6 +351,7 @@ func TestSurroundingsOfAFunction(t *testing.T) {
 		Leader bool
 		Stdin  string
 		Main   []string
+		User   string
 	}
 	if err := json.Unmarshal([]byte(e.result(4)), &got); err != nil {
 		t.Fatal(err)
@@ -329,8 +364,12 @@ func TestSurroundingsOfAFunction(t *testing.T) {
 		t.Error(diff)
 	}
 	// 0, 1, 2 and the one that lists them.
-	if !got.Home || len(got.Files) != 0 || got.Open != 4 || !got.Leader || got.Stdin != "/dev/null" || len(got.Main) != 0 {
+	if !got.Home || len(got.Files) != 0 || got.Open != 4 || !got.Leader || got.Stdin != "/dev/null" || got.User != "taskgroup" {
 		t.Errorf("surroundings: %+v", got)
+	}
+	// The script's function and its globals; nothing of the harness.
+	if diff := cmp.Diff([]string{"json", "os", "surroundings", "sys"}, got.Main); diff != "" {
+		t.Error(diff)
 	}
 }
 

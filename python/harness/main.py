@@ -1,20 +1,20 @@
-"""Where the runner starts Python in a task's pod.
+"""The program that the runner starts in a task's pod: ``main.py [MODULE...]``, with the modules to preload.
 
-This file says in words what the image lacks, so it keeps to a syntax that any
-Python 3 can read; everything newer is in the package beside it.
+This file reports what the image lacks, so it keeps to a syntax that any Python 3
+can read; everything newer is in the package beside it.
 """
 
 import json
 import os
 import sys
 
-# The runner's end of this socket is told of everything; see protocol.py.
+# The socket to the runner; see protocol.py.
 CONTROL_FD = 3
 OLDEST = (3, 9)
 
 
 def lack():
-    """Return what this Python lacks to run a task, in words, or None."""
+    """Return a message that names what this Python lacks to run a task, or None."""
     if sys.version_info < OLDEST:
         return "%s is Python %d.%d: a function needs Python %d.%d or newer: use an image that has it" % (
             (sys.executable,) + tuple(sys.version_info[:2]) + OLDEST
@@ -29,7 +29,7 @@ def lack():
 
 
 def refuse(message):
-    """Tell the runner why no task can run here."""
+    """Report to the runner why no task can run here."""
     os.write(CONTROL_FD, (json.dumps({"event": "unavailable", "message": message}) + "\n").encode("utf-8"))
 
 
@@ -48,7 +48,7 @@ def main():
 
     sys.path.remove(here)
     sys.dont_write_bytecode = written
-    return server.serve(CONTROL_FD)
+    return server.serve(CONTROL_FD, sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The words and bounds of failures."""
+"""The messages and bounds of failures."""
 
 import json
 
@@ -15,16 +15,16 @@ from taskgroup_harness import failure
         (json.JSONDecodeError("bad", "x", 0), "json.decoder.JSONDecodeError: bad: line 1 column 1 (char 0)"),
     ],
 )
-def test_words(err, want):
-    assert failure.words(err) == want
+def test_exception_text(err, want):
+    assert failure.exception_text(err) == want
 
 
-def test_words_of_an_exception_that_has_none():
+def test_exception_text_of_an_exception_without_one():
     class MuteError(Exception):
         def __str__(self):
             raise RuntimeError
 
-    assert "MuteError" in failure.words(MuteError())
+    assert "MuteError" in failure.exception_text(MuteError())
 
 
 @pytest.mark.parametrize("text", ["a", "ü", "日", "🙂", "\ud800", "a🙂"])

@@ -1,14 +1,9 @@
-"""Hooks: those that Covalent wrote, and those that nobody should have written."""
+"""Hooks: those that Covalent wrote, and malformed ones."""
 
-import importlib
-import importlib.util
 import json
-import site
-import sys
-import zipfile
 
 import pytest
-from taskgroup_harness import failure, hooks, transportable
+from taskgroup_harness import failure, hooks, packages, transportable
 from test_transportable import GOLDEN
 
 FIXTURE = GOLDEN / "hooks.json"
@@ -26,9 +21,9 @@ def recorded_python():
 @pytest.mark.skipif(
     not transportable.same_minor(recorded_python()), reason="the golden hooks are of another minor version of Python"
 )
-def test_runs_what_covalent_wrote(capfd):
+def test_runs_what_covalent_wrote(capfd, tmp_path):
     steps = hooks.read(str(FIXTURE), "hooks.json")
-    given = hooks.before(steps, load)
+    given = hooks.before(steps, load, str(tmp_path))
     assert given == {"six": 6, "many": [2, 4], "files": ["f"]}
     hooks.after(steps, load)
     # The commands write past the buffer of this process, so their place is not told here.
@@ -40,7 +35,7 @@ def test_runs_what_covalent_wrote(capfd):
 def test_no_hooks(text, tmp_path):
     (tmp_path / "hooks").write_text(text)
     steps = hooks.read(str(tmp_path / "hooks"), "hooks")
-    assert hooks.before(steps, load) == {}
+    assert hooks.before(steps, load, str(tmp_path)) == {}
     hooks.after(steps, load)
 
 
@@ -65,24 +60,30 @@ def test_what_is_no_hooks_asset(text, tmp_path):
         ),
     ],
 )
-def test_hooks_that_fail(steps, message):
+def test_hooks_that_fail(steps, message, tmp_path):
     with pytest.raises(failure.TaskFailed) as caught:
-        hooks.before(steps, load)
+        hooks.before(steps, load, str(tmp_path))
     assert caught.value.reason == failure.HOOK_FAILED
     assert caught.value.message.startswith(message)
 
 
-def test_pip_gets_covalents_arguments(monkeypatch):
+def test_pip_gets_covalents_arguments(monkeypatch, tmp_path):
     commands = []
 
     class Done:
         returncode = 0
 
-    monkeypatch.setattr(hooks.subprocess, "run", lambda command, **_: commands.append(command) or Done)
-    monkeypatch.setenv("PIP_BREAK_SYSTEM_PACKAGES", "1")
-    hooks.before({"deps": {"pip": {"attributes": {"packages": ["numpy==2", "a b"], "requirements_content": ""}}}}, load)
-    hooks.before({"deps": {"pip": {"attributes": {"packages": ["x"], "requirements_content": "scipy\n"}}}}, load)
-    assert commands[0][1:] == [
+    monkeypatch.setattr(packages.subprocess, "run", lambda command, **_: commands.append(command) or Done)
+    monkeypatch.setattr(packages, "activate", lambda folder: None)
+    monkeypatch.setattr(packages, "_precede", lambda folder: None)
+
+    def pip(attributes):
+        hooks.before({"deps": {"pip": {"attributes": attributes}}}, load, str(tmp_path / "packages"))
+
+    pip({"packages": ["numpy==2", "a b"], "requirements_content": ""})
+    pip({"packages": ["x"], "requirements_content": "scipy\n"})
+    assert commands[0] == [
+        str(tmp_path / "packages" / "interpreter" / "python3"),
         "-m",
         "pip",
         "install",
@@ -97,25 +98,14 @@ def test_pip_gets_covalents_arguments(monkeypatch):
         assert file.read() == "scipy\n"
 
 
-def test_pip_is_told_where_an_environment_has_no_place(monkeypatch, tmp_path):
-    """A virtual environment of a read-only image has no user site."""
-    wheel = tmp_path / "tiny_hook_package-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        archive.writestr("tiny_hook_package.py", "VALUE = 42\n")
-        archive.writestr(
-            "tiny_hook_package-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny-hook-package\nVersion: 1.0\n"
-        )
-        archive.writestr(
-            "tiny_hook_package-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr("tiny_hook_package-1.0.dist-info/RECORD", "")
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(hooks.os, "access", lambda *_: False)
-    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    try:
-        hooks.before({"deps": {"pip": {"attributes": {"packages": [str(wheel)]}}}}, load)
-        assert importlib.import_module("tiny_hook_package").VALUE == 42
-        assert importlib.util.find_spec("tiny_hook_package").origin.startswith(str(tmp_path / "home"))
-    finally:
-        sys.modules.pop("tiny_hook_package", None)
+def test_an_image_without_a_shell(monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise FileNotFoundError(2, "No such file or directory", "/bin/sh")
+
+    monkeypatch.setattr(hooks.subprocess, "run", refuse)
+    with pytest.raises(failure.TaskFailed) as caught:
+        hooks.before({"deps": {"bash": {"attributes": {"commands": ["true"]}}}}, load, str(tmp_path))
+    assert (caught.value.reason, caught.value.message) == (
+        failure.HOOK_FAILED,
+        "bash hook 'true': starting /bin/sh: FileNotFoundError: [Errno 2] No such file or directory: '/bin/sh'",
+    )

@@ -108,7 +108,7 @@ func stopped(cause error, exit process.Exit) outcome {
 	}.after(exit)
 }
 
-// ending says how a process ended, in words.
+// ending returns how a process ended, for a message.
 func ending(exit process.Exit) string {
 	if exit.Signal != 0 {
 		return fmt.Sprintf("killed by signal %d (%s)", int(exit.Signal), unix.SignalName(exit.Signal))
@@ -116,15 +116,36 @@ func ending(exit process.Exit) string {
 	return fmt.Sprintf("exit code %d", exit.Code)
 }
 
-// outOfMemory reports whether the kernel OOM-killed a process since the given count
-// of kills. A shell exits with 137 if a child of its own was killed.
-func (r *run) outOfMemory(exit process.Exit, before int64) bool {
-	return exit.Status() == int32(128+sigKill) && r.Memory.Kills() > before
+// outOfMemory reports whether the kernel OOM-killed a process of the container since
+// the given count of kills. It is not necessarily the task's own process: a pool whose
+// worker was killed raises an exception of its own.
+func (r *run) outOfMemory(_ process.Exit, before int64) bool { return r.Memory.Kills() > before }
+
+// oomKilled returns the outcome of a command that failed, of which a process was
+// OOM-killed.
+func (r *run) oomKilled(exit process.Exit) outcome {
+	o := failed(contract.ReasonExitCode, "%s", ending(exit)).after(exit)
+	return o.becauseOfMemory(r.Memory.Limit(), r.Memory.Peak())
 }
 
-// oomKilled returns the outcome of a task that was OOM-killed.
-func (r *run) oomKilled(exit process.Exit) outcome {
-	return failed(contract.ReasonOOMKilled, "%s", oomMessage(r.Memory.Limit(), r.Memory.Peak())).after(exit)
+// withOutOfMemory returns the outcome of a task: OOMKilled if the task failed in any
+// way, and the kernel OOM-killed a process in the meantime.
+func (r *run) withOutOfMemory(o outcome, before int64) outcome {
+	if o.state != contract.TaskFailed || r.Memory.Kills() <= before {
+		return o
+	}
+	return o.becauseOfMemory(r.Memory.Limit(), r.Memory.Peak())
+}
+
+// becauseOfMemory gives a failure the reason OOMKilled, followed by its own message,
+// unless that is only the SIGKILL of the kernel.
+func (o outcome) becauseOfMemory(limit, peak int64) outcome {
+	message := oomMessage(limit, peak)
+	if o.exit == nil || o.exit.Status() != int32(128+sigKill) {
+		message += ": " + o.message
+	}
+	o.reason, o.message = contract.ReasonOOMKilled, message
+	return o
 }
 
 // oomMessage names the container's memory limit and its peak, in bytes; 0 is unknown.

@@ -40,6 +40,11 @@ type Request struct {
 	Output string `json:"output"`
 	// Report is where the outcome goes; see ReadReport.
 	Report string `json:"report"`
+	// Packages is the folder of the environment that pip hooks create; all tasks of
+	// the group share it.
+	Packages string `json:"packages"`
+	// Seconds is the time that the task may take; 0 is no limit.
+	Seconds float64 `json:"seconds"`
 }
 
 // event is a line from the harness.
@@ -59,13 +64,16 @@ type event struct {
 	CPUSeconds      float64 `json:"cpuSeconds"`
 }
 
-// Report is what a task's process says of itself.
+// Report is the outcome of a task as its process reports it.
 type Report struct {
 	// Outcome is completed or failed.
 	Outcome   string          `json:"outcome"`
 	Reason    contract.Reason `json:"reason"`
 	Message   string          `json:"message"`
 	Traceback string          `json:"traceback"`
+	// ExitCode is that of the function. The process runs exit handlers after its
+	// report, so that its own exit code may be another one.
+	ExitCode uint8 `json:"exitCode"`
 }
 
 // Completed says that the function returned and its result was written.
@@ -82,8 +90,15 @@ var reported = []contract.Reason{
 	contract.ReasonOutputUploadFailed, contract.ReasonHookFailed, contract.ReasonPythonVersionMismatch,
 }
 
-// ErrNoReport is a task's process that ended without a word.
+// ErrNoReport is the error for a task whose process ended without a report.
 var ErrNoReport = errors.New("the task left no report")
+
+// A process that could not write its report exits with UnreportedCode, and a line of
+// its stderr begins with UnreportedLine (python/harness/taskgroup_harness/failure.py).
+const (
+	UnreportedCode = 70
+	UnreportedLine = "[taskgroup] the outcome of the task could not be reported: "
+)
 
 // ReadReport reads the report that a task's process wrote, or returns
 // ErrNoReport. A file that would block a reader, such as a FIFO, is refused.

@@ -37,6 +37,10 @@ type Config struct {
 	Env []string
 	// Log takes what the interpreter itself writes.
 	Log io.Writer
+	// Preload are modules that are imported once, before the first task, and that all
+	// tasks share. They must be safe to fork: no threads, no connections. A module that
+	// cannot be imported is a line in Log.
+	Preload []string
 }
 
 // Session is one running harness.
@@ -65,7 +69,7 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	}
 	s := &Session{channel: ours, log: log}
 	s.process, err = cfg.Reaper.Start(process.Spec{
-		Argv:  []string{cfg.Interpreter, filepath.Join(cfg.Dir, "main.py")},
+		Argv:  append([]string{cfg.Interpreter, filepath.Join(cfg.Dir, "main.py")}, cfg.Preload...),
 		Env:   cfg.Env,
 		Dir:   cfg.Dir,
 		Files: []*os.File{nil, log.Writer(), log.Writer(), theirs},

@@ -121,7 +121,102 @@ def hostile():
     return "done"
 
 
+async def coroutine():
+    return 1
+
+
+def forks_and_is_killed():
+    pid = os.fork()
+    if pid == 0:
+        return "result of the child"
+    os.waitpid(pid, 0)
+    return os.kill(os.getpid(), 9)
+
+
+def raises_and_exits():
+    import atexit
+
+    atexit.register(os._exit, 9)
+    raise ValueError("boom")
+
+
+def exits_with_70():
+    os._exit(70)
+
+
+def exits_in_a_handler():
+    import atexit
+
+    atexit.register(os._exit, 9)
+    atexit.register(print, "handled")
+    return "whole"
+
+
+def hangs_in_a_handler():
+    import atexit
+    import threading
+
+    atexit.register(threading.Event().wait)
+    atexit.register(print, "handled")
+    return "whole"
+
+
+def fills_the_disk():
+    try:
+        with open("filler", "wb") as filler:
+            while True:
+                filler.write(bytes(1 << 20))
+    except OSError:
+        pass
+    # What the file's buffer had left fails as well, and leaves less than a block.
+    with open("more", "wb", buffering=0) as more:
+        try:
+            while True:
+                more.write(b"x" * 4096)
+        except OSError:
+            pass
+
+
+def raises_on_a_full_disk():
+    fills_the_disk()
+    raise ValueError("the real reason")
+
+
+def returns_on_a_full_disk():
+    fills_the_disk()
+    return "x" * 100_000
+
+
+def returns_too_much():
+    return bytes(64 << 20)
+
+
+def kills_a_child():
+    import subprocess
+
+    hungry = "x = []\nwhile True: x.append(bytearray(8 << 20))"
+    subprocess.run([sys.executable, "-c", hungry], check=True)
+
+
+def survives_a_killed_child():
+    try:
+        kills_a_child()
+    except Exception:
+        return "completed"
+
+
+def version():
+    import subprocess
+
+    import taskgroup_tiny
+
+    child = [sys.executable, "-c", "import taskgroup_tiny; print(taskgroup_tiny.VERSION)"]
+    return taskgroup_tiny.VERSION, subprocess.run(child, capture_output=True, text=True, check=True).stdout
+
+
 def surroundings():
+    import getpass
+
     names = (
         "TASKGROUP_PLAN",
         "TASKGROUP_NODE_ID",
@@ -138,6 +233,7 @@ def surroundings():
             "open": len(os.listdir("/proc/self/fd")),
             "leader": os.getpid() == os.getsid(0) == os.getpgid(0),
             "stdin": os.readlink("/proc/self/fd/0"),
+            "user": getpass.getuser(),
             "main": sorted(k for k in vars(sys.modules["__main__"]) if not k.startswith("__")),
         }
     )

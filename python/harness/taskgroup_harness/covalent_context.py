@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.machinery
 import sys
 from types import ModuleType
 from typing import Any
+
+from taskgroup_harness import imports
 
 # covalent/executor/utils/context.py (0.240).
 _MODULE = "covalent.executor.utils.context"
@@ -23,33 +24,13 @@ def of(dispatch: str, node: int) -> Any:
         with module.set_context(dispatch, node):
             yield
         return
-    finder = _Finder(dispatch, node)
-    sys.meta_path.insert(0, finder)
+
+    def set_context(module: ModuleType) -> None:
+        module.current_context = module.Context(dispatch_id=dispatch, task_id=node)  # type: ignore[attr-defined]
+
+    finder = imports.after_import(_MODULE, set_context)
     try:
         yield
     finally:
         with contextlib.suppress(ValueError):
-            sys.meta_path.remove(finder)
-
-
-class _Finder:
-    """Sets the context in the module when it is imported."""
-
-    def __init__(self, dispatch: str, node: int) -> None:
-        self._dispatch = dispatch
-        self._node = node
-
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> Any:
-        if name != _MODULE:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_and_set(module: ModuleType) -> None:
-            execute(module)
-            module.current_context = module.Context(dispatch_id=self._dispatch, task_id=self._node)
-
-        spec.loader.exec_module = execute_and_set  # type: ignore[method-assign]
-        return spec
+            sys.meta_path.remove(finder)  # type: ignore[arg-type]

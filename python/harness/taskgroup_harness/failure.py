@@ -1,7 +1,9 @@
-"""What may go wrong with a task, and in which words the runner is told."""
+"""The reasons and messages with which a task fails, and its report to the runner."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import traceback
@@ -17,9 +19,21 @@ OUTPUT_UPLOAD_FAILED = "OutputUploadFailed"
 HOOK_FAILED = "HookFailed"
 PYTHON_VERSION_MISMATCH = "PythonVersionMismatch"
 
-# Bounds of what a report carries, in bytes of UTF-8.
+# Bounds of a report's texts, in bytes of UTF-8.
 MAX_MESSAGE = 2 << 10
 MAX_TRACEBACK = 64 << 10
+
+# A process that could not write its report exits with this code (sysexits.h, EX_SOFTWARE) and
+# begins a line of its stderr with this text; runner/group/function.go reads both.
+UNREPORTED = 70
+UNREPORTED_LINE = "[taskgroup] the outcome of the task could not be reported: "
+
+# The size of a report is at most this, so that a reserved report fits on a full disk.
+_RESERVED = 128 << 10
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# Functions may replace attributes of modules; a report has to be written all the same.
+_encode = json.JSONEncoder().encode
 
 
 class TaskFailed(Exception):  # noqa: N818 - it is an outcome, not an error of the harness
@@ -48,13 +62,23 @@ def user_frames(err: BaseException) -> Optional[types.TracebackType]:
     return trace
 
 
-def words(err: BaseException) -> str:
+def exception_text(err: BaseException) -> str:
     """Return an exception as Python prints it last: ``ValueError: boom``."""
     return "".join(traceback.format_exception_only(type(err), err)).strip()
 
 
+def storage_text(what: str, err: OSError) -> str:
+    """Return the message for a file of the work directory that could not be written."""
+    if err.errno in _FULL:
+        return (
+            f"the work volume is full: {what} could not be written: "
+            "raise spec.pod.resources.limits for ephemeral-storage, or write less"
+        )
+    return f"{what} could not be written to the work directory: {err.strerror or err}"
+
+
 def bounded(text: str, limit: int) -> str:
-    """Cut text to a number of bytes, keeping its end: that is where a traceback says most."""
+    """Cut text to a number of bytes; keep its end, which is the most useful part of a traceback."""
     raw = text.encode("utf-8", errors="backslashreplace")
     if len(raw) <= limit:
         return raw.decode("utf-8")
@@ -62,17 +86,59 @@ def bounded(text: str, limit: int) -> str:
     return raw[:half].decode("utf-8", errors="ignore") + " … " + raw[-half:].decode("utf-8", errors="ignore")
 
 
+def reserve_report(path: str) -> None:
+    """Allocate the disk space of the report, so that a task that fills the disk can still report.
+
+    Raises OSError if the disk is full already.
+    """
+    report = os.open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            os.posix_fallocate(report, 0, _RESERVED)
+        except OSError as err:
+            if err.errno in _FULL:
+                raise
+            # Some file systems and C libraries cannot allocate without writing.
+            os.write(report, bytes(_RESERVED))
+    finally:
+        os.close(report)
+
+
 def write_report(path: str, failed: Optional[TaskFailed] = None) -> None:
-    """Leave a task's outcome where the runner reads it, whole or not at all."""
-    report = {"outcome": "completed"}
-    if failed is not None:
+    """Write a task's outcome, whole or not at all, for the runner (runner/python/message.go).
+
+    Raises OSError if it cannot be written.
+    """
+    raw = _report(failed)
+    report = os.open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        written = 0
+        while written < len(raw):
+            written += os.write(report, raw[written:])
+        os.ftruncate(report, len(raw))
+    finally:
+        os.close(report)
+    os.replace(path + ".part", path)
+
+
+def _report(failed: Optional[TaskFailed]) -> bytes:
+    if failed is None:
+        return _encode({"outcome": "completed"}).encode("ascii")
+    trace = ""
+    # The exception is the user's, and so may be what formatting it calls.
+    with contextlib.suppress(Exception):
+        trace = failed.traceback()
+    limit = MAX_TRACEBACK
+    while True:
         report = {
             "outcome": "failed",
             "reason": failed.reason,
             "message": bounded(failed.message, MAX_MESSAGE),
-            "traceback": bounded(failed.traceback(), MAX_TRACEBACK),
+            "traceback": bounded(trace, limit),
+            "exitCode": failed.code,
         }
-    part = path + ".part"
-    with open(part, "w", encoding="utf-8") as out:
-        json.dump(report, out)
-    os.replace(part, path)
+        raw = _encode(report).encode("ascii")
+        if len(raw) <= _RESERVED:
+            return raw
+        # JSON has up to six bytes for each one of the text.
+        limit //= 2

@@ -1,8 +1,8 @@
-"""What the runner and the harness say to each other.
+"""The messages between the runner and the harness.
 
 JSON lines over a stream socket, one object a line. The runner sends a request
 with two descriptors attached (SCM_RIGHTS), the write ends of the task's stdout
-and stderr. The harness answers with events::
+and stderr. The harness sends events::
 
     {"event": "ready", "protocol": 1, "python": "3.11.7", "cloudpickle": "3.1.2"}
     {"event": "unavailable", "message": "why no task can run in this image"}
@@ -13,7 +13,11 @@ A request::
 
     {"node": 7, "dispatch": "…", "function": file, "hooks": file, "args": [file],
      "kwargs": {name: file}, "directory": path, "environment": {name: value},
-     "output": path, "report": path}       with file = {"path": …, "name": …}
+     "output": path, "report": path, "packages": path, "seconds": 3.5}
+                                           with file = {"path": …, "name": …}
+
+``packages`` is the folder of the environment that pip hooks create. ``seconds`` is the
+time that the task may take, or 0. The arguments of main.py are the modules to preload.
 """
 
 from __future__ import annotations
@@ -27,7 +31,7 @@ _STREAMS = 2
 
 
 def send(control: socket.socket, message: dict[str, Any]) -> None:
-    """Send one message. Raises OSError where the runner is gone."""
+    """Send one message. Raises OSError if the runner has closed the socket."""
     control.sendall(json.dumps(message).encode("utf-8") + b"\n")
 
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import os
 import signal
 import socket
-from typing import Any
+import sys
+from typing import Any, Iterable
 
 import cloudpickle
 
-from taskgroup_harness import protocol, task, transportable
+from taskgroup_harness import failure, protocol, task, transportable
 
 
-def serve(control_fd: int) -> int:
-    """Run tasks, one at a time, until the runner closes the socket; return the exit code."""
+def serve(control_fd: int, preload: Iterable[str] = ()) -> int:
+    """Run tasks, one at a time, until the runner closes the socket; return the exit code.
+
+    The modules to preload are imported before the first task, so that all tasks share
+    them. A module that cannot be imported is a line in the log: each task that needs it
+    imports it again, and reports the error.
+    """
     control = socket.socket(fileno=control_fd)
-    # What is imported by now is shared by all forks as long as the collector leaves its pages alone.
+    for name in preload:
+        _import(name)
+    # All forks share the modules that are imported by now, as long as the collector does not write to them.
     gc.disable()
     gc.freeze()
     ready = {"event": "ready", "protocol": protocol.VERSION}
@@ -37,11 +46,18 @@ def serve(control_fd: int) -> int:
         protocol.send(control, _ended(pid))
 
 
-def _ended(pid: int) -> dict[str, Any]:
-    """Wait for a task's process, end what it left in its group, and tell how it ended.
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except BaseException as err:
+        print(f"[taskgroup] preloading {name}: {failure.exception_text(err)}", file=sys.stderr, flush=True)
 
-    The group is killed before its leader is reaped: until then nobody else can
-    have its number.
+
+def _ended(pid: int) -> dict[str, Any]:
+    """Wait for a task's process, kill the rest of its process group, and return the event with its exit.
+
+    The group is killed before its leader is reaped: until then no other process
+    can have its number.
     """
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -3,52 +3,66 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
 import sys
+import time
 import types
 from typing import Any, Callable, NoReturn, Optional
 
-from taskgroup_harness import covalent_context, failure, protocol, transportable
+from taskgroup_harness import covalent_context, exiting, failure, packages, protocol, script, text, transportable
 from taskgroup_harness.failure import TaskFailed
 
-# What the process ends with where not even a report could be written (sysexits.h, EX_SOFTWARE).
-_NO_REPORT = 70
+_STDERR = 2
+
+# What to do about results that a function did not compute yet.
+_ADVICE = {
+    types.CoroutineType: "{name} is an async function: call it with asyncio.run(...) in the task",
+    types.AsyncGeneratorType: "{name} is an async generator: collect its items with asyncio.run(...) in the task",
+    types.GeneratorType: "{name} is a generator: return list(...) of it",
+}
+
+
+class _Step:
+    """What the harness does at the moment: its reason is that of exceptions that nothing else handles."""
+
+    reason = failure.HOOK_FAILED
+    name = ""
+
+    def begin(self, reason: str, name: str) -> None:
+        self.reason, self.name = reason, name
 
 
 def run(request: dict[str, Any], control: socket.socket, streams: list[int]) -> NoReturn:
-    """Turn this fork into the task: run it, leave result and report, and end.
+    """Turn this fork into the task: run it, write result and report, and end.
 
-    It ends with os._exit: threads and handlers that the function leaves behind
-    must not hold the group, nor run the end of the harness's own process.
+    It ends with os._exit, since this process must not run the end of the harness's own.
     """
-    code = _NO_REPORT
+    code = failure.UNREPORTED
     try:
         _separate(request, control, streams)
-        failed = _outcome(request)
-        if failed is not None:
-            code = failed.code
-            with contextlib.suppress(Exception):
-                _print_failure(failed)
-        else:
-            code = 0
-        _flush()
-        failure.write_report(request["report"], failed)
+        code = _perform(request)
     except BaseException as err:
         # The fork must never return into the harness's loop.
         with contextlib.suppress(BaseException):
-            os.write(2, f"[taskgroup] the task's report could not be written: {err!r}\n".encode())
-        code = _NO_REPORT
+            os.write(_STDERR, f"{failure.UNREPORTED_LINE}{_unreported(err)}\n".encode())
     finally:
         os._exit(code)
+
+
+def _unreported(err: BaseException) -> str:
+    if isinstance(err, OSError):
+        return failure.storage_text("the report", err)
+    return failure.exception_text(err)
 
 
 def _separate(request: dict[str, Any], control: socket.socket, streams: list[int]) -> None:
     """Cut the fork loose from the harness: session, descriptors, directory, environment, signals."""
     os.setsid()
     os.dup2(streams[0], 1)
-    os.dup2(streams[1], 2)
+    os.dup2(streams[1], _STDERR)
     protocol.send(control, {"event": "started", "pid": os.getpid()})
     control.detach()
     os.closerange(3, max(256, *streams) + 1)
@@ -56,42 +70,103 @@ def _separate(request: dict[str, Any], control: socket.socket, streams: list[int
         signal.signal(name, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    _print_stacks()
     os.chdir(request["directory"])
     os.environ.update(request["environment"])
     sys.argv = [""]
-    # A library that starts Python anew must not start the harness.
-    sys.modules["__main__"] = types.ModuleType("__main__")
+    script.replace_main()
     for stream in (sys.stdout, sys.stderr):
         # Lines reach the pod's log as they are printed, whatever the locale.
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
 
 
+def _print_stacks() -> None:
+    """Print the stacks of all threads before a fatal signal ends the task, also that of a deadline.
+
+    Without them, neither a crash nor a task that hangs shows where. A handler of SIGTERM that the
+    function installs replaces the one here. Forks do not have it: a pool terminates its workers
+    with SIGTERM when it is closed.
+    """
+    faulthandler.enable(file=_STDERR, all_threads=True)
+    faulthandler.register(signal.SIGTERM, file=_STDERR, all_threads=True, chain=True)
+    os.register_at_fork(after_in_child=_restore_sigterm)
+
+
+def _restore_sigterm() -> None:
+    # The original disposition, which this restores, must not replace a handler of the function.
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        faulthandler.unregister(signal.SIGTERM)
+
+
+def _perform(request: dict[str, Any]) -> int:
+    """Run the task, report its outcome and end its threads; return the exit code."""
+    began = time.monotonic()
+    failure.reserve_report(request["report"])
+    failed = _outcome(request)
+    if failed is not None:
+        with contextlib.suppress(Exception):
+            _print_failure(failed)
+    exiting.flush_streams()
+    failure.write_report(request["report"], failed)
+    limit = request["seconds"]
+    exiting.finish(limit - (time.monotonic() - began) if limit else exiting.LIMIT)
+    return 0 if failed is None else failed.code
+
+
 def _outcome(request: dict[str, Any]) -> Optional[TaskFailed]:
-    """Run the task and leave its result; return why it failed, or None."""
+    """Run the task and write its result; return why it failed, or None.
+
+    Every exception is handled here: what the harness itself raises has the reason of the step.
+    """
+    task, step, failed = os.getpid(), _Step(), None
     try:
-        result = _call(request)
-        _keep(result, request["output"])
-    except TaskFailed as failed:
-        return failed
-    return None
+        result = _call(request, step)
+        if os.getpid() == task:
+            step.begin(failure.OUTPUT_UPLOAD_FAILED, "writing the result")
+            _keep(result, request["output"])
+    except TaskFailed as err:
+        failed = err
+    except SystemExit as err:
+        failed = _exited(err)
+    except BaseException as err:
+        failed = TaskFailed(step.reason, f"{step.name}: {failure.exception_text(err)}", err)
+    if os.getpid() != task:
+        _end_fork(failed)
+    return failed
 
 
-def _call(request: dict[str, Any]) -> Any:
-    # Most tasks have no hooks, and then need not pay for what hooks import.
-    given: dict[str, Any] = {}
-    steps: dict[str, Any] = {}
-    if request["hooks"]["path"]:
-        from taskgroup_harness import hooks
+def _end_fork(failed: Optional[TaskFailed]) -> NoReturn:
+    """End a process that the function forked and that came back from the function.
 
-        steps = hooks.read(request["hooks"]["path"], request["hooks"]["name"])
-        given = hooks.before(steps, _load)
-    function = _load_file(request["function"])
-    args = [_load_file(item) for item in request["args"]]
-    kwargs = {name: _load_file(item) for name, item in request["kwargs"].items()}
-    kwargs.update(given)
+    Only the task's own process has a result and a report.
+    """
+    if failed is not None and failed.reason != failure.EXIT_CODE:
+        exiting.print_line(f"process {os.getpid()}, which the function forked, ended: {failed.message}")
+    exiting.flush_streams()
+    os._exit(0 if failed is None else failed.code)
+
+
+def _call(request: dict[str, Any], step: _Step) -> Any:
     with covalent_context.of(request["dispatch"], request["node"]):
+        step.begin(failure.HOOK_FAILED, "the packages of the group's pip hooks")
+        packages.activate(request["packages"])
+        # Most tasks have no hooks, and then need not pay for the imports of hooks.
+        given: dict[str, Any] = {}
+        steps: dict[str, Any] = {}
+        if request["hooks"]["path"]:
+            from taskgroup_harness import hooks
+
+            step.begin(failure.HOOK_FAILED, "the hooks")
+            steps = hooks.read(request["hooks"]["path"], request["hooks"]["name"])
+            given = hooks.before(steps, _load, request["packages"])
+        step.begin(failure.INPUT_INVALID, "loading the function and its arguments")
+        function = _load_file(request["function"])
+        args = [_load_file(item) for item in request["args"]]
+        kwargs = {name: _load_file(item) for name, item in request["kwargs"].items()}
+        kwargs.update(given)
         result = _invoke(function, args, kwargs)
         if steps:
+            step.begin(failure.HOOK_FAILED, "the hooks after the function")
             hooks.after(steps, _load)
     return result
 
@@ -102,7 +177,7 @@ def _invoke(function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any
     except SystemExit as err:
         raise _exited(err) from err
     except BaseException as err:
-        raise TaskFailed(failure.TASK_ERROR, failure.words(err), err) from err
+        raise TaskFailed(failure.TASK_ERROR, failure.exception_text(err), err) from err
 
 
 def _exited(err: SystemExit) -> TaskFailed:
@@ -113,8 +188,8 @@ def _exited(err: SystemExit) -> TaskFailed:
     elif not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
-    said = "" if err.code is None else repr(err.code)
-    message = f"sys.exit({said}) was called before the function returned: exit code {code & 255}"
+    argument = "" if err.code is None else repr(err.code)
+    message = f"sys.exit({argument}) was called before the function returned: exit code {code & 255}"
     return TaskFailed(failure.EXIT_CODE, message, code=code & 255)
 
 
@@ -123,7 +198,7 @@ def _load_file(item: dict[str, str]) -> Any:
 
 
 def _load(read: Callable[[], Any], name: str) -> Any:
-    """Unpickle something of the user's; raise TaskFailed in words that name it."""
+    """Unpickle an object of the user's; raise TaskFailed with a message that names it."""
     try:
         return read()
     except transportable.VersionMismatchError as err:
@@ -142,34 +217,23 @@ def _load(read: Callable[[], Any], name: str) -> Any:
     except SystemExit as err:
         raise _exited(err) from err
     except BaseException as err:
-        message = f"{name}: it cannot be unpickled: {failure.words(err)}"
+        message = f"{name}: it cannot be unpickled: {failure.exception_text(err)}"
         raise TaskFailed(failure.INPUT_INVALID, message, err) from err
 
 
 def _keep(result: Any, path: str) -> None:
     try:
         transportable.dump(result, path)
-    except OSError as err:
-        message = f"the result could not be written to the work directory: {err.strerror or err}"
-        raise TaskFailed(failure.OUTPUT_UPLOAD_FAILED, message, err) from err
+    except transportable.StorageError as err:
+        raise TaskFailed(failure.OUTPUT_UPLOAD_FAILED, failure.storage_text("the result", err), err) from err
     except BaseException as err:
-        kind = type(result)
-        message = f"the result, a {kind.__module__}.{kind.__qualname__}, cannot be pickled: {failure.words(err)}"
+        advice = _ADVICE.get(type(result))
+        why = advice.format(name=result.__qualname__) if advice else failure.exception_text(err)
+        message = f"the result, a {text.type_name(result)}, cannot be pickled: {why}"
         raise TaskFailed(failure.OUTPUT_INVALID, message, err) from err
 
 
 def _print_failure(failed: TaskFailed) -> None:
-    text = failed.traceback() or f"{failed.reason}: {failed.message}\n"
+    trace = failed.traceback() or f"{failed.reason}: {failed.message}\n"
     if failed.reason != failure.EXIT_CODE:
-        sys.stderr.write(text)
-
-
-def _flush() -> None:
-    """Bring out what Python and, where it is in use, the C library still buffer: os._exit would drop it."""
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        with contextlib.suppress(Exception):
-            stream.flush()
-    ctypes = sys.modules.get("ctypes")
-    if ctypes is not None:
-        with contextlib.suppress(Exception):
-            ctypes.CDLL(None).fflush(None)
+        sys.stderr.write(trace)
