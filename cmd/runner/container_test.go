@@ -63,19 +63,36 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	eats := shell(1, `"$EATER" -c 'x = []
 while True: x.append(bytearray(8 << 20))'`)
-	for name, task := range map[string]contract.PlanTask{"a function": function(1, "eats_memory"), "a child of a command": eats} {
+	passesOn := shell(1, strings.TrimSuffix(eats.Command[2], "'")+"'; exit 3")
+	runLimited := func(t *testing.T, task contract.PlanTask) *ended {
+		t.Helper()
+		p := newPythonPod(t, task)
+		p.env["EATER"] = os.Getenv(pythonEnv)
+		return p.runIn(func(runner *exec.Cmd) {
+			join := "echo $$ > " + dir + "/cgroup.procs && exec " + runnerPath
+			runner.Path, runner.Args = "/bin/sh", []string{"sh", "-c", join}
+		})
+	}
+	const start = "OOM-killed: memory limit 128.0 MiB, peak 128.0 MiB: raise spec.pod.resources.limits.memory"
+	for name, test := range map[string]struct {
+		task contract.PlanTask
+		code int32
+		rest string
+	}{
+		"a function":                          {function(1, "eats_memory"), 137, ""},
+		"a child of a command":                {eats, 137, ""},
+		"a child of a function":               {function(1, "kills_a_child"), 1, ": subprocess.CalledProcessError: Command "},
+		"a child of a command that continues": {passesOn, 3, ": exit code 3"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPythonPod(t, task)
-			p.env["EATER"] = os.Getenv(pythonEnv)
-			e := p.runIn(func(runner *exec.Cmd) {
-				join := "echo $$ > " + dir + "/cgroup.procs && exec " + runnerPath
-				runner.Path, runner.Args = "/bin/sh", []string{"sh", "-c", join}
-			}).expect(1, "F")
-			message := e.task(1).Message
-			start := "OOM-killed: memory limit 128.0 MiB, peak 128.0 MiB: raise spec.pod.resources.limits.memory"
-			if e.task(1).Reason != contract.ReasonOOMKilled || !strings.HasPrefix(message, start) || *e.task(1).ExitCode != 137 {
-				t.Errorf("%s: %s", e.task(1).Reason, message)
+			e := runLimited(t, test.task).expect(1, "F")
+			record := e.task(1)
+			if record.Reason != contract.ReasonOOMKilled || !strings.HasPrefix(record.Message, start+test.rest) || *record.ExitCode != test.code {
+				t.Errorf("exit code %d: %s: %s", *record.ExitCode, record.Reason, record.Message)
 			}
 		})
 	}
+	t.Run("a child of a function that completes", func(t *testing.T) {
+		runLimited(t, function(1, "survives_a_killed_child")).expect(0, "C")
+	})
 }

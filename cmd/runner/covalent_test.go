@@ -32,9 +32,9 @@ func newCovalentPod(t *testing.T) (*pod, func(name string) string) {
 	return p, func(name string) string { return "file://" + dir + "/" + name }
 }
 
-// TestCovalentContext: ct.get_context() tells of the task, whether the pickle
-// brings Covalent with it or the function imports it (what
-// covalent/executor/utils/wrappers.py sets).
+// TestCovalentContext: ct.get_context() returns the context of the task, both if the
+// pickle imports Covalent and if the function does (as covalent/executor/utils/wrappers.py
+// sets it).
 func TestCovalentContext(t *testing.T) {
 	p, asset := newCovalentPod(t)
 	p.plan.Tasks = []contract.PlanTask{{NodeID: 3, Function: asset("covalent-imports")}, {NodeID: 4, Function: asset("covalent-brings")}}
@@ -42,6 +42,22 @@ func TestCovalentContext(t *testing.T) {
 	for node, want := range map[contract.NodeID]string{3: "('6f1c', 3)", 4: "('6f1c', 4)"} {
 		if got := e.result(node); got != want {
 			t.Errorf("task %d's context is %s, want %s", node, got, want)
+		}
+	}
+}
+
+// TestCovalentContextInHooks compares with Covalent's own wrapper: the context is set in
+// call_before, while arguments are unpickled, in the function and in call_after.
+func TestCovalentContextInHooks(t *testing.T) {
+	p, asset := newCovalentPod(t)
+	p.plan.Tasks = []contract.PlanTask{{
+		NodeID: 5, Function: asset("contexts-function"), Hooks: asset("contexts-hooks"), Args: []contract.NodeID{0},
+	}}
+	p.plan.Inputs = map[contract.NodeID]string{0: asset("contexts-argument")}
+	e := p.run().expect(0, "C")
+	for name, got := range map[string]string{"contexts-printed": e.text(5, contract.AssetStdout), "contexts-returned": e.result(5)} {
+		if want := string(read(t, asset(name))); got != want || !strings.Contains(got, "6f1c") {
+			t.Errorf("%s: %q, with Covalent's wrapper %q", name, got, want)
 		}
 	}
 }
