@@ -71,7 +71,8 @@ def _try(what: str, step: Callable[[], Any]) -> None:
 
 def _print_unraisable(unraisable: Any) -> None:
     """Print an exception of an exit handler or a destructor in one line, for sys.unraisablehook."""
-    where = getattr(unraisable.object, "__qualname__", None) or type(unraisable.object).__name__
+    # From Python 3.13 on, the message of atexit names the handler, and there is no object.
+    where = unraisable.err_msg if unraisable.object is None else ascii(unraisable.object)
     err = unraisable.exc_value or unraisable.exc_type()
     print_line(f"{where} at the end of the task: {exception_text(err)}")
 
