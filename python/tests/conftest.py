@@ -42,6 +42,7 @@ class Harness:
                 [sys.executable, "-c", become, str(theirs.fileno()), str(HARNESS / "main.py"), *preload],
                 pass_fds=[theirs.fileno()],
                 stderr=log,
+                cwd=folder,
             )
         theirs.close()
         self._lines = ours.makefile("rb")

@@ -120,13 +120,14 @@ def test_a_crash_prints_the_stack(run_task):
 
 
 HANGS = """\
-import os, signal, threading
+import os, signal, subprocess, threading
 def waits_here():
     threading.Event().wait(30)
 def task():
     {before}
     threading.Thread(target=waits_here, daemon=True).start()
-    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    # Not from a thread: its end would be simultaneous.
+    subprocess.Popen(["sh", "-c", "sleep 0.2; kill -TERM $PPID"])
     waits_here()
 """
 

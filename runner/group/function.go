@@ -45,6 +45,11 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 	exit, err := running.Exit()
 	r.useInstalledPackages()
 	if cause != nil {
+		if exit.Signal == sigSegv {
+			// SIGTERM prints the stacks of all threads without the lock of the interpreter, and
+			// can crash if threads start or finish at that moment.
+			exit.Signal = sigTerm
+		}
 		return r.withOutOfMemory(stopped(cause, exit), kills)
 	}
 	return r.withOutOfMemory(judge(exit, err, place, streams), kills)

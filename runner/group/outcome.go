@@ -18,6 +18,7 @@ type signal = syscall.Signal
 const (
 	sigTerm = syscall.SIGTERM
 	sigKill = syscall.SIGKILL
+	sigSegv = syscall.SIGSEGV
 )
 
 // maxMessage bounds the message of a task, in bytes: 256 of them share a manifest.

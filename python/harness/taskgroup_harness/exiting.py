@@ -28,13 +28,18 @@ LIMIT = 5.0
 _STDERR = 2
 
 
+# The exit handlers of the harness's own imports; more of them are the task's, or a preloaded module's.
+_OWN_HANDLERS = atexit._ncallbacks()
+
+
 def finish(seconds: float) -> None:
     """Join threads, run exit handlers and flush files; end the process if that takes too long.
 
     The task's outcome must have been reported: an error here is a line of its stderr.
     """
-    seconds = max(0.1, min(seconds, LIMIT))
-    _end_after(seconds)
+    if _may_wait():
+        # Most tasks leave nothing that may, and need not pay for threads.
+        _end_after(max(0.1, min(seconds, LIMIT)))
     sys.unraisablehook = _print_unraisable
     for what, step in (
         ("joining threads", threading._shutdown),  # type: ignore[attr-defined]
@@ -43,6 +48,19 @@ def finish(seconds: float) -> None:
         ("flushing stdout and stderr", flush_streams),
     ):
         _try(what, step)
+
+
+def _may_wait() -> bool:
+    """Return whether the end of the task may wait for something: a thread, a handler or a file."""
+    logging = sys.modules.get("logging")
+    return (
+        threading.active_count() > 1
+        or atexit._ncallbacks() > _OWN_HANDLERS
+        or bool(getattr(threading, "_threading_atexits", ()))
+        # The module has a handler of last resort, which writes to stderr.
+        or len(getattr(logging, "_handlerList", ())) > 1
+        or bool(_files())
+    )
 
 
 def flush_streams() -> None:
@@ -98,8 +116,7 @@ def _end_after(seconds: float) -> None:
 
 def _flush_files() -> None:
     """Flush all files, as the interpreter does when it deletes them: those of globals and cycles, too."""
-    kinds = _subclasses(_io._IOBase)
-    files = [found for found in gc.get_objects() if type(found) in kinds]
+    files = _files()
     # From the outside to the inside: text goes through a compressor, and that into a buffer.
     buffers = (_io.BufferedWriter, _io.BufferedRandom)
     for file in files:
@@ -112,6 +129,12 @@ def _flush_files() -> None:
     for file in files:
         if isinstance(file, buffers):
             _flush(file.flush)
+
+
+def _files() -> list[Any]:
+    """Return the files that the task opened: the harness's own are frozen, and not in the list of the collector."""
+    kinds = _subclasses(_io._IOBase)
+    return [found for found in gc.get_objects() if type(found) in kinds]
 
 
 def _flush(method: Callable[[], Any]) -> None:

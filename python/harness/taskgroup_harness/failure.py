@@ -28,8 +28,9 @@ MAX_TRACEBACK = 64 << 10
 UNREPORTED = 70
 UNREPORTED_LINE = "[taskgroup] the outcome of the task could not be reported: "
 
-# The size of a report is at most this, so that a reserved report fits on a full disk.
-_RESERVED = 128 << 10
+# The size of a report is at most _MAX_REPORT bytes. The reserve has room for the folder's entry, too.
+_MAX_REPORT = 128 << 10
+_RESERVED = 2 * _MAX_REPORT
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # Functions may replace attributes of modules; a report has to be written all the same.
@@ -86,39 +87,58 @@ def bounded(text: str, limit: int) -> str:
     return raw[:half].decode("utf-8", errors="ignore") + " … " + raw[-half:].decode("utf-8", errors="ignore")
 
 
-def reserve_report(path: str) -> None:
-    """Allocate the disk space of the report, so that a task that fills the disk can still report.
+class Reserve:
+    """Disk space for a report: a task may fill the disk and must still report that.
 
-    Raises OSError if the disk is full already.
+    One file serves all tasks. Space that each report allocates would cost milliseconds.
     """
-    report = os.open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            os.posix_fallocate(report, 0, _RESERVED)
-        except OSError as err:
-            if err.errno in _FULL:
-                raise
-            # Some file systems and C libraries cannot allocate without writing.
-            os.write(report, bytes(_RESERVED))
-    finally:
-        os.close(report)
+
+    def __init__(self, folder: str) -> None:
+        self._path = os.path.join(folder, "reserve")
+        self.allocate()
+
+    def allocate(self) -> None:
+        """Allocate the space again, if a task needed it; a disk that is full is left for the task to report."""
+        if os.path.exists(self._path):
+            return
+        with contextlib.suppress(OSError):
+            file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(file, bytes(_RESERVED))
+            finally:
+                os.close(file)
+
+    def release(self) -> None:
+        """Free the space."""
+        with contextlib.suppress(OSError):
+            os.unlink(self._path)
 
 
-def write_report(path: str, failed: Optional[TaskFailed] = None) -> None:
+def write_report(path: str, failed: Optional[TaskFailed] = None, reserve: Optional[Reserve] = None) -> None:
     """Write a task's outcome, whole or not at all, for the runner (runner/python/message.go).
 
-    Raises OSError if it cannot be written.
+    If the disk is full, the reserve is released. Raises OSError if the report cannot be written.
     """
     raw = _report(failed)
-    report = os.open(path + ".part", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        _write(path, raw)
+    except OSError:
+        if reserve is None:
+            raise
+        reserve.release()
+        _write(path, raw)
+
+
+def _write(path: str, raw: bytes) -> None:
+    part = path + ".part"
+    report = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
     try:
         written = 0
         while written < len(raw):
             written += os.write(report, raw[written:])
-        os.ftruncate(report, len(raw))
     finally:
         os.close(report)
-    os.replace(path + ".part", path)
+    os.replace(part, path)
 
 
 def _report(failed: Optional[TaskFailed]) -> bytes:
@@ -138,7 +158,7 @@ def _report(failed: Optional[TaskFailed]) -> bytes:
             "exitCode": failed.code,
         }
         raw = _encode(report).encode("ascii")
-        if len(raw) <= _RESERVED:
+        if len(raw) <= _MAX_REPORT:
             return raw
         # JSON has up to six bytes for each one of the text.
         limit //= 2

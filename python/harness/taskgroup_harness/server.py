@@ -24,6 +24,8 @@ def serve(control_fd: int, preload: Iterable[str] = ()) -> int:
     imports it again, and reports the error.
     """
     control = socket.socket(fileno=control_fd)
+    # The runner starts the harness in a folder of the work directory.
+    reserve = failure.Reserve(os.getcwd())
     for name in preload:
         _import(name)
     # All forks share the modules that are imported by now, as long as the collector does not write to them.
@@ -40,10 +42,11 @@ def serve(control_fd: int, preload: Iterable[str] = ()) -> int:
         pid = os.fork()
         if pid == 0:
             gc.enable()
-            task.run(request, control, streams)
+            task.run(request, control, streams, reserve)
         for fd in streams:
             os.close(fd)
         protocol.send(control, _ended(pid))
+        reserve.allocate()
 
 
 def _import(name: str) -> None:

@@ -12,7 +12,7 @@ import time
 import types
 from typing import Any, Callable, NoReturn, Optional
 
-from taskgroup_harness import covalent_context, exiting, failure, packages, protocol, script, text, transportable
+from taskgroup_harness import covalent_context, exiting, failure, protocol, script, text, transportable
 from taskgroup_harness.failure import TaskFailed
 
 _STDERR = 2
@@ -35,7 +35,9 @@ class _Step:
         self.reason, self.name = reason, name
 
 
-def run(request: dict[str, Any], control: socket.socket, streams: list[int]) -> NoReturn:
+def run(
+    request: dict[str, Any], control: socket.socket, streams: list[int], reserve: failure.Reserve
+) -> NoReturn:
     """Turn this fork into the task: run it, write result and report, and end.
 
     It ends with os._exit, since this process must not run the end of the harness's own.
@@ -43,7 +45,7 @@ def run(request: dict[str, Any], control: socket.socket, streams: list[int]) -> 
     code = failure.UNREPORTED
     try:
         _separate(request, control, streams)
-        code = _perform(request)
+        code = _perform(request, reserve)
     except BaseException as err:
         # The fork must never return into the harness's loop.
         with contextlib.suppress(BaseException):
@@ -98,16 +100,15 @@ def _restore_sigterm() -> None:
         faulthandler.unregister(signal.SIGTERM)
 
 
-def _perform(request: dict[str, Any]) -> int:
+def _perform(request: dict[str, Any], reserve: failure.Reserve) -> int:
     """Run the task, report its outcome and end its threads; return the exit code."""
     began = time.monotonic()
-    failure.reserve_report(request["report"])
     failed = _outcome(request)
     if failed is not None:
         with contextlib.suppress(Exception):
             _print_failure(failed)
     exiting.flush_streams()
-    failure.write_report(request["report"], failed)
+    failure.write_report(request["report"], failed, reserve)
     limit = request["seconds"]
     exiting.finish(limit - (time.monotonic() - began) if limit else exiting.LIMIT)
     return 0 if failed is None else failed.code
@@ -148,9 +149,12 @@ def _end_fork(failed: Optional[TaskFailed]) -> NoReturn:
 
 def _call(request: dict[str, Any], step: _Step) -> Any:
     with covalent_context.of(request["dispatch"], request["node"]):
-        step.begin(failure.HOOK_FAILED, "the packages of the group's pip hooks")
-        packages.activate(request["packages"])
-        # Most tasks have no hooks, and then need not pay for the imports of hooks.
+        # Most groups have no hooks, and then need not pay for the imports of hooks.
+        if os.path.isdir(request["packages"]):
+            from taskgroup_harness import packages
+
+            step.begin(failure.HOOK_FAILED, "the packages of the group's pip hooks")
+            packages.activate(request["packages"])
         given: dict[str, Any] = {}
         steps: dict[str, Any] = {}
         if request["hooks"]["path"]:
