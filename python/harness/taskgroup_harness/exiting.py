@@ -37,9 +37,9 @@ def finish(seconds: float) -> None:
 
     The task's outcome must have been reported: an error here is a line of its stderr.
     """
-    if _may_wait():
-        # Most tasks leave nothing that may, and need not pay for threads.
-        _end_after(max(0.1, min(seconds, LIMIT)))
+    if not _is_needed():
+        return
+    _end_after(max(0.1, min(seconds, LIMIT)))
     sys.unraisablehook = _print_unraisable
     for what, step in (
         ("joining threads", threading._shutdown),  # type: ignore[attr-defined]
@@ -50,8 +50,8 @@ def finish(seconds: float) -> None:
         _try(what, step)
 
 
-def _may_wait() -> bool:
-    """Return whether the end of the task may wait for something: a thread, a handler or a file."""
+def _is_needed() -> bool:
+    """Return whether the task left a thread, an exit handler or a file; most tasks do not."""
     logging = sys.modules.get("logging")
     return (
         threading.active_count() > 1

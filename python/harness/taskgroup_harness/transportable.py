@@ -55,7 +55,7 @@ def load(path: str) -> Any:
         if not _HEADER_AT <= string_at <= data_at < size:
             raise NotTransportableError(f"offsets {string_at} and {data_at} in {size} bytes: truncated?")
         archive.seek(data_at)
-        return _unpickle(archive)
+        return _unpickle(archive, size - data_at)
 
 
 def load_attributes(attributes: dict[str, Any]) -> Any:
@@ -71,12 +71,13 @@ def load_attributes(attributes: dict[str, Any]) -> Any:
         raise NotTransportableError(f"no TransportableObject in JSON: {err!r}") from err
     if not same_minor(version):
         raise VersionMismatchError(version)
-    return _unpickle(io.BytesIO(encoded))
+    return _unpickle(io.BytesIO(encoded), len(encoded))
 
 
-def _unpickle(encoded: BinaryIO) -> Any:
+def _unpickle(encoded: BinaryIO, size: int) -> Any:
     """Unpickle from base64, in pieces: neither of the two is in memory as a whole."""
-    obj, made = unpickler.load(io.BufferedReader(_Decoder(encoded), _DECODED_AT_ONCE))
+    piece = min(_DECODED_AT_ONCE, size + 4)
+    obj, made = unpickler.load(io.BufferedReader(_Decoder(encoded, piece), piece))
     # Releases of cloudpickle before 2.1 make functions without a constructor of their own.
     script.define([obj, *made])
     return obj
@@ -85,8 +86,9 @@ def _unpickle(encoded: BinaryIO) -> Any:
 class _Decoder(io.RawIOBase):
     """Reads the bytes of base64; raises NotTransportableError if it is malformed."""
 
-    def __init__(self, encoded: BinaryIO) -> None:
+    def __init__(self, encoded: BinaryIO, piece: int) -> None:
         self._encoded = encoded
+        self._piece = piece
         self._rest = b""
         self._decoded = memoryview(b"")
 
@@ -104,7 +106,7 @@ class _Decoder(io.RawIOBase):
     def _decode(self) -> bytes:
         """Return the next decoded bytes; none at the end."""
         while True:
-            read = self._encoded.read(_DECODED_AT_ONCE)
+            read = self._encoded.read(self._piece)
             encoded = self._rest + read.translate(None, b" \t\r\n")
             whole = len(encoded) - len(encoded) % 4 if read else len(encoded)
             self._rest = encoded[whole:]
