@@ -36,7 +36,9 @@ class Harness:
         self._tasks = 0
         self.log = folder / "log"
         # The socket has to be descriptor 3 of a program that is started with its own descriptors.
-        become = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+        become = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
+        )
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", become, str(theirs.fileno()), str(HARNESS / "main.py"), *preload],

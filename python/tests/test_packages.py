@@ -87,7 +87,7 @@ before = importlib.import_module("taskgroup_tiny").VERSION
 code = packages.pip_install(sys.argv[2], sys.argv[3:])
 packages.activate(sys.argv[2])
 seen = [importlib.import_module("taskgroup_tiny").VERSION, importlib.metadata.version("taskgroup_tiny")]
-child = "import importlib.metadata, taskgroup_tiny; print(taskgroup_tiny.VERSION, importlib.metadata.version('taskgroup_tiny'))"
+child = "from importlib import metadata as m; import taskgroup_tiny as t; print(t.VERSION, m.version('taskgroup_tiny'))"
 seen += subprocess.run([sys.executable, "-c", child], capture_output=True, text=True).stdout.split()
 if shutil.which("taskgroup_tiny"):
     seen += subprocess.run(["taskgroup_tiny"], capture_output=True, text=True).stdout.split()
@@ -186,7 +186,8 @@ def test_compiled_modules_cannot_be_replaced(loaded, tmp_path):
 SEEN = """\
 import importlib, importlib.metadata, subprocess, sys
 def task():
-    child = subprocess.run([sys.executable, "-c", "import taskgroup_tiny; print(taskgroup_tiny.VERSION)"], capture_output=True)
+    code = "import taskgroup_tiny; print(taskgroup_tiny.VERSION)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True)
     return importlib.import_module("taskgroup_tiny").VERSION, importlib.metadata.version("taskgroup_tiny"), child.stdout
 """
 

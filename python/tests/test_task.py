@@ -223,7 +223,9 @@ def test_modules_are_preloaded_once(start_harness, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     harness = start_harness("slow_module", "no_such_module")
     for _ in range(10):
-        assert harness.run("def task():\n    import slow_module\n    return slow_module.__name__\n").text == "slow_module"
+        assert (
+            harness.run("def task():\n    import slow_module\n    return slow_module.__name__\n").text == "slow_module"
+        )
     assert (tmp_path / "imports").read_text() == "x"
     message = "[taskgroup] preloading no_such_module: ModuleNotFoundError: No module named 'no_such_module'\n"
     assert harness.log.read_text() == message

@@ -288,7 +288,7 @@ def test_the_text_of_a_small_object_is_its_str(value):
         Pair("x" * 10**6, 2),
         collections.deque(range(10**6)),
         ["x" * 10**6] * 100,
-        "x".encode() * 10**6,
+        b"x" * 10**6,
     ],
     ids=lambda value: type(value).__name__,
 )

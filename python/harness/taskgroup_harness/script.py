@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib
 import sys
 import types
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from taskgroup_harness import imports
 

@@ -9,7 +9,8 @@ import os
 import signal
 import socket
 import sys
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 import cloudpickle
 

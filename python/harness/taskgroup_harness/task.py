@@ -35,9 +35,7 @@ class _Step:
         self.reason, self.name = reason, name
 
 
-def run(
-    request: dict[str, Any], control: socket.socket, streams: list[int], reserve: failure.Reserve
-) -> NoReturn:
+def run(request: dict[str, Any], control: socket.socket, streams: list[int], reserve: failure.Reserve) -> NoReturn:
     """Turn this fork into the task: run it, write result and report, and end.
 
     It ends with os._exit, since this process must not run the end of the harness's own.

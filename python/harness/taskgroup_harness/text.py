@@ -7,7 +7,8 @@ a result that can be pickled must not be lost because of it.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from collections.abc import Iterator
+from typing import Any, Callable
 
 # Characters of a text that is not the object itself.
 LIMIT = 64 << 10

@@ -165,7 +165,7 @@ class _Encoder:
         self._path = path
         self._rest = bytearray()
         with _storage_errors():
-            self._file = open(path, "wb", buffering=1 << 16)
+            self._file = open(path, "wb", buffering=1 << 16)  # noqa: SIM115 - close and discard end it
 
     def write_plain(self, data: bytes) -> None:
         with _storage_errors():
