@@ -6,3 +6,9 @@ func (r *Reaper) Hold() (release func()) {
 	r.mu.Lock()
 	return r.mu.Unlock
 }
+
+// Children and ChildrenByParent are the two ways to list the children of this process.
+var (
+	Children         = children
+	ChildrenByParent = childrenByParent
+)

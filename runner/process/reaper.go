@@ -35,12 +35,14 @@ func (e Exit) Status() int32 {
 	return int32(e.Code)
 }
 
-// Reaper waits for all children of this process, its own and orphans alike.
+// Reaper waits for all children of this process: those that it started, and orphans.
 type Reaper struct {
 	mu       sync.Mutex
 	children map[int]*Process
 	// started wakes the waiting loop, which stops while there is no child.
 	started chan struct{}
+	// collecting is held while a child is collected: until then, its PID is its own.
+	collecting sync.Mutex
 }
 
 // NewReaper makes this process the one that orphans below it fall to, as PID 1
@@ -73,6 +75,8 @@ func (r *Reaper) loop() {
 // the child. No other process can get its pid before that, so the signal goes to
 // the right group.
 func (r *Reaper) reap(pid int) {
+	r.collecting.Lock()
+	defer r.collecting.Unlock()
 	r.mu.Lock()
 	child := r.children[pid]
 	delete(r.children, pid)
