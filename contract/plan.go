@@ -28,7 +28,7 @@ const (
 // ErrPlanTooLarge says that a plan does not fit in an environment variable.
 var ErrPlanTooLarge = errors.New("the tasks and URIs do not fit in one pod")
 
-// Plan is all that a runner has to know of one attempt of a task group.
+// Plan is everything that a runner needs to know about one attempt of a task group.
 type Plan struct {
 	Version int `json:"version"`
 	// DispatchID is Covalent's dispatch_id; empty for groups without Covalent.
@@ -54,6 +54,9 @@ type Plan struct {
 	// the tasks that it records as COMPLETED are not run again, their records are
 	// taken over, and their outputs are inputs.
 	Previous *ManifestReference `json:"previous,omitempty"`
+	// Uncommitted are earlier attempts that committed no manifest after Previous,
+	// oldest first. Tasks that have a checkpoint of one of them are taken over too.
+	Uncommitted []int32 `json:"uncommitted,omitempty"`
 	// Parallel says that each pod runs one task, Tasks[IndexEnv], and writes its
 	// manifest at TaskManifestURI. Otherwise one pod runs all in order.
 	Parallel bool `json:"parallel,omitempty"`

@@ -32,14 +32,29 @@ type TerminationMessage struct {
 	ManifestSHA256 string
 }
 
-// Failure is why a group failed, in words.
+// Failure is why a group failed.
 type Failure struct {
-	// NodeID is nil where it was no task's failure.
+	// NodeID is nil if no task is the cause.
 	NodeID   *NodeID `json:"node,omitempty"`
 	Reason   Reason  `json:"reason"`
 	Message  string  `json:"message,omitempty"`
 	ExitCode *int32  `json:"exitCode,omitempty"`
+	// Retry is empty unless this failure is retried in another way than others with
+	// its Reason.
+	Retry RetryClass `json:"retry,omitempty"`
 }
+
+// RetryClass states whether a failure is retried, if its Reason alone does not.
+type RetryClass string
+
+const (
+	// RetryNever is a failure that every attempt would have, such as an output location
+	// that refuses to be written.
+	RetryNever RetryClass = "never"
+	// RetryInfrastructure is a failure that the tasks and their inputs did not cause,
+	// such as an unavailable store.
+	RetryInfrastructure RetryClass = "infrastructure"
+)
 
 // terminationJSON is the form on the wire. Short, since 256 tasks share 4,096
 // bytes: the states are one letter each.
