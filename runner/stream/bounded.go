@@ -36,7 +36,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 	defer b.mu.Unlock()
 	n := len(p)
 	for len(p) > 0 && b.err == nil {
-		at, room := b.place()
+		at, room := b.position(b.written)
 		part := p[:min(int64(len(p)), room)]
 		_, b.err = b.file.WriteAt(part, at)
 		b.written += int64(len(part))
@@ -45,12 +45,13 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// place is where the next byte goes, and how many fit there in a row.
-func (b *bounded) place() (at, room int64) {
-	if b.written < b.head() {
-		return b.written, b.head() - b.written
+// position is where a byte of the stream is in the file, and how many bytes are
+// contiguous from there on.
+func (b *bounded) position(offset int64) (at, room int64) {
+	if offset < b.head() {
+		return offset, b.head() - offset
 	}
-	around := (b.written - b.head()) % b.tail()
+	around := (offset - b.head()) % b.tail()
 	return b.head() + around, b.tail() - around
 }
 
@@ -79,6 +80,48 @@ func (b *bounded) settle() error {
 		return err
 	}
 	return os.Rename(path+".kept", path)
+}
+
+// copySince writes what follows the first offset bytes: at most the last limit bytes,
+// and only those that are still kept. It holds the lock for one piece at a time. It
+// returns the offset that follows the last byte written to w.
+func (b *bounded) copySince(w io.Writer, offset, limit int64) (next int64, err error) {
+	length := b.Len()
+	buf := make([]byte, bufferSize)
+	for next = offset; next < length; {
+		piece, from, err := b.readAt(buf, max(next, length-limit))
+		if err != nil {
+			return next, err
+		}
+		if omitted := from - next; omitted > 0 {
+			if _, err := fmt.Fprintf(w, "\n[taskgroup] %d bytes are left out here\n", omitted); err != nil {
+				return next, err
+			}
+		}
+		if _, err := w.Write(piece); err != nil {
+			return next, err
+		}
+		next = from + int64(len(piece))
+	}
+	return next, nil
+}
+
+// readAt reads bytes of the stream from an offset, or from a later one if those there
+// were overwritten.
+func (b *bounded) readAt(buf []byte, offset int64) (piece []byte, from int64, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err != nil {
+		return nil, 0, b.err
+	}
+	from = offset
+	if from >= b.head() {
+		from = max(from, b.written-b.tail())
+	}
+	at, room := b.position(from)
+	piece = buf[:min(int64(len(buf)), room, b.written-from)]
+	_, err = b.file.ReadAt(piece, at)
+	return piece, from, err
 }
 
 // snapshot writes what is kept so far to a file.

@@ -3,7 +3,6 @@ package stream_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -79,29 +78,61 @@ func TestNoCharacterIsCut(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfAStreamThatGoesOn: what is read at any moment is the head and the
-// newest tail.
-func TestSnapshotOfAStreamThatGoesOn(t *testing.T) {
-	c := start(t, stream.Config{Limit: 20})
-	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	for i := range 100 {
-		line := fmt.Sprintf("%09d\n", i)
-		write(t, c, line)
-		awaitLen(c, int64(10*(i+1)))
-		if err := c.Snapshot(snapshot); err != nil {
-			t.Fatal(err)
-		}
-		raw, err := os.ReadFile(snapshot)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasPrefix(string(raw), "000000000\n") || !strings.HasSuffix(string(raw), line) {
-			t.Fatalf("after line %d: %q", i, raw)
-		}
+// TestCopySince: the pieces that are copied while a stream is written are the stream,
+// except for what was overwritten before it was copied.
+func TestCopySince(t *testing.T) {
+	const line = 10
+	tests := map[string]struct {
+		limit int64
+		// every is how many lines are written between two copies, of at most most bytes.
+		every int
+		most  int64
+		want  func(all string) string
+	}{
+		"all of it":        {1000, 3, 1000, func(all string) string { return all }},
+		"beyond the limit": {20, 1, 1000, func(all string) string { return all }},
+		"only the last few": {1000, 3, 10, func(all string) string {
+			want := ""
+			for i := 0; i < len(all); i += 3 * line {
+				want += fmt.Sprintf("\n[taskgroup] 20 bytes are left out here\n%s", all[i+20:i+30])
+			}
+			return want
+		}},
+		"overwritten meanwhile": {40, 5, 1000, func(all string) string {
+			// The head of 20 bytes is never overwritten, and the tail has 20 bytes.
+			want := all[:20] + "\n[taskgroup] 10 bytes are left out here\n" + all[30:50]
+			for i := 50; i < len(all); i += 5 * line {
+				want += fmt.Sprintf("\n[taskgroup] 30 bytes are left out here\n%s", all[i+30:i+50])
+			}
+			return want
+		}},
 	}
-	c.Release()
-	if err := c.Finish(); err != nil {
-		t.Fatal(err)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := start(t, stream.Config{Limit: test.limit})
+			var all, copied strings.Builder
+			offset := int64(0)
+			for i := range 30 {
+				text := fmt.Sprintf("%09d\n", i)
+				all.WriteString(text)
+				write(t, c, text)
+				awaitLen(c, int64(all.Len()))
+				if (i+1)%test.every != 0 {
+					continue
+				}
+				var err error
+				if offset, err = c.CopySince(&copied, offset, test.most); err != nil || offset != int64(all.Len()) {
+					t.Fatalf("copied up to %d of %d: %v", offset, all.Len(), err)
+				}
+			}
+			if want := test.want(all.String()); copied.String() != want {
+				t.Errorf("copied %q, want %q", copied.String(), want)
+			}
+			c.Release()
+			if err := c.Finish(); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,12 +16,14 @@ import (
 const (
 	// bufferSize is the capacity of a pipe, so that one read empties it.
 	bufferSize = 64 << 10
-	// maxPending bounds what is still read after the task has ended; it is the
-	// most that a process without privileges can make a pipe hold
+	// maxPending bounds what is still read after the task has terminated, in bytes; it
+	// is the most that a process without privileges can make a pipe hold
 	// (/proc/sys/fs/pipe-max-size).
 	maxPending = 1 << 20
-	// DefaultQuiet is how long an open pipe may stay silent after its task ended.
+	// DefaultQuiet is how long an open pipe may stay silent after its task terminated.
 	DefaultQuiet = 100 * time.Millisecond
+	// maxFinish bounds Finish, whatever writes to the pipe and however slow the log is.
+	maxFinish = time.Second
 )
 
 // Config says where a captured stream goes.
@@ -30,8 +33,8 @@ type Config struct {
 	File string
 	// Limit is DefaultLimit where it is zero.
 	Limit int64
-	// Tee receives a copy for people to read. Its errors are ignored: a log
-	// that nobody takes must not fail a task.
+	// Tee receives a copy for people to read. Its errors are ignored: a broken log
+	// must not fail a task.
 	Tee io.Writer
 	// Quiet is DefaultQuiet where it is zero.
 	Quiet time.Duration
@@ -48,11 +51,15 @@ type Capture struct {
 	quiet time.Duration
 	ended atomic.Bool
 	done  chan struct{}
+
+	// reading is held while the pipe is read; detached ends the reading.
+	reading  sync.Mutex
+	detached bool
 }
 
 // Start opens the pipe and the file and copies until Finish.
 func Start(cfg Config) (*Capture, error) {
-	file, err := os.OpenFile(cfg.File, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(cfg.File, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("creating the file of a stream: %w", err)
 	}
@@ -89,14 +96,20 @@ func (c *Capture) Writer() *os.File { return c.write }
 // never ends.
 func (c *Capture) Release() { _ = c.write.Close() }
 
-// Finish is called when the task's main process has ended. All that was written
-// until then is kept. A process that outlives the task and holds the pipe open
-// is listened to until it is silent for Config.Quiet, within bounds, and then
-// cut off. The error is of the file: bytes are lost.
+// Finish is called when the task has terminated. Everything that was written until
+// then is kept. A process that outlives the task and holds the pipe open is read from
+// until it is silent for Config.Quiet. Finish takes at most a second; a log that is
+// slower than that misses the rest. The error is one of the file: bytes are lost.
 func (c *Capture) Finish() error {
 	c.ended.Store(true)
+	limit := time.NewTimer(maxFinish)
+	defer limit.Stop()
 	_ = c.read.SetReadDeadline(time.Now().Add(c.quiet))
-	<-c.done
+	select {
+	case <-c.done:
+	case <-limit.C:
+		c.detach()
+	}
 	_ = c.read.Close()
 	if err := c.file.Close(); err != nil {
 		return fmt.Errorf("keeping a stream: %w", err)
@@ -104,15 +117,27 @@ func (c *Capture) Finish() error {
 	return nil
 }
 
-// Len is how much the stream has brought so far, in bytes.
+// detach ends the copying: the log may be so slow that the copying does not notice a
+// deadline. What is in the pipe is kept, without a copy in the log.
+func (c *Capture) detach() {
+	_ = c.read.SetReadDeadline(time.Now())
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	c.detached = true
+	c.drain(make([]byte, bufferSize), false)
+}
+
+// Len is the length of the stream so far, in bytes.
 func (c *Capture) Len() int64 { return c.file.Len() }
 
-// Snapshot writes what is kept of the stream so far to a file.
-func (c *Capture) Snapshot(path string) error {
-	if err := c.file.snapshot(path); err != nil {
-		return fmt.Errorf("reading a stream: %w", err)
+// CopySince writes what the stream has received after its first offset bytes, at most
+// the last limit bytes of it, and returns the offset for the next call. Where bytes are
+// missing, a line says how many. The task is not blocked meanwhile.
+func (c *Capture) CopySince(w io.Writer, offset, limit int64) (next int64, err error) {
+	if next, err = c.file.copySince(w, offset, limit); err != nil {
+		return next, fmt.Errorf("reading a stream: %w", err)
 	}
-	return nil
+	return next, nil
 }
 
 func (c *Capture) copy() {
@@ -120,10 +145,14 @@ func (c *Capture) copy() {
 	buf := make([]byte, bufferSize)
 	pending := 0
 	for pending < maxPending {
-		n, err := c.read.Read(buf)
-		c.keep(buf[:n])
+		n, err := c.readSome(buf)
+		c.log(buf[:n])
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			c.drain(buf)
+			c.reading.Lock()
+			defer c.reading.Unlock()
+			if !c.detached {
+				c.drain(buf, true)
+			}
 			return
 		}
 		if err != nil {
@@ -136,9 +165,21 @@ func (c *Capture) copy() {
 	}
 }
 
+// readSome waits for bytes and keeps them in the file.
+func (c *Capture) readSome(buf []byte) (int, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	if c.detached {
+		return 0, os.ErrClosed
+	}
+	n, err := c.read.Read(buf)
+	_, _ = c.file.Write(buf[:n])
+	return n, err
+}
+
 // drain reads what is in the pipe without waiting: a deadline may pass while a
-// slow log holds the copy up, before the last bytes were read.
-func (c *Capture) drain(buf []byte) {
+// slow log delays the copying, before the last bytes were read.
+func (c *Capture) drain(buf []byte, log bool) {
 	_ = c.read.SetReadDeadline(time.Time{})
 	conn, err := c.read.SyscallConn()
 	if err != nil {
@@ -153,17 +194,16 @@ func (c *Capture) drain(buf []byte) {
 		if n <= 0 {
 			return
 		}
-		c.keep(buf[:n])
+		_, _ = c.file.Write(buf[:n])
+		if log {
+			c.log(buf[:n])
+		}
 		pending += n
 	}
 }
 
-func (c *Capture) keep(p []byte) {
-	if len(p) == 0 {
-		return
-	}
-	if c.tee != nil {
+func (c *Capture) log(p []byte) {
+	if c.tee != nil && len(p) > 0 {
 		_, _ = c.tee.Write(p)
 	}
-	_, _ = c.file.Write(p)
 }

@@ -82,6 +82,56 @@ func TestAProcessThatHoldsThePipeOpenIsCutOff(t *testing.T) {
 	}
 }
 
+// TestAProcessThatWritesSlowlyIsCutOff: it is never silent for long, and at its speed
+// the bound on bytes would take hours.
+func TestAProcessThatWritesSlowlyIsCutOff(t *testing.T) {
+	c := start(t, stream.Config{})
+	held, err := unix.Dup(int(c.Writer().Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Close(held) }()
+	stop := make(chan struct{})
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for ticker := time.NewTicker(10 * time.Millisecond); ; {
+			select {
+			case <-ticker.C:
+				_, _ = unix.Write(held, []byte("x"))
+			case <-stop:
+				return
+			}
+		}
+	}()
+	c.Release()
+	began := time.Now()
+	if err := c.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("Finish took %s", took)
+	}
+	close(stop)
+	<-stopped
+}
+
+// TestALogThatBlocksLosesNothing: the file has everything that was written, although
+// the log takes nothing more.
+func TestALogThatBlocksLosesNothing(t *testing.T) {
+	gate := make(chan struct{})
+	defer close(gate)
+	c := start(t, stream.Config{Tee: slow{gate}})
+	write(t, c, "first ")
+	awaitLen(c, int64(len("first ")))
+	write(t, c, "second")
+	c.Release()
+	if err := c.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, "first second")
+}
+
 func TestAProcessThatNeverStopsWritingIsCutOff(t *testing.T) {
 	c := start(t, stream.Config{Quiet: time.Minute})
 	held := c.Writer()
