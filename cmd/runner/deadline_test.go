@@ -149,9 +149,10 @@ func TestDeadlineWhilePythonStarts(t *testing.T) {
 
 func TestDeadlineWhileTheHarnessIsStopped(t *testing.T) {
 	t.Parallel()
-	p := newPythonPod(t, function(9, "stops_the_harness"), function(1, "add", 0)).input(0, "three")
+	stop := `for pid in $(cat /proc/$PPID/task/*/children); do test $pid = $$ || kill -STOP $pid; done`
+	p := newPythonPod(t, function(8, "add", 0), shell(9, stop), function(1, "add", 0)).input(0, "three")
 	p.plan.TaskSeconds = 3
-	e := p.run().expect(1, "CF")
+	e := p.run().expect(1, "CCF")
 	expectFailure(t, e, contract.ReasonDeadlineExceeded, "took longer than spec.timeouts.taskSeconds of 3 s: its process was still starting")
 }
 

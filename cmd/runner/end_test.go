@@ -168,11 +168,13 @@ func TestManifestIsCommittedOnce(t *testing.T) {
 		t.Errorf("failure %+v, want %q", failure, want)
 	}
 	entries, _ := os.ReadDir(filepath.Dir(manifest))
-	if raw, _ := os.ReadFile(manifest); string(raw) != "theirs" || len(entries) != 2 {
+	if raw, _ := os.ReadFile(manifest); string(raw) != "theirs" || len(entries) != 3 {
 		t.Errorf("the manifest is %q; files: %v", raw, entries)
 	}
 }
 
+// TestOutputsThatTheStoreDoesNotTake: this is detected before the work begins, and no
+// attempt would have another result.
 func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
 	tests := map[string]struct{ outputs, reason string }{
 		"a file in the way": {"file:///dev/null/out", "not a directory"},
@@ -181,15 +183,16 @@ func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := newPod(t, shell(1, "echo kept in the log"), shell(2, "echo never"))
+			p := newPod(t, shell(1, "echo never"), shell(2, "echo never"))
 			p.plan.Outputs = test.outputs
 			e := p.run().expect(1, "FX")
 			failure := e.message.Failure
-			if failure.Reason != contract.ReasonOutputUploadFailed || !strings.HasPrefix(failure.Message, test.outputs+"/1/std") || !strings.HasSuffix(failure.Message, test.reason) {
-				t.Errorf("failure %+v", failure)
+			want := "the output location cannot be written: " + test.outputs + "/started.json: " + test.reason
+			if failure.Reason != contract.ReasonOutputUploadFailed || failure.Retry != contract.RetryNever || failure.Message != want {
+				t.Errorf("failure %+v, want %q", failure, want)
 			}
-			if e.manifest != nil || e.stdout != "kept in the log\n" {
-				t.Errorf("log %q, manifest %v", e.stdout, e.manifest)
+			if e.manifest != nil || e.stdout != "" {
+				t.Errorf("the work was begun: log %q, manifest %v", e.stdout, e.manifest)
 			}
 		})
 	}

@@ -110,7 +110,7 @@ func (p *pod) checkAssets(record contract.TaskRecord) {
 		}
 		data := read(p.t, a.URI)
 		// What is taken over stays in the folder of the attempt that made it.
-		ours := a.URI == contract.AssetURI(p.plan.Outputs, record.NodeID, key) || p.plan.Previous != nil && record.State == contract.TaskCompleted
+		ours := a.URI == contract.AssetURI(p.plan.Outputs, record.NodeID, key) || (p.plan.Previous != nil || p.plan.Uncommitted != nil) && record.State == contract.TaskCompleted
 		if int64(len(data)) != a.Size || digest(data) != a.SHA256 || !ours {
 			p.t.Errorf("the record of %s does not fit its %d bytes: %+v", key, len(data), a)
 		}

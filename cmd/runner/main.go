@@ -58,6 +58,9 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	// Else a log whose reader has terminated would kill the runner by SIGPIPE (os/signal,
+	// "SIGPIPE"), and the results with it. Ignoring it instead would be inherited by tasks.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	switch {
 	case len(args) == 0:
 		return runPlan(ctx)

@@ -21,11 +21,13 @@ func signFor(t *testing.T, p *pod, nodes ...contract.NodeID) string {
 		for _, access := range []contract.Access{contract.AccessGet, contract.AccessCreate} {
 			permissions = append(permissions, contract.Permission{Access: access, URI: contract.ManifestURI(at)})
 		}
+		permissions = append(permissions, contract.Permission{Access: contract.AccessCreate, URI: contract.StartMarkerURI(at)})
 		for _, node := range nodes {
 			for _, key := range []contract.AssetKey{contract.AssetOutput, contract.AssetStdout, contract.AssetStderr, contract.AssetError} {
 				permissions = append(permissions, contract.Permission{Access: contract.AccessPut, URI: contract.AssetURI(at, node, key)})
 			}
-			permissions = append(permissions, contract.Permission{Access: contract.AccessGet, URI: contract.AssetURI(at, node, contract.AssetOutput)})
+			permissions = append(permissions, contract.Permission{Access: contract.AccessGet, URI: contract.AssetURI(at, node, contract.AssetOutput)},
+				contract.Permission{Access: contract.AccessCreate, URI: contract.CheckpointURI(at, node)})
 		}
 	}
 	packed := s3server.Sign(t, p.plan.UID, "s3://bucket/out/"+p.plan.UID, "", time.Hour, permissions...)
@@ -100,7 +102,7 @@ func TestSignedPodOfAnotherGroup(t *testing.T) {
 	p.env["TASKGROUP_SIGNED_URLS"], p.env["TASKGROUP_STORE_PATIENCE"] = signFor(t, p, 1), "2"
 	p.plan.UID = "uid-2"
 	failure := p.run().expect(1, "F").message.Failure
-	if failure == nil || failure.Reason != contract.ReasonInputUnavailable || !strings.Contains(failure.Message, "the signed URLs are those of another TaskGroup, with UID uid-1") {
+	if failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the signed URLs are those of another TaskGroup, with UID uid-1") {
 		t.Errorf("failure %+v", failure)
 	}
 }

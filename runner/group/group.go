@@ -14,21 +14,28 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/process"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
+	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"
 )
 
-// Store keeps what tasks leave and fetches what they need.
+// leftoverLimit bounds the wait for processes that were killed.
+const leftoverLimit = 2 * time.Second
+
+// Store stores the assets of tasks and fetches their inputs.
 type Store interface {
 	stage.Fetcher
+	// Probe creates a small object in order to find out whether objects can be written
+	// at its location.
+	Probe(ctx context.Context, uri string, content []byte) error
 	// Put writes an asset.
 	Put(ctx context.Context, uri string, r io.Reader) (contract.Asset, error)
-	// Commit creates an object after all assets are durable; it never replaces
-	// one that is there.
+	// Commit creates an object after all assets are durable; it never replaces one that
+	// exists.
 	Commit(ctx context.Context, uri string, r io.Reader) (contract.Asset, error)
 	// Expect makes Fetch verify these.
 	Expect(assets ...contract.Asset)
 }
 
-// Config is what a group runs with.
+// Config are the settings of Run.
 type Config struct {
 	Plan   *contract.Plan
 	Store  Store
@@ -48,17 +55,19 @@ type Config struct {
 	Stdout, Stderr io.Writer
 	// Grace is the pod's grace period: from SIGTERM to SIGKILL.
 	Grace time.Duration
-	// Flush is how often what a running task prints goes to the store;
-	// DefaultFlush where it is zero.
+	// Flush is the shortest time between two uploads of what a running task has
+	// written to a stream; DefaultFlush if it is zero.
 	Flush time.Duration
-	// StreamLimit is how much of a stream is kept, in bytes; stream.DefaultLimit
-	// where it is zero.
+	// StreamLimit is how much of a stream is kept, in bytes; stream.DefaultLimit if it
+	// is zero.
 	StreamLimit int64
-	// Index is the task of a Parallel plan that is this pod's, from 0.
+	// Index is the index of the task of a Parallel plan that this pod runs, from 0.
 	Index int
 }
 
-// Result is how a group ended.
+func (c *Config) streamLimit() int64 { return cmp.Or(c.StreamLimit, stream.DefaultLimit) }
+
+// Result is the outcome of a group.
 type Result struct {
 	Message contract.TerminationMessage
 	// Interrupted reports that the pod received SIGTERM before all tasks were
@@ -71,22 +80,27 @@ type run struct {
 	Config
 	stage  *stage.Stage
 	python *interpreter
-	// outputs are where tasks of this group left their results.
+	probe  *probe
+	// outputs are the results of the completed tasks of this group.
 	outputs map[contract.NodeID]output
 	inGroup map[contract.NodeID]bool
-	records []contract.TaskRecord
+	// lastReader is the index of the last task that reads the output of a node.
+	lastReader  map[contract.NodeID]int
+	records     []contract.TaskRecord
+	checkpoints checkpoints
 	// stopped is why no further task is started; empty while one may be.
 	stopped string
+	// retry is how the failure of the first task that failed is retried.
+	retry contract.RetryClass
 	// terminating is closed when the pod receives SIGTERM.
 	terminating <-chan struct{}
 	earlier     earlier
-	// unusable is why what is to be resumed cannot be; nil where it can.
+	// unusable is why the manifest to resume from cannot be used; nil if it can.
 	unusable *outcome
 }
 
-// output is the result of a task that completed: a file of this machine, or
-// the URI of one that an earlier attempt left. Both are empty where the task
-// left none.
+// output is the result of a completed task: a file of this machine, or the URI of one
+// that an earlier attempt left. Both are empty if the task left none.
 type output struct {
 	path, uri string
 	command   bool
@@ -105,14 +119,54 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	ctx, cancel := r.groupTime(ctx)
 	defer cancel()
 	r.resume(ctx)
-	r.stage = stage.Start(ctx, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), assets(r.remaining(), r.sources()))
+	r.probe = r.startProbe(ctx)
+	r.stage = stage.Start(ctx, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), r.needs())
+	defer r.stage.Stop()
 	r.python = newInterpreter(ctx, r)
 	defer r.python.close()
+	// The cancellation of ctx, which is SIGTERM to the pod, leaves time for checkpoints.
+	writing, cancelWriting := context.WithCancel(context.WithoutCancel(ctx))
+	r.checkpoints.cancel = cancelWriting
 
 	for i := range r.Plan.Tasks {
+		r.stage.Advance(i)
 		r.records = append(r.records, r.runTask(ctx, i))
+		if r.stopped != "" {
+			r.stage.Stop()
+		}
+		if record := &r.records[i]; record.State == contract.TaskCompleted && !r.isTakenOver(record.NodeID) {
+			r.checkpoint(writing, record)
+		}
+		r.removeOutputs(i)
 	}
+	r.checkpoints.finish()
 	return r.finish(context.WithoutCancel(ctx), started), nil
+}
+
+// needs returns what each task reads, by its index. A task that an earlier attempt
+// completed reads nothing.
+func (r *run) needs() [][]string {
+	needs, sources := make([][]string, len(r.Plan.Tasks)), r.sources()
+	for i := range r.Plan.Tasks {
+		if task := &r.Plan.Tasks[i]; r.unusable == nil && !r.isTakenOver(task.NodeID) {
+			needs[i] = assets(task, sources)
+		}
+	}
+	return needs
+}
+
+// removeOutputs removes the files of this machine that no task after the given one
+// reads, if the store has them.
+func (r *run) removeOutputs(index int) {
+	if r.Plan.Outputs == "" {
+		return
+	}
+	for node, out := range r.outputs {
+		if out.path != "" && r.lastReader[node] <= index {
+			_ = os.Remove(out.path)
+			delete(r.outputs, node)
+		}
+	}
 }
 
 func newRun(cfg Config) (*run, error) {
@@ -125,20 +179,23 @@ func newRun(cfg Config) (*run, error) {
 	}
 	cfg.Flush = cmp.Or(cfg.Flush, DefaultFlush)
 	var err error
-	if cfg.Plan, err = share(cfg.Plan, cfg.Index); err != nil {
+	if cfg.Plan, err = podPlan(cfg.Plan, cfg.Index); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.WorkDir, 0o755); err != nil {
 		return nil, fmt.Errorf("preparing the work directory: %w", err)
 	}
 	cfg.Env = taskEnvironment(cfg.Env, filepath.Join(cfg.WorkDir, "home"), cgroup.CPULimit("/"))
-	return &run{Config: cfg, outputs: map[contract.NodeID]output{}, inGroup: inGroup}, nil
+	return &run{
+		Config: cfg, outputs: map[contract.NodeID]output{}, inGroup: inGroup, lastReader: lastReaders(cfg.Plan.Tasks),
+		earlier: earlier{completed: map[contract.NodeID]takenOver{}},
+	}, nil
 }
 
-// runTask runs one task and keeps its assets.
+// runTask runs one task and uploads its assets.
 func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	task := &r.Plan.Tasks[index]
-	if record, ok := r.takeOver(task.NodeID); ok {
+	if record, ok := r.completedEarlier(task.NodeID); ok {
 		return record
 	}
 	if r.stopped == "" && ctx.Err() != nil && !isDeadline(context.Cause(ctx)) {
@@ -161,10 +218,17 @@ func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	r.keep(context.WithoutCancel(ctx), &record, place, ended.traceback)
 	if record.State == contract.TaskCompleted {
 		r.outputs[task.NodeID] = output{path: ended.output, command: len(task.Command) > 0}
+		if ended.output != "" {
+			// A later task that opens it for writing must not change what was recorded.
+			_ = os.Chmod(ended.output, 0o444)
+		}
 		r.mark(task.NodeID, fmt.Sprintf("completed in %.3f s", time.Since(started).Seconds()))
 		return record
 	}
 	r.mark(task.NodeID, fmt.Sprintf("%s: %s: %s", record.State, record.Reason, record.Message))
+	if r.retry == "" {
+		r.retry = ended.retry
+	}
 	r.stopped = fmt.Sprintf("task %d before it failed: %s", task.NodeID, record.Reason)
 	if record.State == contract.TaskCancelled {
 		r.stopped = podTerminating
@@ -185,19 +249,7 @@ func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place)
 	if err != nil {
 		return failed(contract.ReasonOutputUploadFailed, "preparing the task's place in the work directory: %s", err)
 	}
-	flusher := r.startFlusher(context.WithoutCancel(ctx), task.NodeID, streams)
-	defer flusher.stop()
-	var ended outcome
-	switch {
-	case ctx.Err() != nil:
-		ended = unfinished(ctx, "this task had not started")
-	case r.unusable != nil:
-		ended = *r.unusable
-	case len(task.Command) > 0:
-		ended = r.runCommand(ctx, task, place, streams)
-	default:
-		ended = r.runFunction(ctx, task, place, streams)
-	}
+	ended := r.execute(ctx, task, place, streams)
 	if err := streams.finish(); err != nil && ended.state == contract.TaskCompleted {
 		return failed(contract.ReasonOutputUploadFailed,
 			"%s: raise spec.pod.resources.limits for ephemeral-storage, or write less", err)
@@ -205,7 +257,37 @@ func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place)
 	return ended
 }
 
-// mark writes a line of the runner's own between those of the tasks.
+// execute runs the process of a task, unless something prevents that.
+func (r *run) execute(ctx context.Context, task *contract.PlanTask, place place, streams *streams) outcome {
+	switch {
+	case ctx.Err() != nil:
+		return unfinished(ctx, "this task had not started")
+	case r.unusable != nil:
+		return *r.unusable
+	}
+	if bad := r.unwritable(ctx); bad != nil {
+		return *bad
+	}
+	segments := r.startSegments(context.WithoutCancel(ctx), task.NodeID, streams)
+	defer segments.stop()
+	defer r.killLeftovers(task.NodeID)
+	if len(task.Command) > 0 {
+		return r.runCommand(ctx, task, place, streams)
+	}
+	return r.runFunction(ctx, task, place, streams)
+}
+
+// killLeftovers kills what a task started and did not end: a later task must not share
+// its processors, memory, ports and files with it.
+func (r *run) killLeftovers(node contract.NodeID) {
+	ctx, cancel := context.WithTimeout(context.Background(), leftoverLimit)
+	defer cancel()
+	if err := r.Reaper.KillOrphans(ctx); err != nil {
+		r.mark(node, err.Error())
+	}
+}
+
+// mark writes a line of the runner between those of the tasks.
 func (r *run) mark(node contract.NodeID, what string) {
 	_, _ = fmt.Fprintf(r.Stderr, "[taskgroup] task %d: %s\n", node, what)
 }

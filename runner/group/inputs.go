@@ -62,7 +62,7 @@ func (r *run) resolve(ctx context.Context, task *contract.PlanTask) (*inputs, *o
 	case ctx.Err() != nil:
 		return nil, new(unfinished(ctx, "its inputs were still being fetched"))
 	}
-	return nil, new(failed(contract.ReasonInputUnavailable, "%s", err))
+	return nil, new(failed(contract.ReasonInputUnavailable, "%s", err).retried(retryOfFetch(err)))
 }
 
 func (r *run) asset(ctx context.Context, uri, role string) (input, error) {

@@ -79,6 +79,16 @@ func (p *interpreter) versions() *contract.PythonVersions {
 	return p.version
 }
 
+// known returns the versions if Python is ready; it does not wait.
+func (p *interpreter) known() *contract.PythonVersions {
+	select {
+	case <-p.ready:
+		return p.version
+	default:
+		return nil
+	}
+}
+
 func (p *interpreter) close() {
 	p.cancel()
 	<-p.ready

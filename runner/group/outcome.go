@@ -32,9 +32,11 @@ type outcome struct {
 	traceback string
 	// exit is nil where no process ran.
 	exit *process.Exit
-	// output is the file with the result of a completed task; empty where a
-	// command left none.
+	// output is the file with the result of a completed task; empty if a command left
+	// none.
 	output string
+	// retry is empty unless the reason does not decide whether the failure is retried.
+	retry contract.RetryClass
 }
 
 func completed(exit process.Exit, output string) outcome {
@@ -56,6 +58,12 @@ func unfinished(ctx context.Context, words string) outcome {
 		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, words)
 	}
 	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted, message: podTerminating}
+}
+
+// retried states how a failure is retried.
+func (o outcome) retried(class contract.RetryClass) outcome {
+	o.retry = class
+	return o
 }
 
 // after adds the process that ran.

@@ -118,6 +118,13 @@ func withFirst(env []string, name, dir string) []string {
 	return withVariables(env, map[string]string{name: list})
 }
 
+// removeStreams removes the files that were uploaded and that no task reads.
+func (p place) removeStreams() {
+	for _, path := range []string{p.stdout, p.stderr, p.report} {
+		_ = os.Remove(path)
+	}
+}
+
 // withHome gives tasks a HOME that they can write to: an image without an entry
 // for the pod's user leaves it unset or at "/".
 func withHome(env []string, fallback string) []string {

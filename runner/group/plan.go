@@ -7,7 +7,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// ErrPlan is a plan that no runner can run.
+// ErrPlan is the error of a plan that no runner can run.
 var ErrPlan = errors.New("invalid plan")
 
 func validate(plan *contract.Plan) error {
@@ -19,7 +19,7 @@ func validate(plan *contract.Plan) error {
 		case (len(t.Command) > 0) == (t.Function != ""):
 			return fmt.Errorf("%w: task %d needs either a command or a function", ErrPlan, t.NodeID)
 		case t.Function != "" && plan.Outputs == "":
-			return fmt.Errorf("%w: task %d is a function, and there is no place for its result", ErrPlan, t.NodeID)
+			return fmt.Errorf("%w: task %d is a function, and the group has no location for its result", ErrPlan, t.NodeID)
 		}
 		seen[t.NodeID] = true
 	}
@@ -28,14 +28,14 @@ func validate(plan *contract.Plan) error {
 		return fmt.Errorf("%w: no tasks", ErrPlan)
 	case plan.RunningSeconds < 0 || plan.TaskSeconds < 0:
 		return fmt.Errorf("%w: a timeout is below 0", ErrPlan)
-	case plan.Parallel && plan.Previous != nil:
+	case plan.Parallel && (plan.Previous != nil || len(plan.Uncommitted) > 0):
 		return fmt.Errorf("%w: a parallel group resumes no earlier attempt", ErrPlan)
 	}
 	return nil
 }
 
-// share is the part of a plan that is this pod's: all of it, or one task.
-func share(plan *contract.Plan, index int) (*contract.Plan, error) {
+// podPlan returns the plan of this pod: all tasks, or the one of its index.
+func podPlan(plan *contract.Plan, index int) (*contract.Plan, error) {
 	if !plan.Parallel {
 		return plan, nil
 	}
@@ -47,17 +47,28 @@ func share(plan *contract.Plan, index int) (*contract.Plan, error) {
 	return &own, nil
 }
 
-// assets are the URIs that tasks read, in the order of need.
-func assets(tasks []contract.PlanTask, inputs map[contract.NodeID]string) []string {
-	var uris []string
-	for _, t := range tasks {
-		uris = append(uris, t.Function, t.Hooks)
-		for _, node := range t.Args {
-			uris = append(uris, inputs[node])
-		}
-		for _, node := range t.Kwargs {
-			uris = append(uris, inputs[node])
-		}
+// assets returns the URIs that a task reads. Some may be empty.
+func assets(task *contract.PlanTask, inputs map[contract.NodeID]string) []string {
+	uris := []string{task.Function, task.Hooks}
+	for _, node := range task.Args {
+		uris = append(uris, inputs[node])
+	}
+	for _, node := range task.Kwargs {
+		uris = append(uris, inputs[node])
 	}
 	return uris
+}
+
+// lastReaders returns the index of the last task that reads the output of each node.
+func lastReaders(tasks []contract.PlanTask) map[contract.NodeID]int {
+	last := map[contract.NodeID]int{}
+	for i := range tasks {
+		for _, node := range tasks[i].Args {
+			last[node] = i
+		}
+		for _, node := range tasks[i].Kwargs {
+			last[node] = i
+		}
+	}
+	return last
 }

@@ -26,7 +26,7 @@ func TestShare(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			plan := &contract.Plan{Tasks: tasks, Parallel: test.parallel}
-			got, err := share(plan, test.index)
+			got, err := podPlan(plan, test.index)
 			if (test.want == nil) != errors.Is(err, ErrPlan) {
 				t.Fatalf("error %v", err)
 			}
@@ -40,15 +40,20 @@ func TestShare(t *testing.T) {
 	}
 }
 
-func TestAssetsAreInTheOrderOfNeed(t *testing.T) {
+func TestAssetsAndLastReaders(t *testing.T) {
 	tasks := []contract.PlanTask{
-		{Function: "f1", Hooks: "h1", Args: []contract.NodeID{4, 1}, Kwargs: map[string]contract.NodeID{"k": 5}},
-		{Function: "f2"},
-		{Command: []string{"true"}, Args: []contract.NodeID{5}},
+		{NodeID: 1, Function: "f1", Hooks: "h1", Args: []contract.NodeID{4, 9}, Kwargs: map[string]contract.NodeID{"k": 5}},
+		{NodeID: 2, Function: "f2"},
+		{NodeID: 3, Command: []string{"true"}, Args: []contract.NodeID{5, 1}},
 	}
 	inputs := map[contract.NodeID]string{4: "i4", 5: "i5"}
-	got := slices.DeleteFunc(assets(tasks, inputs), func(uri string) bool { return uri == "" })
-	if diff := cmp.Diff([]string{"f1", "h1", "i4", "i5", "f2", "i5"}, got); diff != "" {
+	for i, want := range [][]string{{"f1", "h1", "i4", "i5"}, {"f2"}, {"i5"}} {
+		got := slices.DeleteFunc(assets(&tasks[i], inputs), func(uri string) bool { return uri == "" })
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("task %d: %s", i, diff)
+		}
+	}
+	if diff := cmp.Diff(map[contract.NodeID]int{4: 0, 9: 0, 5: 2, 1: 2}, lastReaders(tasks)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -11,17 +11,19 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// keep uploads what a task left and puts it into the record. A completed task
-// whose assets the store does not take has failed.
+// keep uploads the assets of a task and adds them to its record. A completed task fails
+// if the store does not take its assets.
 func (r *run) keep(ctx context.Context, record *contract.TaskRecord, place place, traceback string) {
-	if r.Plan.Outputs == "" {
+	if r.Plan.Outputs == "" || !r.canWrite() {
 		return
 	}
+	defer place.removeStreams()
 	files := map[contract.AssetKey]string{contract.AssetStdout: place.stdout, contract.AssetStderr: place.stderr}
 	if record.State == contract.TaskCompleted {
 		if _, err := os.Stat(place.output); err == nil {
@@ -35,6 +37,7 @@ func (r *run) keep(ctx context.Context, record *contract.TaskRecord, place place
 		if record.State == contract.TaskCompleted {
 			record.State, record.Reason, record.Message = contract.TaskFailed, contract.ReasonOutputUploadFailed, err.Error()
 			delete(record.Assets, contract.AssetOutput)
+			r.retry = retryOfUpload(err)
 		}
 	}
 	if record.State != contract.TaskFailed {
@@ -51,8 +54,8 @@ func (r *run) keep(ctx context.Context, record *contract.TaskRecord, place place
 	}
 }
 
-// upload puts files at the same time; it returns those that it could put, and
-// the first error.
+// upload uploads files at the same time. It returns those that succeeded, and the first
+// error.
 func (r *run) upload(ctx context.Context, node contract.NodeID, files map[contract.AssetKey]string) (map[contract.AssetKey]contract.Asset, error) {
 	var (
 		wg    sync.WaitGroup
@@ -77,11 +80,15 @@ func (r *run) upload(ctx context.Context, node contract.NodeID, files map[contra
 }
 
 func (r *run) putFile(ctx context.Context, node contract.NodeID, key contract.AssetKey, path string) (contract.Asset, error) {
-	f, err := os.Open(path)
+	// The task may have replaced the file: opening a FIFO would wait for its writer.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return contract.Asset{}, fmt.Errorf("reading the task's %s: %w", key, err)
 	}
 	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return contract.Asset{}, fmt.Errorf("reading the task's %s: it is not a regular file", key)
+	}
 	return r.put(ctx, node, key, f)
 }
 
@@ -89,7 +96,7 @@ func (r *run) put(ctx context.Context, node contract.NodeID, key contract.AssetK
 	return r.Store.Put(ctx, contract.AssetURI(r.Plan.Outputs, node, key), data)
 }
 
-// finish commits the manifest and says how the group ended.
+// finish commits the manifest and returns the outcome of the group.
 func (r *run) finish(ctx context.Context, started time.Time) *Result {
 	result := &Result{}
 	if r.Plan.Parallel {
@@ -100,19 +107,21 @@ func (r *run) finish(ctx context.Context, started time.Time) *Result {
 		result.Message.States = append(result.Message.States, record.State)
 		if result.Message.Failure == nil && record.State != contract.TaskCompleted {
 			result.Message.Failure = &contract.Failure{
-				NodeID: &record.NodeID, Reason: record.Reason, Message: record.Message, ExitCode: record.ExitCode,
+				NodeID: &record.NodeID, Reason: record.Reason, Message: record.Message, ExitCode: record.ExitCode, Retry: r.retry,
 			}
 			// Only SIGTERM to the pod cancels the first task that did not complete.
 			result.Interrupted = record.State == contract.TaskCancelled
 		}
 	}
-	if r.Plan.Outputs != "" {
+	if r.Plan.Outputs != "" && r.canWrite() {
 		digest, err := r.commit(ctx, started)
 		result.Message.ManifestSHA256 = digest
 		if err != nil {
 			_, _ = fmt.Fprintf(r.Stderr, "[taskgroup] %s\n", err)
 			if result.Message.Failure == nil {
-				result.Message.Failure = &contract.Failure{Reason: contract.ReasonOutputUploadFailed, Message: err.Error()}
+				result.Message.Failure = &contract.Failure{
+					Reason: contract.ReasonOutputUploadFailed, Message: err.Error(), Retry: retryOfUpload(err),
+				}
 			}
 		}
 	}

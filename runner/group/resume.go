@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,46 +22,58 @@ import (
 
 // earlier is what the attempts before this one completed.
 type earlier struct {
-	// attempt is the one that committed the manifest.
+	python *contract.PythonVersions
+	// completed are the tasks that this attempt takes over.
+	completed map[contract.NodeID]takenOver
+}
+
+// takenOver is a task that an earlier attempt completed.
+type takenOver struct {
+	record contract.TaskRecord
+	// attempt is the one whose manifest or checkpoint has the record.
 	attempt int32
-	python  *contract.PythonVersions
-	// completed are the records that this attempt takes over.
-	completed map[contract.NodeID]contract.TaskRecord
 }
 
-// resume takes over what an earlier attempt completed, where the plan names its
-// manifest. A manifest that cannot be relied on fails the first task: nothing
-// of it is used, since a task that ran on the wrong inputs is worse than none.
+// resume takes over what earlier attempts completed: first what is in the manifest that
+// the plan names, then what later attempts left checkpoints of. A manifest that cannot
+// be relied on fails the first task, and nothing of it is used: a task that runs on the
+// wrong inputs is worse than one that does not run.
 func (r *run) resume(ctx context.Context) {
-	if r.Plan.Previous == nil {
-		return
-	}
-	manifest, bad := r.readPrevious(ctx, r.Plan.Previous)
-	if bad != nil {
-		r.unusable = bad
-		return
-	}
-	r.earlier = earlier{attempt: manifest.Attempt, python: manifest.Python, completed: map[contract.NodeID]contract.TaskRecord{}}
-	for _, record := range manifest.Tasks {
-		if record.State == contract.TaskCompleted {
-			r.earlier.completed[record.NodeID] = record
+	if r.Plan.Previous != nil {
+		manifest, bad := r.readPrevious(ctx, r.Plan.Previous)
+		if bad != nil {
+			r.unusable = bad
+			return
+		}
+		for i := range manifest.Tasks {
+			if record := &manifest.Tasks[i]; record.State == contract.TaskCompleted {
+				r.takeOver(record, manifest.Attempt, manifest.Python)
+			}
 		}
 	}
-	for _, t := range r.Plan.Tasks {
-		if record, ok := r.earlier.completed[t.NodeID]; ok {
-			asset := record.Assets[contract.AssetOutput]
-			r.Store.Expect(asset)
-			r.outputs[t.NodeID] = output{uri: asset.URI, command: len(t.Command) > 0}
-		}
-	}
+	r.readCheckpoints(ctx)
 }
 
-// readPrevious fetches the manifest of an earlier attempt and verifies that it
-// is the one that the plan means. Its second result is nil unless it is not.
+// takeOver makes a record of an earlier attempt one of this attempt, if the plan has
+// its task, and its output an input of later tasks.
+func (r *run) takeOver(record *contract.TaskRecord, attempt int32, python *contract.PythonVersions) {
+	i := slices.IndexFunc(r.Plan.Tasks, func(t contract.PlanTask) bool { return t.NodeID == record.NodeID })
+	if i < 0 {
+		return
+	}
+	r.earlier.completed[record.NodeID] = takenOver{*record, attempt}
+	r.earlier.python = cmp.Or(python, r.earlier.python)
+	asset := record.Assets[contract.AssetOutput]
+	r.Store.Expect(asset)
+	r.outputs[record.NodeID] = output{uri: asset.URI, command: len(r.Plan.Tasks[i].Command) > 0}
+}
+
+// readPrevious fetches the manifest of an earlier attempt and verifies that it is the
+// one that the plan names. The second result is nil if it is.
 func (r *run) readPrevious(ctx context.Context, reference *contract.ManifestReference) (*contract.Manifest, *outcome) {
 	raw, err := r.fetchManifest(ctx, reference.URI)
 	if err != nil {
-		return nil, new(failed(contract.ReasonInputUnavailable, "the manifest of the attempt to resume cannot be read: %s", err))
+		return nil, new(failed(contract.ReasonInputUnavailable, "the manifest of the attempt to resume cannot be read: %s", err).retried(retryOfFetch(err)))
 	}
 	sum := sha256.Sum256(raw)
 	if got := hex.EncodeToString(sum[:]); got != reference.SHA256 {
@@ -77,29 +91,35 @@ func (r *run) readPrevious(ctx context.Context, reference *contract.ManifestRefe
 	return manifest, nil
 }
 
-// fetchManifest goes by way of a stage, whose waiting ends with ctx whatever
-// the store does.
+// fetchManifest uses a stage, whose waiting ends with ctx, whatever the store does.
 func (r *run) fetchManifest(ctx context.Context, uri string) ([]byte, error) {
 	if uri == "" {
 		return nil, errors.New("the plan names no URI")
 	}
-	path, err := stage.Start(ctx, r.Store, filepath.Join(r.WorkDir, "previous"), []string{uri}).Path(ctx, uri)
+	staged := stage.Start(ctx, r.Store, filepath.Join(r.WorkDir, "previous"), [][]string{{uri}})
+	defer staged.Stop()
+	path, err := staged.Path(ctx, uri)
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", store.RedactURI(uri), err)
-	}
-	defer func() { _ = f.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(f, contract.MaxManifest+1))
+	raw, err := readBounded(path, contract.MaxManifest)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", store.RedactURI(uri), err)
 	}
 	return raw, nil
 }
 
-// remaining are the tasks that this attempt has to run.
+// readBounded reads a file, and at most one byte more than the bound.
+func readBounded(path string, bound int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, bound+1))
+}
+
+// remaining returns the tasks that this attempt has to run.
 func (r *run) remaining() []contract.PlanTask {
 	if r.unusable != nil {
 		return nil
@@ -113,7 +133,7 @@ func (r *run) remaining() []contract.PlanTask {
 	return tasks
 }
 
-// sources are the URIs of outputs from before this attempt, by node.
+// sources returns the URIs of the outputs that existed before this attempt, by node.
 func (r *run) sources() map[contract.NodeID]string {
 	all := make(map[contract.NodeID]string, len(r.Plan.Inputs)+len(r.outputs))
 	maps.Copy(all, r.Plan.Inputs)
@@ -123,24 +143,34 @@ func (r *run) sources() map[contract.NodeID]string {
 	return all
 }
 
-// takeOver returns the record of a task that an earlier attempt completed.
-func (r *run) takeOver(node contract.NodeID) (contract.TaskRecord, bool) {
-	record, ok := r.earlier.completed[node]
+// completedEarlier returns the record of a task that an earlier attempt completed.
+func (r *run) completedEarlier(node contract.NodeID) (contract.TaskRecord, bool) {
+	task, ok := r.earlier.completed[node]
 	if ok {
-		r.mark(node, fmt.Sprintf("completed in attempt %d", r.attemptOf(&record)))
+		r.mark(node, fmt.Sprintf("completed in attempt %d", r.attemptOf(&task)))
 	}
-	return record, ok
+	return task.record, ok
 }
 
-// attemptOf is the attempt in whose folder a record's assets lie: the one that
-// committed the manifest may have taken the record over in its turn.
-func (r *run) attemptOf(record *contract.TaskRecord) int32 {
+func (r *run) isTakenOver(node contract.NodeID) bool {
+	_, ok := r.earlier.completed[node]
+	return ok
+}
+
+// attemptURI is the location of another attempt of this group.
+func (r *run) attemptURI(attempt int32) string {
+	return strings.TrimSuffix(r.Plan.Outputs, strconv.Itoa(int(r.Plan.Attempt))) + strconv.Itoa(int(attempt))
+}
+
+// attemptOf returns the attempt below whose location the assets of a record are: the
+// attempt that committed the manifest may have taken the record over itself.
+func (r *run) attemptOf(task *takenOver) int32 {
 	attempts := strings.TrimSuffix(r.Plan.Outputs, strconv.Itoa(int(r.Plan.Attempt)))
-	if rest, ok := strings.CutPrefix(record.Assets[contract.AssetStdout].URI, attempts); ok {
+	if rest, ok := strings.CutPrefix(task.record.Assets[contract.AssetStdout].URI, attempts); ok {
 		digits, _, _ := strings.Cut(rest, "/")
 		if n, err := strconv.ParseInt(digits, 10, 32); err == nil {
 			return int32(n)
 		}
 	}
-	return r.earlier.attempt
+	return task.attempt
 }

@@ -15,7 +15,7 @@ func TestRemainingAndSources(t *testing.T) {
 			Tasks:  []contract.PlanTask{{NodeID: 1}, {NodeID: 2}, {NodeID: 3}},
 			Inputs: map[contract.NodeID]string{0: "file:///0"},
 		}},
-		earlier: earlier{completed: map[contract.NodeID]contract.TaskRecord{1: {}, 9: {}}},
+		earlier: earlier{completed: map[contract.NodeID]takenOver{1: {}, 9: {}}},
 		outputs: map[contract.NodeID]output{1: {uri: "file:///a1/1/output"}},
 	}
 	if diff := cmp.Diff([]contract.PlanTask{{NodeID: 2}, {NodeID: 3}}, r.remaining()); diff != "" {
@@ -44,9 +44,9 @@ func TestAttemptOf(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := &run{Config: Config{Plan: &contract.Plan{Attempt: 12, Outputs: test.outputs}}, earlier: earlier{attempt: 11}}
-			record := &contract.TaskRecord{Assets: map[contract.AssetKey]contract.Asset{contract.AssetStdout: {URI: test.stdout}}}
-			if got := r.attemptOf(record); got != test.want {
+			r := &run{Config: Config{Plan: &contract.Plan{Attempt: 12, Outputs: test.outputs}}}
+			record := contract.TaskRecord{Assets: map[contract.AssetKey]contract.Asset{contract.AssetStdout: {URI: test.stdout}}}
+			if got := r.attemptOf(&takenOver{record, 11}); got != test.want {
 				t.Errorf("attempt %d, want %d", got, test.want)
 			}
 		})
@@ -65,7 +65,7 @@ func TestManifestThatTheStoreNeverDelivers(t *testing.T) {
 func TestPythonIsStartedForWhatRemains(t *testing.T) {
 	r := &run{
 		Config:  Config{Plan: &contract.Plan{Tasks: []contract.PlanTask{{NodeID: 1, Function: "file:///f"}, {NodeID: 2, Command: []string{"true"}}}}},
-		earlier: earlier{completed: map[contract.NodeID]contract.TaskRecord{1: {}}},
+		earlier: earlier{completed: map[contract.NodeID]takenOver{1: {}}},
 	}
 	p := newInterpreter(t.Context(), r)
 	<-p.ready

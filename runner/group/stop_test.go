@@ -177,7 +177,7 @@ func afterDeadline(t *testing.T) context.Context {
 }
 
 func TestDeadlineWhileInputsAreFetched(t *testing.T) {
-	r := &run{stage: stage.Start(t.Context(), hangs{}, t.TempDir(), []string{"s3://b/f"})}
+	r := &run{stage: stage.Start(t.Context(), hangs{}, t.TempDir(), [][]string{{"s3://b/f"}})}
 	in, bad := r.resolve(afterDeadline(t), &contract.PlanTask{Function: "s3://b/f"})
 	want := failed(contract.ReasonDeadlineExceeded, "too late: its inputs were still being fetched")
 	if in != nil || bad == nil || *bad != want {

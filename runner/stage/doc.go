@@ -1,3 +1,4 @@
-// Package stage brings what tasks read to this machine: all at once, each
-// object a single time, and told of only to the task that needs it.
+// Package stage copies the objects that tasks read to this machine: each once, shortly
+// before the first task that reads it, and until the last one has finished. An error is
+// returned only to the tasks that need the object.
 package stage

@@ -3,7 +3,9 @@ package stage_test
 import (
 	"context"
 	"errors"
+	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -53,8 +55,8 @@ func newFetcher() *fetcher {
 func TestEveryObjectIsFetchedOnce(t *testing.T) {
 	f := newFetcher()
 	close(f.hold)
-	uris := []string{"a", "", "b", "a", "c", "b", ""}
-	s := stage.Start(t.Context(), f, "/in", uris)
+	s := stage.Start(t.Context(), f, "/in", [][]string{{"a", "", "b"}, {"a", "c", "b", ""}})
+	defer s.Stop()
 	got := map[string]string{}
 	for _, uri := range []string{"a", "b", "c"} {
 		path, err := s.Path(t.Context(), uri)
@@ -63,17 +65,18 @@ func TestEveryObjectIsFetchedOnce(t *testing.T) {
 		}
 		got[uri] = path
 	}
-	want := map[string]string{"a": filepath.Join("/in", "0"), "b": "/in/2", "c": "/in/4"}
+	want := map[string]string{"a": filepath.Join("/in", "0"), "b": "/in/1", "c": "/in/2"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestAFailureIsToldToWhoNeedsTheObject(t *testing.T) {
+func TestAFailureIsReturnedToEachTask(t *testing.T) {
 	f := newFetcher()
 	f.err["bad"] = errors.New("no such file")
 	close(f.hold)
-	s := stage.Start(t.Context(), f, "/in", []string{"bad", "good"})
+	s := stage.Start(t.Context(), f, "/in", [][]string{{"bad", "good"}})
+	defer s.Stop()
 	for range 2 {
 		if _, err := s.Path(t.Context(), "bad"); !errors.Is(err, f.err["bad"]) {
 			t.Errorf("err = %v", err)
@@ -94,7 +97,7 @@ func TestFetchingIsBoundedAndCanBeGivenUp(t *testing.T) {
 	for i := range uris {
 		uris[i] = string(rune('a' + i))
 	}
-	s := stage.Start(ctx, f, "/in", uris)
+	s := stage.Start(ctx, f, "/in", [][]string{uris})
 	waiting, give := context.WithCancel(t.Context())
 	give()
 	if _, err := s.Path(waiting, "a"); !errors.Is(err, context.Canceled) {
@@ -108,5 +111,64 @@ func TestFetchingIsBoundedAndCanBeGivenUp(t *testing.T) {
 	}
 	if f.busied > 8 {
 		t.Errorf("%d fetches at a time", f.busied)
+	}
+}
+
+// writer fetches by writing a file.
+type writer struct{ fetched chan string }
+
+func (w writer) Fetch(_ context.Context, uri, dest string) (string, error) {
+	err := os.MkdirAll(filepath.Dir(dest), 0o755)
+	if err == nil {
+		err = os.WriteFile(dest, []byte(uri), 0o600)
+	}
+	w.fetched <- uri
+	return dest, err
+}
+
+// TestObjectsAreFetchedShortlyBeforeTheirTask: what later tasks read is not fetched
+// before it is needed soon, and what no later task reads is removed.
+func TestObjectsAreFetchedShortlyBeforeTheirTask(t *testing.T) {
+	const tasks = 20
+	needs := make([][]string, tasks)
+	for i := range needs {
+		needs[i] = []string{"shared", strconv.Itoa(i)}
+	}
+	dir, w := t.TempDir(), writer{make(chan string, 2*tasks)}
+	s := stage.Start(t.Context(), w, dir, needs)
+	defer s.Stop()
+	for task := range tasks {
+		s.Advance(task)
+		// The objects of this task and of the next ones; one more is "shared".
+		want := min(task+stage.Ahead+1, tasks) + 1
+		for i := task; i <= min(task+stage.Ahead, tasks-1); i++ {
+			for _, uri := range needs[i] {
+				if _, err := s.Path(t.Context(), uri); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if got := len(w.fetched); got != want {
+			t.Fatalf("while task %d runs, %d objects were fetched, want %d", task, got, want)
+		}
+		kept, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := want - task; len(kept) != want {
+			t.Errorf("while task %d runs, %d copies exist, want %d", task, len(kept), want)
+		}
+	}
+}
+
+// TestStopGivesUpWhatIsNotNeededAnyMore: a group that failed does not go on fetching.
+func TestStopGivesUpWhatIsNotNeededAnyMore(t *testing.T) {
+	f := newFetcher()
+	s := stage.Start(t.Context(), f, "/in", [][]string{{"a"}, nil, nil, nil, nil, nil, {"later"}})
+	s.Stop()
+	for _, uri := range []string{"a", "later"} {
+		if _, err := s.Path(t.Context(), uri); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: err = %v", uri, err)
+		}
 	}
 }

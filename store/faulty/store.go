@@ -28,9 +28,11 @@ type Store struct {
 	mu sync.Mutex
 	// unconditional: see IgnoreIfNoneMatch.
 	unconditional bool
-	objects       map[string]object
-	faults        map[string][]Fault
-	requests      []string
+	// immutable: see RefuseToReplace.
+	immutable bool
+	objects   map[string]object
+	faults    map[string][]Fault
+	requests  []string
 	// folders are nil unless RequireFolders was called.
 	folders map[string]bool
 	// parts and uploads are those of multipart uploads: parts by upload or path, and
@@ -154,6 +156,14 @@ func (s *Store) IgnoreIfNoneMatch() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.unconditional = true
+}
+
+// RefuseToReplace makes it refuse each PUT of an object that exists, as a bucket with a
+// retention policy does, and one whose writers may create only.
+func (s *Store) RefuseToReplace() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.immutable = true
 }
 
 // Get returns an object, nil if it does not exist.
@@ -284,6 +294,8 @@ func (s *Store) put(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusConflict)
 	case taken && absent && !s.unconditional:
 		w.WriteHeader(http.StatusPreconditionFailed)
+	case taken && s.immutable:
+		w.WriteHeader(http.StatusForbidden)
 	default:
 		s.objects[r.URL.Path] = object{data: data}
 		w.WriteHeader(http.StatusCreated)

@@ -264,28 +264,6 @@ def stops_its_parent():
     time.sleep(60)
 
 
-def stops_the_harness():
-    import signal
-
-    def sleeps(pid):
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(") ")[2].startswith("S")
-
-    own, harness = os.getpid(), os.getppid()
-    read, write = os.pipe()
-    if os.fork() == 0:
-        # Out of the group that ends with the task.
-        os.setsid()
-        os.write(write, b".")
-        # The harness has told of this task's end when it sleeps again; and while stdout is open here, the runner
-        # waits a little before it asks for the next task.
-        while os.path.exists(f"/proc/{own}") or not sleeps(harness):
-            pass
-        os.kill(harness, signal.SIGSTOP)
-        os._exit(0)
-    os.read(read, 1)
-
-
 class SlowToLoad:
     def __reduce__(self):
         return exec, ("import time; print('ready', flush=True); time.sleep(60)",)
