@@ -1,7 +1,9 @@
 package executor
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +17,9 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
-// Errors in words are files below the cache folder: errorsDir/<uid>/error-<node>.txt.
-// The dispatcher copies them right after Receive, and may receive once more.
+// Error texts, and streams that were assembled from their segments, are files below the
+// cache folder: errorsDir/<uid>/error-<node>.txt, stdout-<node>.txt. The dispatcher copies
+// them right after Receive, and may receive once more.
 const (
 	// errorsDir keeps them apart from what else is in the folder.
 	errorsDir = "taskgroup-errors"
@@ -29,6 +32,13 @@ const (
 	// pruneEvery is how often a folder is looked through at most.
 	pruneEvery = 10 * time.Minute
 )
+
+// maxAssembled bounds what is assembled of a stream, in bytes: more than the runner
+// keeps by default.
+const maxAssembled = 80 << 20
+
+// ownPrefixes are those of the files in a group's folder.
+var ownPrefixes = []string{"error-", string(contract.AssetStdout) + "-", string(contract.AssetStderr) + "-", newPrefix}
 
 // errorFiles remembers when folders were pruned.
 type errorFiles struct {
@@ -53,7 +63,35 @@ func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatu
 	return contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
 }
 
-// prune removes what nobody will copy any more. What cannot be removed is left: a
+// writeStream assembles a stream of a killed task from its segments in a file, and
+// returns it as an asset; nil if there are no segments.
+func (e *Executor) writeStream(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID, key contract.AssetKey) (*contract.AssetUpdate, error) {
+	at := contract.AttemptURI(outputsOf(tg), string(tg.UID), tg.Status.Attempt)
+	var text bytes.Buffer
+	for number := 1; text.Len() < maxAssembled; number++ {
+		segment, err := readObject(ctx, e.objects, outputsOf(tg), contract.SegmentURI(at, node, key, number), maxAssembled)
+		if err != nil {
+			break
+		}
+		text.Write(segment)
+	}
+	if text.Len() == 0 {
+		return nil, nil
+	}
+	dir, err := e.cacheDir()
+	if err != nil {
+		return nil, err
+	}
+	dir = filepath.Join(dir, errorsDir)
+	path := filepath.Join(dir, string(tg.UID), fmt.Sprintf("%s-%d.txt", key, node))
+	if err := writeFile(path, text.Bytes(), 0o600); err != nil {
+		return nil, errorf(ErrConfiguration, "writing the %s of node %d: set cache_dir: %w", key, node, err)
+	}
+	e.cluster.errorFiles.prune(dir, time.Now())
+	return &contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(text.Len()), DigestAlg: "sha256", Digest: digest(text.String())}, nil
+}
+
+// prune removes what no dispatcher will copy any more. What cannot be removed is left: a
 // full folder must not fail a Receive.
 func (f *errorFiles) prune(dir string, now time.Time) {
 	f.mu.Lock()
@@ -103,7 +141,7 @@ func removeErrors(dir string) {
 		return
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); strings.HasPrefix(name, "error-") || strings.HasPrefix(name, newPrefix) {
+		if name := entry.Name(); slices.ContainsFunc(ownPrefixes, func(own string) bool { return strings.HasPrefix(name, own) }) {
 			_ = os.Remove(filepath.Join(dir, name))
 		}
 	}

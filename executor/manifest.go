@@ -167,8 +167,9 @@ func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, rec
 	return updates, nil
 }
 
-// strayStreams returns the streams that a killed pod had uploaded. There is no record of
-// them, so that each is looked for in the store.
+// strayStreams returns what a killed pod had uploaded before: no record has it, so that
+// the store is searched. A task that had finished has whole streams; one that was running
+// has segments. An error is not reported: the result does not depend on it.
 func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID) map[contract.AssetKey]contract.AssetUpdate {
 	updates := map[contract.AssetKey]contract.AssetUpdate{}
 	outputs := outputsOf(tg)
@@ -180,6 +181,8 @@ func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, nod
 		uri := contract.AssetURI(at, node, key)
 		if size, err := sizeOf(ctx, e.objects, outputsOf(tg), uri); err == nil {
 			updates[key] = contract.AssetUpdate{RemoteURI: uri, Size: size}
+		} else if assembled, err := e.writeStream(ctx, tg, node, key); err == nil && assembled != nil {
+			updates[key] = *assembled
 		}
 	}
 	return updates

@@ -206,9 +206,11 @@ func inputPermissions(spec *v1alpha1.TaskGroupSpec) []contract.Permission {
 	return permissions
 }
 
-// outputPermissions are for all that the runner writes below the group's place, in
-// every attempt that there may be, and reads there again: the manifest, to tell a
-// commit of its own from another's, and what an earlier attempt completed.
+// outputPermissions returns the permissions for everything that the runner writes below
+// the group's location in every possible attempt, and reads again: the manifest, to
+// distinguish its own commit from another one, and what earlier attempts completed. The
+// number of segments of a stream is not bounded, so that they have no URLs: the streams
+// of a pod with signed URLs are uploaded when a task has finished.
 func outputPermissions(tg *v1alpha1.TaskGroup) []contract.Permission {
 	var permissions []contract.Permission
 	add := func(uri string, access ...contract.Access) {
@@ -222,6 +224,7 @@ func outputPermissions(tg *v1alpha1.TaskGroup) []contract.Permission {
 		at := contract.AttemptURI(outputsOf(tg), string(tg.UID), attempt+1)
 		if !parallel {
 			add(contract.ManifestURI(at), contract.AccessCreate, contract.AccessGet)
+			add(contract.StartMarkerURI(at), contract.AccessCreate)
 		}
 		for i := range tg.Spec.Tasks {
 			node := contract.NodeID(tg.Spec.Tasks[i].NodeID)
@@ -230,8 +233,12 @@ func outputPermissions(tg *v1alpha1.TaskGroup) []contract.Permission {
 			}
 			if parallel {
 				add(contract.TaskManifestURI(at, node), contract.AccessCreate, contract.AccessGet)
+				add(contract.TaskStartMarkerURI(at, node), contract.AccessCreate)
 			} else if attempt+1 < attempts {
 				add(contract.AssetURI(at, node, contract.AssetOutput), contract.AccessGet)
+				if i+1 < len(tg.Spec.Tasks) {
+					add(contract.CheckpointURI(at, node), contract.AccessCreate, contract.AccessGet)
+				}
 			}
 		}
 	}

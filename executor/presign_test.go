@@ -152,14 +152,16 @@ func TestWhatIsSigned(t *testing.T) {
 		want   []string
 	}{
 		"one after the other": {func(o *executor.Options) {}, []string{
-			"create P/a1/manifest.json", "create P/a2/manifest.json", "create P/a3/manifest.json",
+			"create P/a1/manifest.json", "create P/a1/started.json", "create P/a2/manifest.json", "create P/a2/started.json",
+			"create P/a3/manifest.json", "create P/a3/started.json",
 			"get P/a1/3/output", "get P/a1/manifest.json", "get P/a2/3/output", "get P/a2/manifest.json", "get P/a3/manifest.json", "get s3://bucket/f",
 			"put P/a1/3/error", "put P/a1/3/output", "put P/a1/3/stderr", "put P/a1/3/stdout",
 			"put P/a2/3/error", "put P/a2/3/output", "put P/a2/3/stderr", "put P/a2/3/stdout",
 			"put P/a3/3/error", "put P/a3/3/output", "put P/a3/3/stderr", "put P/a3/3/stdout",
 		}},
 		"beside each other": {func(o *executor.Options) { o.Execution = v1alpha1.Parallel }, []string{
-			"create P/a1/3/manifest.json", "create P/a2/3/manifest.json", "create P/a3/3/manifest.json",
+			"create P/a1/3/manifest.json", "create P/a1/3/started.json", "create P/a2/3/manifest.json", "create P/a2/3/started.json",
+			"create P/a3/3/manifest.json", "create P/a3/3/started.json",
 			"get P/a1/3/manifest.json", "get P/a2/3/manifest.json", "get P/a3/3/manifest.json", "get s3://bucket/f",
 			"put P/a1/3/error", "put P/a1/3/output", "put P/a1/3/stderr", "put P/a1/3/stdout",
 			"put P/a2/3/error", "put P/a2/3/output", "put P/a2/3/stderr", "put P/a2/3/stdout",
@@ -189,6 +191,30 @@ func TestWhatIsSigned(t *testing.T) {
 				t.Errorf("for %s", s.lifetime)
 			}
 		})
+	}
+}
+
+// TestCheckpointsAreSigned: the last task has none, and the last attempt needs none.
+func TestCheckpointsAreSigned(t *testing.T) {
+	cluster, _ := fakeCluster(t, withUIDs(interceptor.Funcs{}))
+	s := &signer{}
+	e := newExecutor(t, cluster, presigning(s))
+	tasks, resources := functions(3, 4)
+	resources.Functions[3], resources.Functions[4] = "s3://bucket/f", "s3://bucket/f"
+	if _, err := e.Send(t.Context(), tasks, resources, groupOf(3, 4)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, signed := range s.signed {
+		if access, uri, _ := strings.Cut(signed, " "); strings.HasSuffix(uri, "/checkpoint.json") {
+			parts := strings.Split(uri, "/")
+			got = append(got, access+" "+strings.Join(parts[len(parts)-3:], "/"))
+		}
+	}
+	slices.Sort(got)
+	want := []string{"create a1/3/checkpoint.json", "create a2/3/checkpoint.json", "get a1/3/checkpoint.json", "get a2/3/checkpoint.json"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("signed (-want +got):\n%s", diff)
 	}
 }
 

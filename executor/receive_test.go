@@ -122,19 +122,26 @@ func TestReceiveWhatCompleted(t *testing.T) {
 	}
 }
 
-// TestReceiveAfterADeathWithoutAWord: no manifest, but a stream that was uploaded
-// before, and a reason.
-func TestReceiveAfterADeathWithoutAWord(t *testing.T) {
+// TestReceiveAfterAnOOMKill: there is no manifest, but there are streams that were
+// uploaded before, whole or in segments, and a reason.
+func TestReceiveAfterAnOOMKill(t *testing.T) {
 	l := leave(t, ended(v1alpha1.ReasonOOMKilled, v1alpha1.TaskFailed, 3))
 	l.tg.Status.Tasks[0].Reason, l.tg.Status.Tasks[0].Message = "OOMKilled", "the memory limit of 2Gi was reached"
 	l.write(contract.AssetURI(l.place(), 3, contract.AssetStdout), []byte("so far"))
+	for i, segment := range []string{"one ", "two ", "three"} {
+		l.write(contract.SegmentURI(l.place(), 3, contract.AssetStderr, i+1), []byte(segment))
+	}
 	updates, err := l.receive()
 	if err != nil {
 		t.Fatal(err)
 	}
 	assets := updates[0].Assets
-	if updates[0].Status.Status != contract.TaskFailed || len(assets) != 2 || assets["stdout"].Size != 6 {
+	if updates[0].Status.Status != contract.TaskFailed || len(assets) != 3 || assets["stdout"].Size != 6 {
 		t.Errorf("got %+v", updates[0])
+	}
+	assembled, err := os.ReadFile(pathOf(t, assets["stderr"].RemoteURI))
+	if want := "one two three"; err != nil || string(assembled) != want || assets["stderr"].Digest != sum([]byte(want)) {
+		t.Errorf("the segments are %q, %v; their record %+v", assembled, err, assets["stderr"])
 	}
 	words, err := os.ReadFile(pathOf(t, assets["error"].RemoteURI))
 	if err != nil || !strings.HasPrefix(string(words), "OOMKilled: the memory limit of 2Gi was reached\n") || assets["error"].Size != int64(len(words)) {

@@ -48,6 +48,9 @@ type Attempt struct {
 	Number int32
 	// Previous is the newest manifest that an earlier attempt committed; nil for none.
 	Previous *contract.ManifestReference
+	// Uncommitted are the attempts after Previous that committed no manifest, oldest
+	// first. They may have left checkpoints.
+	Uncommitted []int32
 	// Done are the tasks of a Parallel group that the attempt does not run: they are
 	// completed, or failed without budget.
 	Done map[v1alpha1.NodeID]bool

@@ -21,6 +21,8 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 		Outputs:    AttemptURI(tg, attempt.Number),
 		Previous:   attempt.Previous,
 		Parallel:   tg.Spec.Execution == v1alpha1.Parallel,
+
+		Uncommitted: attempt.Uncommitted,
 	}
 	if t := tg.Spec.Timeouts; t != nil {
 		p.RunningSeconds = valueOr(t.RunningSeconds, 0)

@@ -80,7 +80,7 @@ func mayRetry(tg *v1alpha1.TaskGroup, spent v1alpha1.RetryCounts, v verdict) boo
 		return true
 	case v.permanent || !info.Retryable:
 		return false
-	case info.Source == v1alpha1.SourceInfrastructure:
+	case v.isInfrastructure():
 		limit := v1alpha1.DefaultInfrastructureRetries
 		if r := tg.Spec.Retries; r != nil && r.InfrastructureLimit != nil {
 			limit = *r.InfrastructureLimit
@@ -91,12 +91,20 @@ func mayRetry(tg *v1alpha1.TaskGroup, spent v1alpha1.RetryCounts, v verdict) boo
 	}
 }
 
+// isInfrastructure reports whether a retry spends the budget for infrastructure.
+func (v verdict) isInfrastructure() bool {
+	if v.source != "" {
+		return v.source == v1alpha1.SourceInfrastructure
+	}
+	return v.reason.Info().Source == v1alpha1.SourceInfrastructure
+}
+
 // add counts the retry of a failure.
 func add(counts *v1alpha1.RetryCounts, v verdict) {
 	if v.unspent {
 		return
 	}
-	if v.reason.Info().Source == v1alpha1.SourceInfrastructure {
+	if v.isInfrastructure() {
 		counts.Infrastructure++
 	} else {
 		counts.User++

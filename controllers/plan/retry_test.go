@@ -125,8 +125,9 @@ func TestRetryResumes(t *testing.T) {
 	l.wantReason(v1alpha1.ReasonRetrying)
 	l.now = l.now.Add(time.Minute)
 	l.begin(3)
-	if got := plan.AttemptOf(l.tg, 3).Previous.SHA256; got != digest {
-		t.Errorf("the third attempt goes on from %q", got)
+	third := jobspec.Attempt{Number: 3, Previous: want.Previous, Uncommitted: []int32{2}}
+	if diff := cmp.Diff(third, plan.AttemptOf(l.tg, 3)); diff != "" {
+		t.Errorf("the third attempt (-want +got):\n%s", diff)
 	}
 	l.end(3, testkit.Pod(l.jobs[3]).Ended(0, "Completed", record(t, "CCC", nil)).Obj())
 	l.decide()
@@ -308,5 +309,79 @@ func TestCancelBetweenAttempts(t *testing.T) {
 				t.Errorf("the task that was to run again is %+v", got)
 			}
 		})
+	}
+}
+
+// TestUncommittedAttempts are those after the newest manifest that may have left
+// checkpoints.
+func TestUncommittedAttempts(t *testing.T) {
+	jobs := []v1alpha1.JobReference{{Attempt: 1}, {Attempt: 2, ManifestSHA256: digest}, {Attempt: 3}, {Attempt: 4}}
+	tests := map[string]struct {
+		group *testkit.TaskGroupBuilder
+		next  int32
+		want  []int32
+	}{
+		"after the manifest":      {testkit.TaskGroup("g").Commands(3).Outputs("file:///out"), 5, []int32{3, 4}},
+		"of an active attempt":    {testkit.TaskGroup("g").Commands(3).Outputs("file:///out"), 4, []int32{3}},
+		"right after a manifest":  {testkit.TaskGroup("g").Commands(3).Outputs("file:///out"), 3, nil},
+		"before a manifest":       {testkit.TaskGroup("g").Commands(3).Outputs("file:///out"), 2, []int32{1}},
+		"one task":                {testkit.TaskGroup("g").Commands(1).Outputs("file:///out"), 5, nil},
+		"no location for results": {testkit.TaskGroup("g").Commands(3), 5, nil},
+		"Parallel":                {testkit.TaskGroup("g").Commands(3).Outputs("file:///out").Parallel(), 5, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			tg := test.group.Status(&v1alpha1.TaskGroupStatus{Jobs: jobs}).Obj()
+			if diff := cmp.Diff(test.want, plan.AttemptOf(tg, test.next).Uncommitted); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestRetryOfARecordedFailure: the runner states that no attempt can succeed, or that
+// the tasks and their inputs are not the cause.
+func TestRetryOfARecordedFailure(t *testing.T) {
+	tests := map[string]struct {
+		reason contract.Reason
+		retry  contract.RetryClass
+		// want is what the retry spends; nil if the group fails.
+		want *v1alpha1.RetryCounts
+	}{
+		"a store that refuses":           {contract.ReasonOutputUploadFailed, contract.RetryNever, nil},
+		"a store that is unavailable":    {contract.ReasonOutputUploadFailed, "", &v1alpha1.RetryCounts{Infrastructure: 1}},
+		"an input that is unavailable":   {contract.ReasonInputUnavailable, contract.RetryInfrastructure, &v1alpha1.RetryCounts{Infrastructure: 1}},
+		"an input that does not exist":   {contract.ReasonInputUnavailable, "", nil},
+		"a class of a later release":     {contract.ReasonOutputUploadFailed, "whatever", &v1alpha1.RetryCounts{Infrastructure: 1}},
+		"an exception that never passes": {contract.ReasonTaskError, contract.RetryNever, nil},
+	}
+	for name, test := range tests {
+		for kind, group := range map[string]*testkit.TaskGroupBuilder{
+			"Sequential": testkit.TaskGroup("g").Commands(1), "Parallel": testkit.TaskGroup("g").Commands(1).Parallel(),
+		} {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				l := newLife(t, group.Retries(0, 3).Obj())
+				l.begin(1)
+				message := record(t, "F", &contract.Failure{Reason: test.reason, Message: "m", Retry: test.retry})
+				pod := testkit.Pod(l.jobs[1])
+				if kind == "Parallel" {
+					pod.Index(0, "0")
+				}
+				l.end(1, pod.Ended(1, "Error", message).Obj())
+				l.decide()
+				if test.want == nil {
+					l.wantReason(v1alpha1.Reason(test.reason))
+					return
+				}
+				l.wantReason(v1alpha1.ReasonRetrying)
+				got := l.tg.Status.Retries
+				if kind == "Parallel" {
+					got = l.tg.Status.Tasks[0].Retries
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("spent (-want +got):\n%s", diff)
+				}
+			})
+		}
 	}
 }

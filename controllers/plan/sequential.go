@@ -30,14 +30,22 @@ func (sequential) recordSize(tg *v1alpha1.TaskGroup) int { return len(tg.Spec.Ta
 func (sequential) takeOver(tg *v1alpha1.TaskGroup, number int32) jobspec.Attempt {
 	attempt := jobspec.Attempt{}
 	for _, job := range tg.Status.Jobs {
-		if job.Attempt >= number || job.ManifestSHA256 == "" {
-			continue
+		switch {
+		case job.Attempt >= number:
+		case job.ManifestSHA256 == "":
+			attempt.Uncommitted = append(attempt.Uncommitted, job.Attempt)
+		default:
+			// The newest manifest contains the records of the earlier attempts.
+			attempt.Previous = &contract.ManifestReference{
+				URI:    contract.ManifestURI(jobspec.AttemptURI(tg, job.Attempt)),
+				SHA256: job.ManifestSHA256,
+			}
+			attempt.Uncommitted = nil
 		}
-		// The newest manifest contains the records of the earlier ones.
-		attempt.Previous = &contract.ManifestReference{
-			URI:    contract.ManifestURI(jobspec.AttemptURI(tg, job.Attempt)),
-			SHA256: job.ManifestSHA256,
-		}
+	}
+	if jobspec.AttemptURI(tg, number) == "" || len(tg.Spec.Tasks) == 1 {
+		// There are no checkpoints.
+		attempt.Uncommitted = nil
 	}
 	return attempt
 }

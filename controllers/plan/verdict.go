@@ -35,6 +35,8 @@ type verdict struct {
 	unverified bool
 	// permanent is set if another attempt would fail in the same way.
 	permanent bool
+	// source is the party that the failure is attributed to, if not that of the reason.
+	source v1alpha1.Source
 	// unspent is set if the attempt was stopped by a queue or by the operator: its
 	// retry spends no budget.
 	unspent bool
@@ -184,6 +186,12 @@ func recordedVerdict(record *contract.TerminationMessage) verdict {
 		return v
 	}
 	v.message = f.Message
+	switch f.Retry {
+	case contract.RetryNever:
+		v.permanent = true
+	case contract.RetryInfrastructure:
+		v.source = v1alpha1.SourceInfrastructure
+	}
 	if len(f.Reason) <= maxReason && reasonWord.MatchString(string(f.Reason)) {
 		v.reason = v1alpha1.Reason(f.Reason)
 	}

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -36,6 +37,11 @@ func (r *run) startProbe(ctx context.Context) *probe {
 		var marker []byte
 		if marker, p.err = startMarker(r.Plan); p.err == nil {
 			p.err = r.Store.Probe(ctx, uri, marker)
+		}
+		if errors.Is(p.err, store.ErrExists) {
+			// Another pod of this attempt has begun, for example before its queue stopped it.
+			// Only one of them can commit the manifest.
+			p.err = nil
 		}
 	}()
 	return p

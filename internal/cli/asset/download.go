@@ -119,7 +119,8 @@ type Source struct {
 	Key     contract.AssetKey
 }
 
-// Stream copies a stream, as an attempt left it or is still writing it.
+// Stream copies a stream: whole if its task has finished, else the segments that were
+// uploaded so far.
 func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source Source, w io.Writer) error {
 	if outputsOf(tg) == "" {
 		return ErrNone
@@ -130,14 +131,44 @@ func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source S
 		return fmt.Errorf("making a place for a stream: %w", err)
 	}
 	defer os.RemoveAll(folder)
-	uri := contract.AssetURI(contract.AttemptURI(outputsOf(tg), string(tg.UID), source.Attempt), contract.NodeID(node), key)
-	path, err := reader.Fetch(ctx, uri, filepath.Join(folder, string(key)))
+	at, dest := contract.AttemptURI(outputsOf(tg), string(tg.UID), source.Attempt), filepath.Join(folder, string(key))
+	err = copyObject(ctx, reader, contract.AssetURI(at, contract.NodeID(node), key), dest, w)
+	if errors.Is(err, os.ErrNotExist) {
+		segments := func(number int) string { return contract.SegmentURI(at, contract.NodeID(node), key, number) }
+		if n, segmentErr := copySegments(ctx, reader, segments, dest, w); n > 0 || !errors.Is(segmentErr, os.ErrNotExist) {
+			err = segmentErr
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)
 	}
+	return nil
+}
+
+// copySegments copies the segments of a stream in their order and returns their number.
+// The error is that of the first segment if there is none.
+func copySegments(ctx context.Context, reader Reader, uri func(number int) string, dest string, w io.Writer) (n int, err error) {
+	for {
+		err := copyObject(ctx, reader, uri(n+1), dest, w)
+		switch {
+		case err == nil:
+			n++
+		case n > 0 && errors.Is(err, os.ErrNotExist):
+			return n, nil
+		default:
+			return n, err
+		}
+	}
+}
+
+func copyObject(ctx context.Context, reader Reader, uri, dest string, w io.Writer) error {
+	path, err := reader.Fetch(ctx, uri, dest)
+	if err != nil {
+		return err
+	}
 	file, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)
+		return err
 	}
 	defer file.Close()
 	_, err = io.Copy(w, file)

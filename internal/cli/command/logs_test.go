@@ -118,6 +118,30 @@ func storedIn(t *testing.T, place, folder string) *v1alpha1.TaskGroup {
 	return tg
 }
 
+// TestLogsOfAKilledTask: its streams were uploaded in segments.
+func TestLogsOfAKilledTask(t *testing.T) {
+	tg, folder := stored(t)
+	attempt := contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), 1)
+	local := func(uri string) string { return filepath.Join(folder, strings.TrimPrefix(uri, "file:///assets/")) }
+	if err := os.Remove(local(contract.AssetURI(attempt, 1, contract.AssetStdout))); err != nil {
+		t.Fatal(err)
+	}
+	for i, text := range []string{"one\n", "two\n"} {
+		path := local(contract.SegmentURI(attempt, 1, contract.AssetStdout, i+1))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := newBench(t, tg)
+	b.want(exitDone, "logs", "g", "--mount", "/assets="+folder)
+	if got := b.out.String(); got != "==> task 0: stdout <==\nout\n==> task 1: stdout <==\none\ntwo\n" {
+		t.Errorf("showed %q", got)
+	}
+}
+
 func TestLogsWhenThePodIsGone(t *testing.T) {
 	tg, folder := stored(t)
 	b := newBench(t, tg, testkit.RunningSample("young"), testkit.Sample("new", 1))
