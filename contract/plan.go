@@ -64,6 +64,24 @@ type Plan struct {
 	// last task, and TaskSeconds that of each task; 0 is no bound.
 	RunningSeconds int64 `json:"runningSeconds,omitempty"`
 	TaskSeconds    int64 `json:"taskSeconds,omitempty"`
+	// Settings are those of the runner; zero values are its defaults.
+	Settings RunnerSettings `json:"settings,omitzero"`
+}
+
+// RunnerSettings configure the runner. They are fields of the TaskGroup, or flags of the
+// operator, or else the defaults of the runner.
+type RunnerSettings struct {
+	// Python is the interpreter of functions, a name or a path.
+	Python string `json:"python,omitempty"`
+	// Preload are modules that are imported before the first function.
+	Preload []string `json:"preload,omitempty"`
+	// FlushSeconds is the shortest time between two segments of a stream.
+	FlushSeconds int64 `json:"flushSeconds,omitempty"`
+	// StreamLimitBytes is how much of a stream is kept.
+	StreamLimitBytes int64 `json:"streamLimitBytes,omitempty"`
+	// StoreRetrySeconds and StoreStallSeconds are the timeouts of transfers.
+	StoreRetrySeconds int64 `json:"storeRetrySeconds,omitempty"`
+	StoreStallSeconds int64 `json:"storeStallSeconds,omitempty"`
 }
 
 // IndexEnv is the environment variable that tells a pod of an indexed Job which

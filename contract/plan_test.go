@@ -26,7 +26,8 @@ func fullPlan() *contract.Plan {
 		Inputs:   map[contract.NodeID]string{4: "file:///4", 5: "file:///5", 6: "s3://b/6?x=%20"},
 		Outputs:  "file:///out",
 		Previous: &contract.ManifestReference{URI: "file:///größe/u/a2/manifest.json", SHA256: digest},
-		Parallel: true, RunningSeconds: 60, TaskSeconds: 1 << 40,
+		Uncommitted: []int32{1, 2}, Parallel: true, RunningSeconds: 60, TaskSeconds: 1 << 40,
+		Settings: contract.RunnerSettings{Python: "/opt/größe/python", Preload: []string{"numpy"}, FlushSeconds: 1, StreamLimitBytes: 2, StoreRetrySeconds: 3, StoreStallSeconds: 4},
 	}
 }
 

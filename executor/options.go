@@ -83,16 +83,17 @@ type Options struct {
 	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
 
 	// The rest is passed on to the spec as it is.
-	Execution               v1alpha1.Execution   `json:"execution,omitempty"`
-	Parallelism             *int32               `json:"parallelism,omitempty"`
-	InfrastructureRetries   *int32               `json:"infrastructure_retries,omitempty"`
-	OOMMemoryFactor         string               `json:"oom_memory_factor,omitempty"`
-	QueuedSeconds           *int64               `json:"queued_seconds,omitempty"`
-	StartingSeconds         *int64               `json:"starting_seconds,omitempty"`
-	TaskSeconds             *int64               `json:"task_seconds,omitempty"`
-	TTLSecondsAfterFinished *int32               `json:"ttl_seconds_after_finished,omitempty"`
-	Callback                string               `json:"callback,omitempty"`
-	Pod                     *v1alpha1.PodOptions `json:"pod,omitempty"`
+	Execution               v1alpha1.Execution      `json:"execution,omitempty"`
+	Parallelism             *int32                  `json:"parallelism,omitempty"`
+	InfrastructureRetries   *int32                  `json:"infrastructure_retries,omitempty"`
+	OOMMemoryFactor         string                  `json:"oom_memory_factor,omitempty"`
+	QueuedSeconds           *int64                  `json:"queued_seconds,omitempty"`
+	StartingSeconds         *int64                  `json:"starting_seconds,omitempty"`
+	TaskSeconds             *int64                  `json:"task_seconds,omitempty"`
+	TTLSecondsAfterFinished *int32                  `json:"ttl_seconds_after_finished,omitempty"`
+	Callback                string                  `json:"callback,omitempty"`
+	Pod                     *v1alpha1.PodOptions    `json:"pod,omitempty"`
+	Runner                  *v1alpha1.RunnerOptions `json:"runner,omitempty"`
 }
 
 // DefaultOptions are those of Covalent's base class, and a day until a TaskGroup

@@ -192,6 +192,7 @@ func desiredTask(task contract.TaskSpec) v1alpha1.TaskSpec {
 // applyTo sets what is not about tasks and objects.
 func (o *Options) applyTo(spec *v1alpha1.TaskGroupSpec) {
 	spec.Execution = o.Execution
+	spec.Runner = o.Runner
 	spec.Parallelism = o.Parallelism
 	spec.TTLSecondsAfterFinished = o.TTLSecondsAfterFinished
 	spec.Retries = &v1alpha1.Retries{Limit: o.Retries, InfrastructureLimit: o.InfrastructureRetries, OOMMemoryFactor: o.OOMMemoryFactor}

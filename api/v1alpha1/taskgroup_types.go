@@ -150,6 +150,10 @@ type TaskGroupSpec struct {
 	// pod configures the pods that run the tasks.
 	// +optional
 	Pod *PodOptions `json:"pod,omitempty"`
+
+	// runner configures the program that runs the tasks in the pods.
+	// +optional
+	Runner *RunnerOptions `json:"runner,omitempty"`
 }
 
 // Execution is how the tasks of a group run.

@@ -23,6 +23,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/metricsauth"
@@ -39,7 +40,9 @@ type Options struct {
 	RunnerImage      string
 	RunnerDelivery   jobspec.Delivery
 	// PodUser is the default user of pods, or jobspec.NoPodUser.
-	PodUser        int64
+	PodUser int64
+	// Runner are the settings of groups that have none in spec.runner.
+	Runner         contract.RunnerSettings
 	Concurrency    int
 	LeaderElection bool
 	// LeaderNamespace is that of the lease; the pod's own where it is empty.
@@ -79,6 +82,11 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		o.PodUser, err = podUser(s)
 		return err
 	})
+	flags.StringVar(&o.Runner.Python, "runner-python", "", "interpreter of functions of groups without spec.runner.python (default python3)")
+	flags.Int64Var(&o.Runner.FlushSeconds, "runner-flush-seconds", 0, "shortest time between two uploads of the streams of a running task, for groups without spec.runner.flushSeconds (default 5)")
+	flags.Int64Var(&o.Runner.StreamLimitBytes, "runner-stream-limit-bytes", 0, "how much is kept of each stream of a task, for groups without spec.runner.streamLimitBytes (default 64 MiB)")
+	flags.Int64Var(&o.Runner.StoreRetrySeconds, "store-retry-seconds", 0, "how long a transfer without progress is retried, for groups without spec.runner.storeRetrySeconds (default 120)")
+	flags.Int64Var(&o.Runner.StoreStallSeconds, "store-stall-seconds", 0, "in how many seconds a transfer must move 32 KiB, for groups without spec.runner.storeStallSeconds (default 30)")
 	flags.IntVar(&o.Concurrency, "concurrency", controllers.DefaultConcurrency, "how many groups are reconciled at once")
 	flags.BoolVar(&o.LeaderElection, "leader-elect", false, "let one of several replicas work at a time")
 	flags.StringVar(&o.LeaderNamespace, "leader-election-namespace", "", "namespace of the lease that replicas share; the operator's own by default, outside a cluster it must be named")
@@ -116,6 +124,14 @@ func (o *Options) Validate() error {
 	case deliveryAuto, jobspec.ImageVolume, jobspec.InitContainer:
 	default:
 		errs = append(errs, fmt.Errorf("--runner-delivery is Auto, ImageVolume or InitContainer, not %q", o.RunnerDelivery))
+	}
+	for name, value := range map[string]int64{
+		"runner-flush-seconds": o.Runner.FlushSeconds, "runner-stream-limit-bytes": o.Runner.StreamLimitBytes,
+		"store-retry-seconds": o.Runner.StoreRetrySeconds, "store-stall-seconds": o.Runner.StoreStallSeconds,
+	} {
+		if value < 0 {
+			errs = append(errs, fmt.Errorf("--%s is %d: it must not be negative", name, value))
+		}
 	}
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is at least 1, not %d", o.Concurrency))
@@ -215,7 +231,7 @@ func (o *Options) manager() (ctrl.Options, error) {
 
 // jobs resolves the settings that depend on the version of the API server.
 func (o *Options) jobs(server *version.Info) jobspec.Config {
-	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery, PodUser: o.PodUser}
+	jobs := jobspec.Config{DefaultImage: o.DefaultImage, DefaultResources: o.DefaultResources, RunnerImage: o.RunnerImage, Delivery: o.RunnerDelivery, PodUser: o.PodUser, Runner: o.Runner}
 	if jobs.Delivery != deliveryAuto {
 		return jobs
 	}

@@ -192,7 +192,7 @@ func TestCheckpointsThatCannotBeUsed(t *testing.T) {
 			if err := os.WriteFile(path, []byte(test.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			e := p.uncommitted("file://" + p.dir).run().expect(0, "CC")
+			e := p.uncommitted("file://"+p.dir).run().expect(0, "CC")
 			if _, err := os.Stat(p.env["DIR"] + "/ran"); (err == nil) != test.ran {
 				t.Errorf("the task ran: %t, want %t\n%s", err == nil, test.ran, e.stderr)
 			}

@@ -4,7 +4,8 @@
 //	runner install DEST  copy this program to DEST, for images that lack it
 //	runner --version     print the version
 //
-// The environment:
+// The environment. Settings in the plan, which come from spec.runner or from flags of the
+// operator, replace those of the environment:
 //
 //	TASKGROUP_PLAN             the plan (contract)
 //	TASKGROUP_WORK             the work directory, /taskgroup/work if unset

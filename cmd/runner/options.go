@@ -99,6 +99,7 @@ func optionsFrom(environ []string) (*options, error) {
 	if o.plan, err = contract.DecodePlan(own[contract.PlanEnv]); err != nil {
 		return o, err
 	}
+	o.apply(&o.plan.Settings)
 	var indexErr error
 	if o.plan.Parallel {
 		o.index, indexErr = podIndex(index)
@@ -107,6 +108,18 @@ func optionsFrom(environ []string) (*options, error) {
 		return o, err
 	}
 	return o, indexErr
+}
+
+// apply replaces the settings from the environment by those of the plan.
+func (o *options) apply(s *contract.RunnerSettings) {
+	seconds := func(n int64, otherwise time.Duration) time.Duration {
+		return cmp.Or(time.Duration(n)*time.Second, otherwise)
+	}
+	o.python = cmp.Or(s.Python, o.python)
+	o.flush = seconds(s.FlushSeconds, o.flush)
+	o.streamLimit = cmp.Or(s.StreamLimitBytes, o.streamLimit)
+	o.patience = seconds(s.StoreRetrySeconds, o.patience)
+	o.stall = seconds(s.StoreStallSeconds, o.stall)
 }
 
 func parseSeconds(name, text string, into *time.Duration) error {

@@ -33,6 +33,27 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestSettingsOfThePlan replace those of the environment, which a ConfigMap in envFrom
+// could set.
+func TestSettingsOfThePlan(t *testing.T) {
+	encoded, err := contract.EncodePlan(&contract.Plan{Version: contract.PlanVersion, Settings: contract.RunnerSettings{
+		Python: "/opt/python", FlushSeconds: 1, StreamLimitBytes: 2, StoreRetrySeconds: 3, StoreStallSeconds: 4,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := optionsFrom([]string{
+		"TASKGROUP_PLAN=" + encoded, "TASKGROUP_PYTHON=py", "TASKGROUP_FLUSH_SECONDS=60", "TASKGROUP_STREAM_LIMIT=60",
+		"TASKGROUP_STORE_PATIENCE=60", "TASKGROUP_STORE_STALL=60",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.python != "/opt/python" || o.flush != time.Second || o.streamLimit != 2 || o.patience != 3*time.Second || o.stall != 4*time.Second {
+		t.Errorf("options %+v", o)
+	}
+}
+
 func TestOptionsTakeTheIndexOfParallelPlansOnly(t *testing.T) {
 	encoded, err := contract.EncodePlan(&contract.Plan{Version: contract.PlanVersion})
 	if err != nil {

@@ -40,6 +40,8 @@ type Config struct {
 	// PodUser is the default user and group of pods; 0 is DefaultPodUser. With
 	// NoPodUser, pods have no default, and the cluster assigns the IDs.
 	PodUser int64
+	// Runner are the settings of groups that have none in spec.runner.
+	Runner contract.RunnerSettings
 }
 
 // Attempt is what an attempt takes over from the previous ones.
@@ -100,7 +102,7 @@ const TaskContainer = "tasks"
 // The Job has no retries of its own (an attempt is a Job, so that attempts can
 // differ and never overlap) and no TTL (the group's owner reference cleans up).
 func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, error) {
-	plan, err := contract.EncodePlan(runnerPlan(tg, attempt))
+	plan, err := contract.EncodePlan(runnerPlan(tg, attempt, cfg.Runner))
 	if err != nil {
 		return nil, fmt.Errorf("rendering the Job of TaskGroup %s/%s: %w", tg.Namespace, tg.Name, err)
 	}

@@ -1,12 +1,14 @@
 package jobspec
 
 import (
+	"cmp"
+
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // runnerPlan is the plan of one attempt for the runner.
-func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
+func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt, defaults contract.RunnerSettings) *contract.Plan {
 	assets := tg.Spec.Assets
 	if assets == nil {
 		assets = &v1alpha1.Assets{}
@@ -23,6 +25,7 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 		Parallel:   tg.Spec.Execution == v1alpha1.Parallel,
 
 		Uncommitted: attempt.Uncommitted,
+		Settings:    settings(tg.Spec.Runner, defaults),
 	}
 	if t := tg.Spec.Timeouts; t != nil {
 		p.RunningSeconds = valueOr(t.RunningSeconds, 0)
@@ -37,6 +40,21 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt) *contract.Plan {
 	}
 	p.Inputs = usedInputs(p.Tasks, assets)
 	return p
+}
+
+// settings returns the settings of the group over those of the operator.
+func settings(options *v1alpha1.RunnerOptions, defaults contract.RunnerSettings) contract.RunnerSettings {
+	if options == nil {
+		return defaults
+	}
+	return contract.RunnerSettings{
+		Python:            cmp.Or(options.Python, defaults.Python),
+		Preload:           options.Preload,
+		FlushSeconds:      valueOr(options.FlushSeconds, defaults.FlushSeconds),
+		StreamLimitBytes:  valueOr(options.StreamLimitBytes, defaults.StreamLimitBytes),
+		StoreRetrySeconds: valueOr(options.StoreRetrySeconds, defaults.StoreRetrySeconds),
+		StoreStallSeconds: valueOr(options.StoreStallSeconds, defaults.StoreStallSeconds),
+	}
 }
 
 func planTask(task *v1alpha1.TaskSpec, assets *v1alpha1.Assets) contract.PlanTask {

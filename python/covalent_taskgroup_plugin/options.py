@@ -35,6 +35,7 @@ _SAME_NAME = (
     "queued_seconds",
     "starting_seconds",
     "task_seconds",
+    "runner",
     "callback",
 )
 
@@ -52,6 +53,8 @@ DEFAULTS: dict[str, Any] = {
     "gpu": 0,
     "env": {},
     "pod": {},
+    # The program that runs the tasks in the pod: spec.runner.
+    "runner": {},
     # The cluster.
     "kubeconfig": "",
     "context": "",
