@@ -88,7 +88,7 @@ func (e *Executor) writeStream(ctx context.Context, tg *v1alpha1.TaskGroup, node
 		return nil, errorf(ErrConfiguration, "writing the %s of node %d: set cache_dir: %w", key, node, err)
 	}
 	e.cluster.errorFiles.prune(dir, time.Now())
-	return &contract.AssetUpdate{RemoteURI: fileURI(path), Size: int64(text.Len()), DigestAlg: "sha256", Digest: digest(text.String())}, nil
+	return &contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(text.Len()), DigestAlg: "sha256", Digest: digest(text.String())}, nil
 }
 
 // prune removes what no dispatcher will copy any more. What cannot be removed is left: a

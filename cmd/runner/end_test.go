@@ -177,8 +177,8 @@ func TestManifestIsCommittedOnce(t *testing.T) {
 // attempt would have another result.
 func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
 	tests := map[string]struct{ outputs, reason string }{
-		"a file in the way": {"file:///dev/null/out", "not a directory"},
-		"read-only":         {"file:///proc/taskgroup", "no such file"},
+		"a file in the way": {"file:///dev/null/out", "not a directory: a part of the path of spec.assets.outputs is not a folder"},
+		"read-only":         {"file:///proc/taskgroup", "no such file: mount a volume at spec.assets.outputs"},
 		"unknown scheme":    {"ftp://host/out", `unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`},
 	}
 	for name, test := range tests {

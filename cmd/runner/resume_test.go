@@ -157,19 +157,20 @@ func TestManifestsThatCannotBeResumed(t *testing.T) {
 		}
 	}
 	const unreadable = "the manifest of the attempt to resume cannot be read: "
+	const unusable = "the manifest of the attempt to resume cannot be used: URI: "
 	tests := map[string]struct {
 		change  func(p *pod, path string)
 		reason  contract.Reason
 		message string
 	}{
 		"tampered": {rewrite(func(m *contract.Manifest) { m.Tasks[1].State = contract.TaskCompleted }, true), contract.ReasonInputInvalid,
-			"URI: the manifest of the attempt to resume was changed: its SHA-256 is …"},
+			unusable + "invalid manifest: digest mismatch: its SHA-256 is …"},
 		"of another group": {rewrite(func(m *contract.Manifest) { m.UID = "uid-2" }, false), contract.ReasonInputInvalid,
-			"URI: the manifest is of the group with UID uid-2, this group's is uid-1"},
+			unusable + "invalid manifest of another group: its UID is uid-2, this group's is uid-1"},
 		"of a later release": {rewrite(func(m *contract.Manifest) { m.Version = 9 }, false), contract.ReasonInputInvalid,
-			"URI: decoding the manifest: version 9, this release knows 1"},
-		"no JSON":   {broken("{"), contract.ReasonInputInvalid, "URI: decoding the manifest: unexpected end of JSON input"},
-		"too large": {broken(strings.Repeat(" ", contract.MaxManifest+1)), contract.ReasonInputInvalid, "URI: decoding the manifest: 4194305 bytes, at most 4194304"},
+			unusable + "invalid manifest: decoding the manifest: version 9, this release knows 1"},
+		"no JSON":   {broken("{"), contract.ReasonInputInvalid, unusable + "invalid manifest: decoding the manifest: unexpected end of JSON input"},
+		"too large": {broken(strings.Repeat(" ", contract.MaxManifest+1)), contract.ReasonInputInvalid, unusable + "invalid manifest: it has more than 4194304 bytes"},
 		"missing": {func(p *pod, path string) { _ = os.Remove(path) }, contract.ReasonInputUnavailable,
 			unreadable + "URI: no such file"},
 		"a directory": {func(p *pod, path string) { p.plan.Previous.URI = "file://" + filepath.Dir(path) }, contract.ReasonInputUnavailable,

@@ -29,7 +29,7 @@ func newInterpreter(ctx context.Context, r *run) *interpreter {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &interpreter{
 		cancel: cancel,
-		config: python.Config{Reaper: r.Reaper, Interpreter: r.Interpreter, Env: r.Env, Log: r.Stderr},
+		config: python.Config{Reaper: r.Reaper, Interpreter: r.Interpreter, Env: r.Env, Log: r.Stderr, Preload: r.Plan.Settings.Preload},
 		dir:    filepath.Join(r.WorkDir, "harness"),
 		ready:  make(chan struct{}),
 	}

@@ -3,8 +3,6 @@ package group
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stage"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
 // earlier is what the attempts before this one completed.
@@ -40,14 +39,14 @@ type takenOver struct {
 // wrong inputs is worse than one that does not run.
 func (r *run) resume(ctx context.Context) {
 	if r.Plan.Previous != nil {
-		manifest, bad := r.readPrevious(ctx, r.Plan.Previous)
+		previous, bad := r.readPrevious(ctx, r.Plan.Previous)
 		if bad != nil {
 			r.unusable = bad
 			return
 		}
-		for i := range manifest.Tasks {
-			if record := &manifest.Tasks[i]; record.State == contract.TaskCompleted {
-				r.takeOver(record, manifest.Attempt, manifest.Python)
+		for i := range previous.Tasks {
+			if record := &previous.Tasks[i]; record.State == contract.TaskCompleted {
+				r.takeOver(record, previous.Attempt, previous.Python)
 			}
 		}
 	}
@@ -69,44 +68,35 @@ func (r *run) takeOver(record *contract.TaskRecord, attempt int32, python *contr
 }
 
 // readPrevious fetches the manifest of an earlier attempt and verifies that it is the
-// one that the plan names. The second result is nil if it is.
+// one that the plan names. The second result is nil if it is. A stage fetches it, whose
+// waiting ends with ctx, whatever the store does.
 func (r *run) readPrevious(ctx context.Context, reference *contract.ManifestReference) (*contract.Manifest, *outcome) {
-	raw, err := r.fetchManifest(ctx, reference.URI)
-	if err != nil {
-		return nil, new(failed(contract.ReasonInputUnavailable, "the manifest of the attempt to resume cannot be read: %s", err).retried(retryOfFetch(err)))
+	if reference.URI == "" {
+		return nil, new(failed(contract.ReasonInputUnavailable, "the manifest of the attempt to resume cannot be read: the plan names no URI"))
 	}
-	sum := sha256.Sum256(raw)
-	if got := hex.EncodeToString(sum[:]); got != reference.SHA256 {
-		return nil, new(failed(contract.ReasonInputInvalid,
-			"%s: the manifest of the attempt to resume was changed: its SHA-256 is %s, it was committed with %s", store.RedactURI(reference.URI), got, reference.SHA256))
+	staged := stage.Start(ctx, r.Store, filepath.Join(r.WorkDir, "previous"), [][]string{{reference.URI}})
+	defer staged.Stop()
+	path, err := staged.Path(ctx, reference.URI)
+	if err == nil {
+		var found *contract.Manifest
+		found, err = readManifest(path, manifest.Reference{URI: reference.URI, SHA256: reference.SHA256, UID: r.Plan.UID})
+		if err == nil {
+			return found, nil
+		}
 	}
-	manifest, err := contract.DecodeManifest(raw)
-	switch {
-	case err != nil:
-		return nil, new(failed(contract.ReasonInputInvalid, "%s: %s", store.RedactURI(reference.URI), err))
-	case manifest.UID != r.Plan.UID:
-		return nil, new(failed(contract.ReasonInputInvalid,
-			"%s: the manifest is of the group with UID %s, this group's is %s", store.RedactURI(reference.URI), manifest.UID, r.Plan.UID))
+	if errors.Is(err, manifest.ErrInvalid) {
+		return nil, new(failed(contract.ReasonInputInvalid, "the manifest of the attempt to resume cannot be used: %s", err))
 	}
-	return manifest, nil
+	return nil, new(failed(contract.ReasonInputUnavailable, "the manifest of the attempt to resume cannot be read: %s", err).retried(retryOfFetch(err)))
 }
 
-// fetchManifest uses a stage, whose waiting ends with ctx, whatever the store does.
-func (r *run) fetchManifest(ctx context.Context, uri string) ([]byte, error) {
-	if uri == "" {
-		return nil, errors.New("the plan names no URI")
-	}
-	staged := stage.Start(ctx, r.Store, filepath.Join(r.WorkDir, "previous"), [][]string{{uri}})
-	defer staged.Stop()
-	path, err := staged.Path(ctx, uri)
+func readManifest(path string, want manifest.Reference) (*contract.Manifest, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", store.RedactURI(want.URI), err)
 	}
-	raw, err := readBounded(path, contract.MaxManifest)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", store.RedactURI(uri), err)
-	}
-	return raw, nil
+	defer func() { _ = f.Close() }()
+	return manifest.Read(f, want)
 }
 
 // readBounded reads a file, and at most one byte more than the bound.

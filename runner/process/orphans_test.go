@@ -59,7 +59,10 @@ func TestKillOrphans(t *testing.T) {
 	for name, script := range tests {
 		t.Run(name, func(t *testing.T) {
 			kept := start(t, process.Spec{Argv: []string{"sleep", "60"}, Env: env(), Dir: "/"})
-			defer kept.Signal(unix.SIGKILL)
+			defer func() {
+				kept.Signal(unix.SIGKILL)
+				<-kept.Done()
+			}()
 			orphans := orphansOf(t, script)
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
@@ -93,7 +96,10 @@ func TestKillOrphansIsBounded(t *testing.T) {
 
 func TestChildrenWithoutListsOfTheKernel(t *testing.T) {
 	child := start(t, process.Spec{Argv: []string{"sleep", "60"}, Env: env(), Dir: "/"})
-	defer child.Signal(unix.SIGKILL)
+	defer func() {
+		child.Signal(unix.SIGKILL)
+		<-child.Done()
+	}()
 	if got := process.ChildrenByParent("/proc", os.Getpid()); !slices.Contains(got, child.Pid) {
 		t.Errorf("children %v lack %d", got, child.Pid)
 	}
