@@ -74,6 +74,12 @@ func bare(err error) error {
 	if operation, ok := errors.AsType[*smithy.OperationError](err); ok {
 		err = operation.Err
 	}
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok && answer.HTTPStatusCode() == 0 {
+		err = answer.Err
+	}
+	if canceled, ok := errors.AsType[*smithy.CanceledError](err); ok {
+		err = canceled.Err
+	}
 	if sending, ok := errors.AsType[*smithyhttp.RequestSendError](err); ok {
 		err = sending.Err
 	}

@@ -1,7 +1,10 @@
 package storetest
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -54,6 +57,27 @@ func (target Target) testConnections(t *testing.T) {
 			}
 			runAll(t, test.test, all)
 		})
+	}
+}
+
+// testCancel cancels an operation whose request is being handled.
+func (target Target) testCancel(t *testing.T) {
+	server := faulty.New(t)
+	name := nameOf("Put", "cancel")
+	s := store.New(target.Connect(t, server.URL, store.Parts{}, []string{name}))
+	ctx, cancel := context.WithCancel(t.Context())
+	server.Fail("PUT", "/bucket/"+name, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		cancel()
+		<-r.Context().Done()
+	})
+	uri := target.URI(server.URL, name)
+	_, err := s.Put(ctx, uri, strings.NewReader("data"))
+	if err == nil || err.Error() != uri+": context canceled" || !errors.Is(err, context.Canceled) || store.IsTransient(err) || store.IsPermanent(err) {
+		t.Errorf("error %v", err)
+	}
+	if len(server.Requests()) != 1 {
+		t.Errorf("requests %q", server.Requests())
 	}
 }
 

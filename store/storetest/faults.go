@@ -95,6 +95,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("responses", target.testResponses)
 	t.Run("multipart", target.testMultipart)
 	t.Run("connections", target.testConnections)
+	t.Run("cancel", target.testCancel)
 	t.Run("uploads beside downloads", target.testPools)
 }
 
