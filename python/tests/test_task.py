@@ -71,12 +71,20 @@ def test_malformed_hooks(run_task, hooks, message):
 def test_a_function_that_replaces_what_the_harness_uses(run_task):
     ended = run_task(
         "import builtins, json, os\n"
-        "def task():\n    json.dumps = json.dump = os.fsync = builtins.print = None\n    raise ValueError('mine')\n"
+        "def task():\n    json.dumps = json.dump = os.getpid = os._exit = builtins.print = None\n    raise ValueError('mine')\n"
     )
     assert ended.report["message"] == "ValueError: mine"
     ended = run_task("import builtins\ndef task():\n    builtins.open = None\n    return 1\n")
     assert ended.report["outcome"] == "failed"
     assert ended.report["reason"] in ("OutputUploadFailed", "OutputInvalid")
+
+
+def test_an_error_of_the_harness_has_the_reason_of_its_step(run_task):
+    ended = run_task("def task(x):\n    return x\n", args=[{"path": "/dev/null"}])
+    assert (ended.report["reason"], ended.report["message"]) == (
+        "InputInvalid",
+        "loading the function and its arguments: KeyError: 'name'",
+    )
 
 
 def test_an_exception_that_arrives_while_the_result_is_written(run_task):

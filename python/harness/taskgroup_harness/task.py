@@ -17,6 +17,9 @@ from taskgroup_harness.failure import TaskFailed
 
 _STDERR = 2
 
+# The function may replace attributes of modules; these decide whose result it is.
+_getpid, _exit = os.getpid, os._exit
+
 # What to do about results that a function did not compute yet.
 _ADVICE = {
     types.CoroutineType: "{name} is an async function: call it with asyncio.run(...) in the task",
@@ -49,7 +52,7 @@ def run(request: dict[str, Any], control: socket.socket, streams: list[int], res
         with contextlib.suppress(BaseException):
             os.write(_STDERR, f"{failure.UNREPORTED_LINE}{_unreported(err)}\n".encode())
     finally:
-        os._exit(code)
+        _exit(code)
 
 
 def _unreported(err: BaseException) -> str:
@@ -117,10 +120,10 @@ def _outcome(request: dict[str, Any]) -> Optional[TaskFailed]:
 
     Every exception is handled here: what the harness itself raises has the reason of the step.
     """
-    task, step, failed = os.getpid(), _Step(), None
+    task, step, failed = _getpid(), _Step(), None
     try:
         result = _call(request, step)
-        if os.getpid() == task:
+        if _getpid() == task:
             step.begin(failure.OUTPUT_UPLOAD_FAILED, "writing the result")
             _keep(result, request["output"])
     except TaskFailed as err:
@@ -129,7 +132,7 @@ def _outcome(request: dict[str, Any]) -> Optional[TaskFailed]:
         failed = _exited(err)
     except BaseException as err:
         failed = TaskFailed(step.reason, f"{step.name}: {failure.exception_text(err)}", err)
-    if os.getpid() != task:
+    if _getpid() != task:
         _end_fork(failed)
     return failed
 
@@ -140,9 +143,9 @@ def _end_fork(failed: Optional[TaskFailed]) -> NoReturn:
     Only the task's own process has a result and a report.
     """
     if failed is not None and failed.reason != failure.EXIT_CODE:
-        exiting.print_line(f"process {os.getpid()}, which the function forked, ended: {failed.message}")
+        exiting.print_line(f"process {_getpid()}, which the function forked, ended: {failed.message}")
     exiting.flush_streams()
-    os._exit(0 if failed is None else failed.code)
+    _exit(0 if failed is None else failed.code)
 
 
 def _call(request: dict[str, Any], step: _Step) -> Any:
