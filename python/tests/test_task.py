@@ -71,7 +71,8 @@ def test_malformed_hooks(run_task, hooks, message):
 def test_a_function_that_replaces_what_the_harness_uses(run_task):
     ended = run_task(
         "import builtins, json, os\n"
-        "def task():\n    json.dumps = json.dump = os.getpid = os._exit = builtins.print = None\n    raise ValueError('mine')\n"
+        "def task():\n    json.dumps = json.dump = os.getpid = os._exit = builtins.print = None\n"
+        "    raise ValueError('mine')\n"
     )
     assert ended.report["message"] == "ValueError: mine"
     ended = run_task("import builtins\ndef task():\n    builtins.open = None\n    return 1\n")
