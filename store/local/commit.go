@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -27,8 +29,7 @@ func (s *Store) Commit(_ context.Context, uri string, body *store.Body) error {
 		return err
 	}
 	defer func() { _ = os.Remove(temporary) }()
-	s.note(temporary)
-	if err := s.flushPending(); err != nil {
+	if err := s.flushPending(temporary); err != nil {
 		return bare(err)
 	}
 	if err := s.create(temporary, path, info); errors.Is(err, fs.ErrExist) {
@@ -102,18 +103,20 @@ func (s *Store) note(paths ...string) {
 	}
 }
 
-// flushPending flushes everything that was noted.
-func (s *Store) flushPending() error {
+// flushPending flushes everything that was noted, and the file to be committed. After an
+// error, all but that file is noted again: the next commit must not succeed without it.
+func (s *Store) flushPending(committed string) error {
 	s.mu.Lock()
 	pending := s.pending
 	s.pending = nil
 	s.mu.Unlock()
+	paths := append(slices.Collect(maps.Keys(pending)), committed)
 	var (
 		wg      sync.WaitGroup
 		limiter = make(chan struct{}, syncWorkers)
-		failed  = make(chan error, len(pending))
+		failed  = make(chan error, len(paths))
 	)
-	for path := range pending {
+	for _, path := range paths {
 		limiter <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-limiter }()
@@ -124,7 +127,11 @@ func (s *Store) flushPending() error {
 	}
 	wg.Wait()
 	close(failed)
-	return <-failed
+	err := <-failed
+	if err != nil {
+		s.note(slices.Collect(maps.Keys(pending))...)
+	}
+	return err
 }
 
 // flush uses a new descriptor: Linux reports a write error to it that it reported to

@@ -228,3 +228,36 @@ func TestDamagedFile(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// TestFlushThatFailed: the next commit does not succeed before the files of the failed
+// one are on the disk.
+func TestFlushThatFailed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	broken, flushed := atomic.Bool{}, atomic.Int32{}
+	broken.Store(true)
+	s := with(func(s *system) {
+		s.sync = func(f *os.File) error {
+			if broken.Load() {
+				return syscall.EIO
+			}
+			if filepath.Base(f.Name()) == "output" {
+				flushed.Add(1)
+			}
+			return nil
+		}
+	})
+	if _, err := s.Put(t.Context(), "file://"+dir+"/0/output", strings.NewReader("result")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(t.Context(), "file://"+dir+"/0/checkpoint.json", strings.NewReader("{}")); !errors.Is(err, syscall.EIO) {
+		t.Errorf("error %v", err)
+	}
+	broken.Store(false)
+	if _, err := s.Commit(t.Context(), "file://"+dir+"/manifest.json", strings.NewReader("{}")); err != nil {
+		t.Fatal(err)
+	}
+	if flushed.Load() != 1 {
+		t.Errorf("the output was flushed %d times before the manifest was committed", flushed.Load())
+	}
+}
