@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -132,7 +133,17 @@ func (s *Stores) Put(ctx context.Context, uri string, r io.Reader) (contract.Ass
 		if parts, ok := backend.(Multipart); ok && body.Size() > parts.PartSizes().Above {
 			return s.putParts(ctx, parts, uri, body)
 		}
-		return s.send(ctx, body, func(ctx context.Context) error { return backend.Put(ctx, uri, body) })
+		tries := 0
+		return s.send(ctx, body, func(ctx context.Context) error {
+			tries++
+			err := backend.Put(ctx, uri, body)
+			if tries > 1 && IsPermanent(err) && s.holds(ctx, backend, uri, body) {
+				// The response to an earlier try was lost, and this store replaces no object:
+				// its permissions, or a retention policy, do not allow that.
+				return nil
+			}
+			return err
+		})
 	})
 }
 
@@ -199,12 +210,13 @@ func (s *Stores) holds(ctx context.Context, backend Backend, uri string, body *B
 		return false
 	}
 	defer func() { _ = object.Close() }()
-	theirs, err := io.ReadAll(io.LimitReader(object, contract.MaxManifest+1))
-	if err != nil || int64(len(theirs)) != body.Size() {
+	theirs, ours := sha256.New(), sha256.New()
+	size, err := io.Copy(theirs, io.LimitReader(object, body.Size()+1))
+	if err != nil || size != body.Size() {
 		return false
 	}
-	ours, err := io.ReadAll(body.Reader())
-	return err == nil && bytes.Equal(ours, theirs)
+	_, err = io.Copy(ours, body.Reader())
+	return err == nil && bytes.Equal(ours.Sum(nil), theirs.Sum(nil))
 }
 
 func (s *Stores) backend(uri string) (Backend, error) {

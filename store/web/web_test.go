@@ -123,3 +123,33 @@ func TestRedirectFromHTTPSToHTTP(t *testing.T) {
 		t.Errorf("requests %q", got)
 	}
 }
+
+// TestPutWithoutPermissionToReplace: the response to the first try is lost, and the
+// second one is refused because the object exists.
+func TestPutWithoutPermissionToReplace(t *testing.T) {
+	tests := map[string]struct {
+		stored string
+		want   string
+	}{
+		"its own object": {"", ""},
+		"another object": {"something else", "403 Forbidden"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := faulty.New(t)
+			server.RefuseToReplace()
+			if test.stored != "" {
+				server.Set("/a", []byte(test.stored))
+			}
+			server.Fail("PUT", "/a", faulty.LoseAnswer)
+			_, err := stores().Put(t.Context(), server.URL+"/a", strings.NewReader("result"))
+			if test.want == "" && (err != nil || string(server.Get("/a")) != "result") {
+				t.Errorf("error %v, stored %q", err, server.Get("/a"))
+			}
+			if test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("error %v, want %q", err, test.want)
+			}
+		})
+	}
+}
