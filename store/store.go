@@ -79,6 +79,9 @@ type Stores struct {
 
 	mu       sync.Mutex
 	expected map[string]contract.Asset
+	// verified are the servers that were seen to honour the condition of Commit: the
+	// probe of an attempt verifies it, so that later commits need one request each.
+	verified sync.Map
 	// stopped is closed, once, at the time of EndBy.
 	stopped chan struct{}
 	once    sync.Once
@@ -161,16 +164,29 @@ func (s *Stores) create(ctx context.Context, backend Backend, uri string, body *
 			return nil
 		}
 		adopt = true
-		if verifier, ok := backend.(ConditionVerifier); err != nil || !ok || !verifier.MustVerifyCondition(uri) {
+		verifier, ok := backend.(ConditionVerifier)
+		if err != nil || !ok || !verifier.MustVerifyCondition(uri) {
 			return err
+		}
+		origin := originOf(uri)
+		if _, verified := s.verified.Load(origin); verified {
+			return nil
 		}
 		if err = backend.Commit(ctx, uri, body); err == nil {
 			return ErrUnconditional
 		} else if errors.Is(err, ErrExists) {
+			s.verified.Store(origin, true)
 			return nil
 		}
 		return err
 	})
+}
+
+// originOf returns the scheme and the host of a URI.
+func originOf(uri string) string {
+	scheme, rest, _ := strings.Cut(uri, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host
 }
 
 func (s *Stores) write(uri string, r io.Reader, put func(Backend, *Body) error) (contract.Asset, error) {

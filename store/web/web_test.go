@@ -153,3 +153,22 @@ func TestPutWithoutPermissionToReplace(t *testing.T) {
 		})
 	}
 }
+
+// TestConditionIsVerifiedOnce: the first commit of a pod verifies that the server honours
+// its condition, and later ones take one request.
+func TestConditionIsVerifiedOnce(t *testing.T) {
+	t.Parallel()
+	server, s := faulty.New(t), stores()
+	if err := s.Probe(t.Context(), server.URL+"/started.json", []byte("pod-1")); err != nil {
+		t.Fatal(err)
+	}
+	before := len(server.Requests())
+	for _, path := range []string{"/0/checkpoint.json", "/manifest.json"} {
+		if _, err := s.Commit(t.Context(), server.URL+path, strings.NewReader("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(server.Requests()) - before; before != 2 || got != 2 {
+		t.Errorf("%d requests of the probe and %d of two commits, want 2 and 2", before, got)
+	}
+}
