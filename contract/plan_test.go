@@ -23,9 +23,9 @@ func fullPlan() *contract.Plan {
 			{NodeID: 7, Function: "file:///f/7", Hooks: "file:///h/7", Args: []contract.NodeID{4, 5}, Kwargs: map[string]contract.NodeID{"größe": 6}},
 			{NodeID: 8, Command: []string{"sh", "-c", "echo 日本語 🙂 \x00 \""}},
 		},
-		Inputs:   map[contract.NodeID]string{4: "file:///4", 5: "file:///5", 6: "s3://b/6?x=%20"},
-		Outputs:  "file:///out",
-		Previous: &contract.ManifestReference{URI: "file:///größe/u/a2/manifest.json", SHA256: digest},
+		Inputs:      map[contract.NodeID]string{4: "file:///4", 5: "file:///5", 6: "s3://b/6?x=%20"},
+		Outputs:     "file:///out",
+		Previous:    &contract.ManifestReference{URI: "file:///größe/u/a2/manifest.json", SHA256: digest},
 		Uncommitted: []int32{1, 2}, Parallel: true, RunningSeconds: 60, TaskSeconds: 1 << 40,
 		Settings: contract.RunnerSettings{Python: "/opt/größe/python", Preload: []string{"numpy"}, FlushSeconds: 1, StreamLimitBytes: 2, StoreRetrySeconds: 3, StoreStallSeconds: 4},
 	}

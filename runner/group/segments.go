@@ -119,10 +119,7 @@ func (s *segmentedStream) put(ctx context.Context, r *run, uri string) (next, si
 		_ = file.Close()
 		_ = os.Remove(file.Name())
 	}()
-	limit := r.streamLimit() - s.bytes
-	if limit < segmentBeyond {
-		limit = segmentBeyond
-	}
+	limit := max(r.streamLimit()-s.bytes, segmentBeyond)
 	if next, err = s.capture.CopySince(file, s.uploaded, limit); err != nil {
 		return 0, 0, err
 	}

@@ -34,7 +34,7 @@ func orphansOf(t *testing.T, script string) []int {
 		t.Fatalf("the script failed: %+v", exit)
 	}
 	var pids []int
-	for _, field := range strings.Fields(line) {
+	for field := range strings.FieldsSeq(line) {
 		pid, err := strconv.Atoi(field)
 		if err != nil {
 			t.Fatal(err)

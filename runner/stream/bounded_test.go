@@ -92,19 +92,20 @@ func TestCopySince(t *testing.T) {
 		"all of it":        {1000, 3, 1000, func(all string) string { return all }},
 		"beyond the limit": {20, 1, 1000, func(all string) string { return all }},
 		"only the last few": {1000, 3, 10, func(all string) string {
-			want := ""
+			var want strings.Builder
 			for i := 0; i < len(all); i += 3 * line {
-				want += fmt.Sprintf("\n[taskgroup] 20 bytes are left out here\n%s", all[i+20:i+30])
+				fmt.Fprintf(&want, "\n[taskgroup] 20 bytes are left out here\n%s", all[i+20:i+30])
 			}
-			return want
+			return want.String()
 		}},
 		"overwritten meanwhile": {40, 5, 1000, func(all string) string {
 			// The head of 20 bytes is never overwritten, and the tail has 20 bytes.
-			want := all[:20] + "\n[taskgroup] 10 bytes are left out here\n" + all[30:50]
+			var want strings.Builder
+			want.WriteString(all[:20] + "\n[taskgroup] 10 bytes are left out here\n" + all[30:50])
 			for i := 50; i < len(all); i += 5 * line {
-				want += fmt.Sprintf("\n[taskgroup] 30 bytes are left out here\n%s", all[i+30:i+50])
+				fmt.Fprintf(&want, "\n[taskgroup] 30 bytes are left out here\n%s", all[i+30:i+50])
 			}
-			return want
+			return want.String()
 		}},
 	}
 	for name, test := range tests {

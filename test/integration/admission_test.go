@@ -57,7 +57,7 @@ const (
 func mutated(t *testing.T, resource, patch string) string {
 	t.Helper()
 	ns := namespace(t)
-	for _, doc := range strings.Split(fmt.Sprintf(mutation, ns, resource, patch), "---\n") {
+	for doc := range strings.SplitSeq(fmt.Sprintf(mutation, ns, resource, patch), "---\n") {
 		obj := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(doc), &obj.Object); err != nil {
 			t.Fatal(err)

@@ -109,14 +109,19 @@ func (n *Node) next(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
 	case pod.Status.Phase == corev1.PodPending:
 		return n.setState(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}, b.Sidecar)
 	case pod.Status.Phase == corev1.PodRunning && !b.Runs && !terminated(pod):
-		if b.Disrupted != "" {
-			pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
-				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
-			})
-		}
-		return n.end(ctx, pod, b.End, b.Sidecar)
+		return n.finish(ctx, pod, b)
 	}
 	return nil
+}
+
+// finish terminates the container of the tasks by itself.
+func (n *Node) finish(ctx context.Context, pod *corev1.Pod, b Behaviour) error {
+	if b.Disrupted != "" {
+		pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+			Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: b.Disrupted,
+		})
+	}
+	return n.end(ctx, pod, b.End, b.Sidecar)
 }
 
 // terminated reports whether the container of the tasks has terminated. The pod may
