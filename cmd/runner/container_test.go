@@ -46,7 +46,7 @@ func TestAsTheFirstProcess(t *testing.T) {
 }
 
 // TestOutOfMemory has the kernel kill a task at the limit of a real cgroup. On
-// version 2 the whole container dies by default; there the kubelet tells.
+// version 2 the whole container dies by default; there the kubelet reports it.
 func TestOutOfMemory(t *testing.T) {
 	own, err := os.ReadFile("/proc/self/cgroup")
 	found := regexp.MustCompile(`(?m)^\d+:(?:\w+,)*memory(?:,\w+)*:(.*)$`).FindSubmatch(own)

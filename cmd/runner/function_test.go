@@ -78,7 +78,7 @@ func TestStreamsAreByteExact(t *testing.T) {
 	}
 }
 
-// TestFailures tells how every bad function and input ends. A message that ends
+// TestFailures checks the outcome of every bad function and input. A message that ends
 // in … is compared up to there; ASSETS, IMAGE and INTERPRETER stand for what
 // differs from machine to machine.
 func TestFailures(t *testing.T) {
@@ -102,7 +102,7 @@ func TestFailures(t *testing.T) {
 			task: function(1, "raises_what_terminals_obey"), reason: contract.ReasonTaskError, exitCode: 1,
 			message: "ValueError: \ufffd[2J\ufffd\ufffd\ufffd\nnext \ufffdxxx…", stderr: "\x1b[2J\a\x00\r\n",
 		},
-		"an exception that cannot be told": {
+		"an exception without a text": {
 			task: function(1, "raises_what_cannot_be_told"), reason: contract.ReasonTaskError, message: "Unwilling: <…", exitCode: 1,
 		},
 		"a pickle that explodes": {

@@ -26,7 +26,7 @@ def test_runs_what_covalent_wrote(capfd, tmp_path):
     given = hooks.before(steps, load, str(tmp_path))
     assert given == {"six": 6, "many": [2, 4], "files": ["f"]}
     hooks.after(steps, load)
-    # The commands write past the buffer of this process, so their place is not told here.
+    # The commands write past the buffer of this process, so their place among the lines is unknown.
     lines = [line for line in capfd.readouterr().out.splitlines() if line not in {"one", "two"}]
     assert lines == ["multiply 2 3", "multiply 2 1", "multiply 4 1", "multiply f 1", "multiply 0 1", "multiply 9 1"]
 

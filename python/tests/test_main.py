@@ -44,7 +44,7 @@ def test_cloudpickle_cannot_be_imported(monkeypatch, err):
     assert f"cannot import cloudpickle ({type(err).__name__}: {err.args[0]}): add it to the image" in main.lack()
 
 
-def test_the_runner_is_told_what_is_lacking():
+def test_the_runner_gets_a_message_about_what_is_lacking():
     ours, theirs = os.pipe()
     # Isolated and without site-packages: no cloudpickle.
     become = (
@@ -52,8 +52,8 @@ def test_the_runner_is_told_what_is_lacking():
     )
     done = subprocess.Popen([sys.executable, "-c", become, str(theirs), str(FILE)], pass_fds=[theirs])
     os.close(theirs)
-    with open(ours, encoding="utf-8") as told:
-        message = json.loads(told.read())
+    with open(ours, encoding="utf-8") as events:
+        message = json.loads(events.read())
     assert done.wait() == 1
     assert message["event"] == "unavailable"
     assert "cannot import cloudpickle" in message["message"]

@@ -97,7 +97,7 @@ func (m *Memory) Limit() int64 {
 	return limit
 }
 
-// Peak is the most that was used, in bytes; 0 where the kernel does not tell.
+// Peak is the most that was used, in bytes; 0 if the kernel does not report it.
 func (m *Memory) Peak() int64 { return m.read("memory.peak", "memory.max_usage_in_bytes") }
 
 func (m *Memory) read(v2, v1 string) int64 {

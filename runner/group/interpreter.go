@@ -15,7 +15,7 @@ import (
 type interpreter struct {
 	config python.Config
 	dir    string
-	// cancel gives up on a start that nobody waits for any more.
+	// cancel stops a start that is no longer needed.
 	cancel  context.CancelFunc
 	starts  int
 	ready   chan struct{}
@@ -56,7 +56,7 @@ func (p *interpreter) start(ctx context.Context) {
 }
 
 // session waits until Python is ready, or ctx is over. One that ended since,
-// such as by the hand of a process that an earlier task left, is started anew.
+// such as one that a process of an earlier task killed, is started again.
 func (p *interpreter) session(ctx context.Context) (*python.Session, error) {
 	select {
 	case <-p.ready:

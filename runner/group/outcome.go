@@ -52,10 +52,10 @@ func failed(reason contract.Reason, format string, args ...any) outcome {
 const podTerminating = "the pod received SIGTERM before this task started"
 
 // unfinished is a task that was stopped before it had a process; ctx is over,
-// and until then the task did what the words say.
-func unfinished(ctx context.Context, words string) outcome {
+// and activity is what the task did until then.
+func unfinished(ctx context.Context, activity string) outcome {
 	if cause := context.Cause(ctx); isDeadline(cause) {
-		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, words)
+		return failed(contract.ReasonDeadlineExceeded, "%s: %s", cause, activity)
 	}
 	return outcome{state: contract.TaskCancelled, reason: contract.ReasonNotStarted, message: podTerminating}
 }

@@ -31,9 +31,9 @@ type Task struct {
 // once the task's own process runs. Tasks run one at a time. The end of ctx
 // ends a harness that does not say soon that the task runs.
 func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.File) (*Task, error) {
-	told := make(chan struct{})
-	defer close(told)
-	stop := context.AfterFunc(ctx, func() { s.killUnless(told) })
+	reported := make(chan struct{})
+	defer close(reported)
+	stop := context.AfterFunc(ctx, func() { s.killUnless(reported) })
 	defer stop()
 	err := s.channel.send(request, stdout, stderr)
 	var e *event
@@ -60,9 +60,9 @@ func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.F
 const startGrace = 500 * time.Millisecond
 
 // killUnless ends the harness unless it is heard of.
-func (s *Session) killUnless(told <-chan struct{}) {
+func (s *Session) killUnless(reported <-chan struct{}) {
 	select {
-	case <-told:
+	case <-reported:
 	case <-time.After(startGrace):
 		s.process.Signal(syscall.SIGKILL)
 	}
@@ -73,7 +73,7 @@ func (t *Task) wait() {
 	e, err := t.session.channel.receive()
 	if err != nil {
 		t.err = t.session.died(err)
-		// The reaper has nobody to ask: end what the task still is.
+		// No exit of the task will arrive: kill what is left of it.
 		_ = syscall.Kill(-t.pid, syscall.SIGKILL)
 		return
 	}
@@ -96,7 +96,7 @@ func (t *Task) Terminated() bool {
 }
 
 // Exit waits for the end of the task's process. The error is ErrHarnessDied
-// where nobody saw the end; the Exit is the harness's then.
+// if the task's own exit is unknown; the Exit is the harness's then.
 func (t *Task) Exit() (process.Exit, error) {
 	<-t.done
 	if errors.Is(t.err, ErrHarnessDied) {
@@ -106,7 +106,7 @@ func (t *Task) Exit() (process.Exit, error) {
 }
 
 // Signal sends a signal to the task's process group. SIGKILL wakes the harness
-// too: a task may have stopped it, and then nobody would tell of the end.
+// too: a task may have stopped it, and then no exit would be reported.
 func (t *Task) Signal(sig syscall.Signal) {
 	select {
 	case <-t.done:
@@ -119,9 +119,9 @@ func (t *Task) Signal(sig syscall.Signal) {
 	}
 }
 
-// lastWords is how long a harness that closed its socket gets to end by itself,
-// so that how it ended can be told.
-const lastWords = 5 * time.Second
+// exitGrace is how long a harness that closed its socket gets to end by itself,
+// so that its exit is known.
+const exitGrace = 5 * time.Second
 
 // died makes ErrHarnessDied of a broken channel, and sees to it that the
 // harness really is gone.
@@ -131,7 +131,7 @@ func (s *Session) died(err error) error {
 		select {
 		case <-s.process.Done():
 			return ErrHarnessDied
-		case <-time.After(lastWords):
+		case <-time.After(exitGrace):
 			err = errors.New("it closed its socket")
 		}
 	}
