@@ -10,29 +10,32 @@ const (
 	// checkpointVersion is the version of the Checkpoint's format.
 	checkpointVersion = 1
 	// MaxCheckpoint bounds a checkpoint that is read, in bytes.
-	MaxCheckpoint = 64 << 10
+	MaxCheckpoint = MaxManifest
 )
 
-// Checkpoint is the record of one completed task of a Sequential group. It is written
-// after the task's assets, while later tasks still have to run. If the pod is killed
-// before it commits a manifest, for example by the OOM killer, the next attempt reads
-// the checkpoints and resumes after them.
+// Checkpoint has the records of tasks of a Sequential group that completed after the
+// previous checkpoint of their attempt. It is written after the assets of these tasks,
+// while later tasks still have to run. If the pod is killed before it commits a manifest,
+// for example by the OOM killer, the next attempt reads the checkpoints and resumes after
+// them.
 //
-// No digest of a checkpoint is known. Its location belongs to one attempt of one
-// object, and its UID and attempt must match.
+// No digest of a checkpoint is known. Its location belongs to one attempt of one object,
+// and its UID, attempt and number must match.
 type Checkpoint struct {
 	Version int `json:"version"`
 	// UID is that of the TaskGroup object.
 	UID     string `json:"uid"`
 	Attempt int32  `json:"attempt"`
+	// Number counts the checkpoints of an attempt from 1.
+	Number int `json:"number"`
 	// Python is nil if no function has run so far.
 	Python *PythonVersions `json:"python,omitempty"`
-	Task   TaskRecord      `json:"task"`
+	Tasks  []TaskRecord    `json:"tasks"`
 }
 
-// CheckpointURI is the location of a task's checkpoint.
-func CheckpointURI(attemptURI string, node NodeID) string {
-	return attemptURI + "/" + node.String() + "/checkpoint.json"
+// CheckpointURI is the location of a checkpoint of an attempt.
+func CheckpointURI(attemptURI string, number int) string {
+	return attemptURI + "/checkpoints/" + strconv.Itoa(number) + ".json"
 }
 
 // StartMarkerURI is the location of the object that an attempt creates before its
@@ -62,9 +65,9 @@ func EncodeCheckpoint(c *Checkpoint) ([]byte, error) {
 	return raw, nil
 }
 
-// DecodeCheckpoint reads the checkpoint of a task, which must be that of the given
-// attempt of the object with the given UID. Only a completed task has one.
-func DecodeCheckpoint(raw []byte, uid string, attempt int32, node NodeID) (*Checkpoint, error) {
+// DecodeCheckpoint reads a checkpoint, which must be the one with the given number of the
+// given attempt of the object with the given UID. Only completed tasks are in it.
+func DecodeCheckpoint(raw []byte, uid string, attempt int32, number int) (*Checkpoint, error) {
 	if len(raw) > MaxCheckpoint {
 		return nil, fmt.Errorf("decoding a checkpoint: %d bytes, at most %d", len(raw), MaxCheckpoint)
 	}
@@ -75,10 +78,13 @@ func DecodeCheckpoint(raw []byte, uid string, attempt int32, node NodeID) (*Chec
 	switch {
 	case c.Version != checkpointVersion:
 		return nil, fmt.Errorf("decoding a checkpoint: version %d, this release supports %d", c.Version, checkpointVersion)
-	case c.UID != uid || c.Attempt != attempt || c.Task.NodeID != node:
-		return nil, fmt.Errorf("decoding a checkpoint: it belongs to task %d in attempt %d of %s", c.Task.NodeID, c.Attempt, c.UID)
-	case c.Task.State != TaskCompleted:
-		return nil, fmt.Errorf("decoding a checkpoint: the task is %s", c.Task.State)
+	case c.UID != uid || c.Attempt != attempt || c.Number != number:
+		return nil, fmt.Errorf("decoding a checkpoint: it is number %d of attempt %d of %s", c.Number, c.Attempt, c.UID)
+	}
+	for i := range c.Tasks {
+		if c.Tasks[i].State != TaskCompleted {
+			return nil, fmt.Errorf("decoding a checkpoint: task %d is %s", c.Tasks[i].NodeID, c.Tasks[i].State)
+		}
 	}
 	return &c, nil
 }

@@ -10,21 +10,23 @@ import (
 )
 
 func TestCheckpoint(t *testing.T) {
-	completed := contract.TaskRecord{NodeID: 7, State: contract.TaskCompleted}
+	completed := func(node contract.NodeID) contract.TaskRecord {
+		return contract.TaskRecord{NodeID: node, State: contract.TaskCompleted}
+	}
 	tests := map[string]struct {
 		change func(*contract.Checkpoint)
 		// want is a part of the error; empty if the checkpoint is valid.
 		want string
 	}{
 		"valid":           {func(*contract.Checkpoint) {}, ""},
-		"another group":   {func(c *contract.Checkpoint) { c.UID = "uid-2" }, "of uid-2"},
-		"another attempt": {func(c *contract.Checkpoint) { c.Attempt = 2 }, "in attempt 2"},
-		"another task":    {func(c *contract.Checkpoint) { c.Task.NodeID = 8 }, "task 8"},
-		"a failed task":   {func(c *contract.Checkpoint) { c.Task.State = contract.TaskFailed }, "the task is FAILED"},
+		"another group":   {func(c *contract.Checkpoint) { c.UID = "uid-2" }, "of attempt 3 of uid-2"},
+		"another attempt": {func(c *contract.Checkpoint) { c.Attempt = 2 }, "of attempt 2"},
+		"another number":  {func(c *contract.Checkpoint) { c.Number = 8 }, "number 8"},
+		"a failed task":   {func(c *contract.Checkpoint) { c.Tasks[1].State = contract.TaskFailed }, "task 8 is FAILED"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			written := &contract.Checkpoint{UID: "uid-1", Attempt: 3, Python: &contract.PythonVersions{Version: "3.11.2"}, Task: completed}
+			written := &contract.Checkpoint{UID: "uid-1", Attempt: 3, Python: &contract.PythonVersions{Version: "3.11.2"}, Number: 7, Tasks: []contract.TaskRecord{completed(7), completed(8)}}
 			test.change(written)
 			raw, err := contract.EncodeCheckpoint(written)
 			if err != nil {
@@ -50,7 +52,7 @@ func TestCheckpointsThatCannotBeRead(t *testing.T) {
 		"":              "unexpected end of JSON input",
 		"{}":            "version 0",
 		`{"version":9}`: "version 9, this release supports 1",
-		strings.Repeat(" ", contract.MaxCheckpoint+1): "at most 65536",
+		strings.Repeat(" ", contract.MaxCheckpoint+1): "at most 4194304",
 	} {
 		if _, err := contract.DecodeCheckpoint([]byte(raw), "uid-1", 3, 7); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.20q: error %v, want %q", raw, err, want)

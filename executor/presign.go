@@ -236,8 +236,9 @@ func outputPermissions(tg *v1alpha1.TaskGroup) []contract.Permission {
 				add(contract.TaskStartMarkerURI(at, node), contract.AccessCreate)
 			} else if attempt+1 < attempts {
 				add(contract.AssetURI(at, node, contract.AssetOutput), contract.AccessGet)
-				if i+1 < len(tg.Spec.Tasks) {
-					add(contract.CheckpointURI(at, node), contract.AccessCreate, contract.AccessGet)
+				if i > 0 {
+					// There are at most as many checkpoints as tasks before the last one.
+					add(contract.CheckpointURI(at, i), contract.AccessCreate, contract.AccessGet)
 				}
 			}
 		}

@@ -206,13 +206,13 @@ func TestCheckpointsAreSigned(t *testing.T) {
 	}
 	var got []string
 	for _, signed := range s.signed {
-		if access, uri, _ := strings.Cut(signed, " "); strings.HasSuffix(uri, "/checkpoint.json") {
+		if access, uri, _ := strings.Cut(signed, " "); strings.Contains(uri, "/checkpoints/") {
 			parts := strings.Split(uri, "/")
 			got = append(got, access+" "+strings.Join(parts[len(parts)-3:], "/"))
 		}
 	}
 	slices.Sort(got)
-	want := []string{"create a1/3/checkpoint.json", "create a2/3/checkpoint.json", "get a1/3/checkpoint.json", "get a2/3/checkpoint.json"}
+	want := []string{"create a1/checkpoints/1.json", "create a2/checkpoints/1.json", "get a1/checkpoints/1.json", "get a2/checkpoints/1.json"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("signed (-want +got):\n%s", diff)
 	}

@@ -78,7 +78,7 @@ func killedAfter(t *testing.T, after int, resumed map[int]bool) (finished bool) 
 	script := `echo %[1]d >> "$DIR/ran-$TASKGROUP_ATTEMPT"; printf %[1]d > "$TASKGROUP_OUTPUT"`
 	p := newPod(t, shell(1, fmt.Sprintf(script, 1)), shell(2, fmt.Sprintf(script, 2)),
 		reading(shell(3, `echo 3 >> "$DIR/ran-$TASKGROUP_ATTEMPT"; cat "$TASKGROUP_INPUT_1" "$TASKGROUP_INPUT_2" > "$TASKGROUP_OUTPUT"`), 1, 2))
-	p.env["DIR"], p.env["TASKGROUP_STORE_PATIENCE"] = t.TempDir(), "2"
+	p.env["DIR"], p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_CHECKPOINT_SECONDS"] = t.TempDir(), "2", "0.000001"
 	runner := p.command()
 	k := &killer{store: store, after: after, kill: func() { killTree(t, runner.Process.Pid) }}
 	server := httptest.NewServer(k)
@@ -92,12 +92,18 @@ func killedAfter(t *testing.T, after int, resumed map[int]bool) (finished bool) 
 	if runner.Wait() == nil {
 		return true
 	}
-	at := func(node contract.NodeID) string {
-		return strings.TrimPrefix(contract.CheckpointURI(p.plan.Outputs, node), server.URL)
-	}
+	// A checkpoint may have the records of both tasks.
 	done := 0
-	for done < 2 && store.Get(at(contract.NodeID(done+1))) != nil {
-		done++
+	for number := 1; ; number++ {
+		raw := store.Get(strings.TrimPrefix(contract.CheckpointURI(p.plan.Outputs, number), server.URL))
+		if raw == nil {
+			break
+		}
+		c, err := contract.DecodeCheckpoint(raw, p.plan.UID, 1, number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done += len(c.Tasks)
 	}
 	next := p.uncommitted(store.URL)
 	// The objects of the first attempt are at the other address of the same store.
@@ -118,7 +124,7 @@ func killedAfter(t *testing.T, after int, resumed map[int]bool) (finished bool) 
 func rewrite(store *faulty.Store, from string) {
 	for _, request := range store.Requests() {
 		path := strings.Fields(request)[1]
-		if raw := store.Get(path); strings.HasSuffix(path, "/checkpoint.json") && raw != nil {
+		if raw := store.Get(path); strings.Contains(path, "/checkpoints/") && raw != nil {
 			store.Set(path, []byte(strings.ReplaceAll(string(raw), from, store.URL)))
 		}
 	}
@@ -130,17 +136,18 @@ func TestCheckpointsOfSeveralAttempts(t *testing.T) {
 	dir := t.TempDir()
 	killed := func(p *pod, until contract.NodeID) *pod {
 		t.Helper()
+		p.env["TASKGROUP_CHECKPOINT_SECONDS"] = "0.000001"
 		runner := p.command()
 		runner.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := runner.Start(); err != nil {
 			t.Fatal(err)
 		}
-		path := strings.TrimPrefix(contract.CheckpointURI(p.plan.Outputs, until), "file://")
+		path := strings.TrimPrefix(contract.CheckpointURI(p.plan.Outputs, 1), "file://")
 		eventually(t, func() bool {
 			_, err := os.Stat(path)
 			ran, _ := os.ReadFile(dir + "/ran")
 			return err == nil && strings.HasSuffix(string(ran), (until+1).String()+"\n")
-		}, func() string { return "there is no checkpoint of task " + until.String() })
+		}, func() string { return "there is no checkpoint after task " + until.String() })
 		killTree(t, runner.Process.Pid)
 		_ = runner.Wait()
 		return p.uncommitted("file://" + p.dir)
@@ -169,7 +176,7 @@ func TestCheckpointsOfSeveralAttempts(t *testing.T) {
 
 // TestCheckpointsThatCannotBeUsed: their tasks run again.
 func TestCheckpointsThatCannotBeUsed(t *testing.T) {
-	valid := `{"version":1,"uid":"uid-1","attempt":1,"task":{"nodeID":1,"state":"COMPLETED"}}`
+	valid := `{"version":1,"uid":"uid-1","attempt":1,"number":1,"tasks":[{"nodeID":1,"state":"COMPLETED"}]}`
 	tests := map[string]struct {
 		content string
 		ran     bool
@@ -196,9 +203,35 @@ func TestCheckpointsThatCannotBeUsed(t *testing.T) {
 			if _, err := os.Stat(p.env["DIR"] + "/ran"); (err == nil) != test.ran {
 				t.Errorf("the task ran: %t, want %t\n%s", err == nil, test.ran, e.stderr)
 			}
-			if warned := strings.Contains(e.stderr, "its checkpoint of attempt 1 cannot be used"); warned != test.ran {
+			if warned := strings.Contains(e.stderr, "a checkpoint of attempt 1 cannot be used"); warned != test.ran {
 				t.Errorf("the log is %q", e.stderr)
 			}
 		})
+	}
+}
+
+// TestCheckpointsOfShortTasks: tasks that complete within the interval share one
+// checkpoint, which is written when the interval is over.
+func TestCheckpointsOfShortTasks(t *testing.T) {
+	p := newPod(t, shell(1, "true"), shell(2, "true"), shell(3, "true"), shell(4, `while ! test -e "$DIR/stop"; do sleep 0.01; done`), shell(5, "true")).attempt(1)
+	p.env["DIR"], p.env["TASKGROUP_CHECKPOINT_SECONDS"] = t.TempDir(), "0.5"
+	finish := p.start()
+	read := func(number int) *contract.Checkpoint {
+		raw, err := os.ReadFile(strings.TrimPrefix(contract.CheckpointURI(p.plan.Outputs, number), "file://"))
+		if err != nil {
+			return nil
+		}
+		c, err := contract.DecodeCheckpoint(raw, p.plan.UID, 1, number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	eventually(t, func() bool { return read(1) != nil && read(2) != nil }, func() string { return "there are no two checkpoints" })
+	touch(t, p.env["DIR"]+"/stop")
+	finish().expect(0, "CCCCC")
+	// The first one is written at once.
+	if first, second := read(1), read(2); len(first.Tasks)+len(second.Tasks) != 3 || len(second.Tasks) < 1 {
+		t.Errorf("checkpoints of %d and %d tasks, want 3 in all", len(first.Tasks), len(second.Tasks))
 	}
 }

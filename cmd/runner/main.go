@@ -13,6 +13,7 @@
 //	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
 //	TASKGROUP_STREAM_LIMIT     how many bytes of a task's stdout and of its stderr are kept, 64 MiB if unset
 //	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
+//	TASKGROUP_CHECKPOINT_SECONDS  the shortest time between two checkpoints, 1 if unset
 //	TASKGROUP_STORE_PATIENCE   for how many seconds a request to a store is retried, 120 if unset
 //	TASKGROUP_STORE_STALL      in how many seconds 32 KiB must pass, 30 if unset
 //	TASKGROUP_SIGNED_URLS      the file of the group's signed URLs, that of its Secret if unset
@@ -119,6 +120,7 @@ func runGroup(ctx context.Context, o *options) (*group.Result, error) {
 		Grace:       o.grace,
 		Index:       o.index,
 		Flush:       o.flush,
+		Checkpoint:  o.checkpoint,
 		StreamLimit: o.streamLimit,
 	})
 }

@@ -23,6 +23,7 @@ const (
 	envStall       = "TASKGROUP_STORE_STALL"
 	envTermination = "TASKGROUP_TERMINATION_LOG"
 	envFlush       = "TASKGROUP_FLUSH_SECONDS"
+	envCheckpoint  = "TASKGROUP_CHECKPOINT_SECONDS"
 	envStreamLimit = "TASKGROUP_STREAM_LIMIT"
 	envSignedURLs  = "TASKGROUP_SIGNED_URLS"
 )
@@ -41,9 +42,9 @@ type options struct {
 	workDir string
 	python  string
 	grace   time.Duration
-	// flush and streamLimit are zero where they are not set.
-	flush       time.Duration
-	streamLimit int64
+	// flush, checkpoint and streamLimit are zero if they are not set.
+	flush, checkpoint time.Duration
+	streamLimit       int64
 	// patience and stall are the timeouts of the stores; 0 is their default.
 	patience, stall time.Duration
 	termination     string
@@ -62,7 +63,7 @@ type options struct {
 func optionsFrom(environ []string) (*options, error) {
 	own := map[string]string{
 		contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envPatience: "", envStall: "",
-		envTermination: "", envFlush: "", envStreamLimit: "", envSignedURLs: "",
+		envTermination: "", envFlush: "", envCheckpoint: "", envStreamLimit: "", envSignedURLs: "",
 	}
 	o := &options{}
 	var index string
@@ -88,6 +89,7 @@ func optionsFrom(environ []string) (*options, error) {
 		parseSeconds(envPatience, own[envPatience], &o.patience),
 		parseSeconds(envStall, own[envStall], &o.stall),
 		parseSeconds(envFlush, own[envFlush], &o.flush),
+		parseSeconds(envCheckpoint, own[envCheckpoint], &o.checkpoint),
 		parseBytes(envStreamLimit, own[envStreamLimit], &o.streamLimit),
 	); err != nil {
 		return o, err

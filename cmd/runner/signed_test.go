@@ -27,7 +27,7 @@ func signFor(t *testing.T, p *pod, nodes ...contract.NodeID) string {
 				permissions = append(permissions, contract.Permission{Access: contract.AccessPut, URI: contract.AssetURI(at, node, key)})
 			}
 			permissions = append(permissions, contract.Permission{Access: contract.AccessGet, URI: contract.AssetURI(at, node, contract.AssetOutput)},
-				contract.Permission{Access: contract.AccessCreate, URI: contract.CheckpointURI(at, node)})
+				contract.Permission{Access: contract.AccessCreate, URI: contract.CheckpointURI(at, int(node))})
 		}
 	}
 	packed := s3server.Sign(t, p.plan.UID, "s3://bucket/out/"+p.plan.UID, "", time.Hour, permissions...)

@@ -16,6 +16,7 @@ const graceEnv = "TASKGROUP_GRACE_SECONDS"
 // runnerDefaults are the variables of the runner (cmd/runner) that the operator
 // leaves at their defaults.
 var runnerDefaults = []string{
+	"TASKGROUP_CHECKPOINT_SECONDS",
 	"TASKGROUP_FLUSH_SECONDS",
 	"TASKGROUP_PYTHON",
 	"TASKGROUP_SIGNED_URLS",

@@ -54,6 +54,9 @@ type Config struct {
 	// Flush is the shortest time between two uploads of what a running task has
 	// written to a stream; DefaultFlush if it is zero.
 	Flush time.Duration
+	// Checkpoint is the shortest time between two checkpoints; DefaultCheckpoint if it is
+	// zero.
+	Checkpoint time.Duration
 	// StreamLimit is how much of a stream is kept, in bytes; stream.DefaultLimit if it
 	// is zero.
 	StreamLimit int64
@@ -81,9 +84,8 @@ type run struct {
 	outputs map[contract.NodeID]output
 	inGroup map[contract.NodeID]bool
 	// lastReader is the index of the last task that reads the output of a node.
-	lastReader  map[contract.NodeID]int
-	records     []contract.TaskRecord
-	checkpoints checkpoints
+	lastReader map[contract.NodeID]int
+	records    []contract.TaskRecord
 	// stopped is why no further task is started; empty while one may be.
 	stopped string
 	// retry is how the failure of the first task that failed is retried.
@@ -120,9 +122,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	defer r.stage.Stop()
 	r.python = newInterpreter(ctx, r)
 	defer r.python.close()
-	// The cancellation of ctx, which is SIGTERM to the pod, leaves time for checkpoints.
-	writing, cancelWriting := context.WithCancel(context.WithoutCancel(ctx))
-	r.checkpoints.cancel = cancelWriting
+	checkpoints := newCheckpoints(ctx, r)
 
 	for i := range r.Plan.Tasks {
 		r.stage.Advance(i)
@@ -131,11 +131,11 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 			r.stage.Stop()
 		}
 		if record := &r.records[i]; record.State == contract.TaskCompleted && !r.isTakenOver(record.NodeID) {
-			r.checkpoint(writing, record)
+			checkpoints.add(record)
 		}
 		r.removeOutputs(i)
 	}
-	r.checkpoints.finish()
+	checkpoints.finish()
 	return r.finish(context.WithoutCancel(ctx), started), nil
 }
 
@@ -174,6 +174,7 @@ func newRun(cfg Config) (*run, error) {
 		inGroup[t.NodeID] = true
 	}
 	cfg.Flush = cmp.Or(cfg.Flush, DefaultFlush)
+	cfg.Checkpoint = cmp.Or(cfg.Checkpoint, DefaultCheckpoint)
 	var err error
 	if cfg.Plan, err = podPlan(cfg.Plan, cfg.Index); err != nil {
 		return nil, err

@@ -7,8 +7,5 @@ func (r *Reaper) Hold() (release func()) {
 	return r.mu.Unlock
 }
 
-// Children and ChildrenByParent are the two ways to list the children of this process.
-var (
-	Children         = children
-	ChildrenByParent = childrenByParent
-)
+// ChildrenByParent lists the children of a process without lists of the kernel.
+var ChildrenByParent = childrenByParent

@@ -45,34 +45,31 @@ func (r *Reaper) killOrphans() []int {
 	defer r.collecting.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var orphans []int
-	for _, pid := range children() {
+	var killed []int
+	for _, pid := range orphans() {
 		if r.children[pid] != nil {
 			continue
 		}
-		orphans = append(orphans, pid)
+		killed = append(killed, pid)
 		_ = unix.Kill(pid, unix.SIGKILL)
 	}
-	return orphans
+	return killed
 }
 
-// children returns the PIDs of the children of this process, zombies included.
-func children() []int {
-	lists, _ := filepath.Glob("/proc/self/task/*/children")
-	if len(lists) == 0 {
+// orphans returns the PIDs of the processes that fell to this one, zombies included, and
+// of some that it started. The kernel makes orphans children of the first thread
+// (find_new_reaper in kernel/exit.c), which a Go program keeps.
+func orphans() []int {
+	self := strconv.Itoa(os.Getpid())
+	raw, err := os.ReadFile("/proc/self/task/" + self + "/children")
+	if err != nil {
 		// A kernel without CONFIG_PROC_CHILDREN.
 		return childrenByParent("/proc", os.Getpid())
 	}
 	var pids []int
-	for _, list := range lists {
-		raw, err := os.ReadFile(list)
-		if err != nil {
-			continue // the thread has terminated
-		}
-		for field := range bytes.FieldsSeq(raw) {
-			if pid, err := strconv.Atoi(string(field)); err == nil {
-				pids = append(pids, pid)
-			}
+	for field := range bytes.FieldsSeq(raw) {
+		if pid, err := strconv.Atoi(string(field)); err == nil {
+			pids = append(pids, pid)
 		}
 	}
 	return pids

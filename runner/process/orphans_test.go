@@ -74,7 +74,7 @@ func TestKillOrphans(t *testing.T) {
 					t.Errorf("process %d still exists", pid)
 				}
 			}
-			if left := process.Children(); !slices.Equal(left, []int{kept.Pid}) {
+			if left := process.ChildrenByParent("/proc", os.Getpid()); !slices.Equal(left, []int{kept.Pid}) {
 				t.Errorf("children %v, want only %d, which was started on purpose", left, kept.Pid)
 			}
 		})
