@@ -78,7 +78,7 @@ func killedAfter(t *testing.T, after int, resumed map[int]bool) (finished bool) 
 	script := `echo %[1]d >> "$DIR/ran-$TASKGROUP_ATTEMPT"; printf %[1]d > "$TASKGROUP_OUTPUT"`
 	p := newPod(t, shell(1, fmt.Sprintf(script, 1)), shell(2, fmt.Sprintf(script, 2)),
 		reading(shell(3, `echo 3 >> "$DIR/ran-$TASKGROUP_ATTEMPT"; cat "$TASKGROUP_INPUT_1" "$TASKGROUP_INPUT_2" > "$TASKGROUP_OUTPUT"`), 1, 2))
-	p.env["DIR"], p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_CHECKPOINT_SECONDS"] = t.TempDir(), "2", "0.000001"
+	p.env["DIR"], p.env["TASKGROUP_STORE_RETRY_SECONDS"], p.env["TASKGROUP_CHECKPOINT_SECONDS"] = t.TempDir(), "2", "0.000001"
 	runner := p.command()
 	k := &killer{store: store, after: after, kill: func() { killTree(t, runner.Process.Pid) }}
 	server := httptest.NewServer(k)

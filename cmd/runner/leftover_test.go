@@ -81,7 +81,7 @@ func TestAFailedGroupStopsFetching(t *testing.T) {
 	p.plan.Tasks[0].Args = nil
 	p.plan.Tasks = append(p.plan.Tasks, reading(shell(2, "true"), 9))
 	server.Fail("GET", "/in", func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() })
-	p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_STORE_STALL"] = "60", "60"
+	p.env["TASKGROUP_STORE_RETRY_SECONDS"], p.env["TASKGROUP_STORE_STALL_SECONDS"] = "60", "60"
 	began := time.Now()
 	p.run().expect(1, "FX")
 	if took := time.Since(began); took > 10*time.Second {

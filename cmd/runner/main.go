@@ -7,18 +7,18 @@
 // The environment. Settings in the plan, which come from spec.runner or from flags of the
 // operator, replace those of the environment:
 //
-//	TASKGROUP_PLAN             the plan (contract)
-//	TASKGROUP_WORK             the work directory, /taskgroup/work if unset
-//	TASKGROUP_PYTHON           the image's Python, python3 of PATH if unset
-//	TASKGROUP_GRACE_SECONDS    from SIGTERM to SIGKILL of the pod, 30 if unset
-//	TASKGROUP_STREAM_LIMIT     how many bytes of a task's stdout and of its stderr are kept, 64 MiB if unset
-//	TASKGROUP_FLUSH_SECONDS    how often what a task prints goes to the store while it runs, 5 if unset
-//	TASKGROUP_CHECKPOINT_SECONDS  the shortest time between two checkpoints, 1 if unset
-//	TASKGROUP_STORE_PATIENCE   for how many seconds a request to a store is retried, 120 if unset
-//	TASKGROUP_STORE_STALL      in how many seconds 32 KiB must pass, 30 if unset
-//	TASKGROUP_SIGNED_URLS      the file of the group's signed URLs, that of its Secret if unset
-//	TASKGROUP_TERMINATION_LOG  the file of the termination message, /dev/termination-log if unset
-//	JOB_COMPLETION_INDEX       the index of this pod's task in a Parallel plan, from 0
+//	TASKGROUP_PLAN                 the plan (contract)
+//	TASKGROUP_WORK                 the work directory; /taskgroup/work by default
+//	TASKGROUP_PYTHON               the image's Python; python3 of PATH by default
+//	TASKGROUP_GRACE_SECONDS        the time from SIGTERM to SIGKILL of the pod; 30 by default
+//	TASKGROUP_STREAM_LIMIT         how much is kept of each stream of a task, in bytes; 64 MiB by default
+//	TASKGROUP_FLUSH_SECONDS        the shortest time between two segments of a stream; 5 by default
+//	TASKGROUP_CHECKPOINT_SECONDS   the shortest time between two checkpoints; 1 by default
+//	TASKGROUP_STORE_RETRY_SECONDS  how long a transfer without progress is retried; 120 by default
+//	TASKGROUP_STORE_STALL_SECONDS  in how many seconds a transfer must move 32 KiB; 30 by default
+//	TASKGROUP_SIGNED_URLS          the file of the group's signed URLs; that of its Secret by default
+//	TASKGROUP_TERMINATION_LOG      the file of the termination message; /dev/termination-log by default
+//	JOB_COMPLETION_INDEX           the index of this pod's task in a Parallel plan, from 0
 //
 // Exit codes: 0 all tasks completed and the manifest is committed, 1 a task or the
 // commit failed, 2 no task could run, 143 the pod received SIGTERM before all tasks were completed.

@@ -19,8 +19,8 @@ const (
 	envWork        = "TASKGROUP_WORK"
 	envPython      = "TASKGROUP_PYTHON"
 	envGrace       = "TASKGROUP_GRACE_SECONDS"
-	envPatience    = "TASKGROUP_STORE_PATIENCE"
-	envStall       = "TASKGROUP_STORE_STALL"
+	envStoreRetry  = "TASKGROUP_STORE_RETRY_SECONDS"
+	envStoreStall  = "TASKGROUP_STORE_STALL_SECONDS"
 	envTermination = "TASKGROUP_TERMINATION_LOG"
 	envFlush       = "TASKGROUP_FLUSH_SECONDS"
 	envCheckpoint  = "TASKGROUP_CHECKPOINT_SECONDS"
@@ -45,9 +45,9 @@ type options struct {
 	// flush, checkpoint and streamLimit are zero if they are not set.
 	flush, checkpoint time.Duration
 	streamLimit       int64
-	// patience and stall are the timeouts of the stores; 0 is their default.
-	patience, stall time.Duration
-	termination     string
+	// storeRetry and storeStall are the timeouts of the stores; 0 is their default.
+	storeRetry, storeStall time.Duration
+	termination            string
 	// signedURLs is a file that exists if the pod has signed URLs.
 	signedURLs string
 	// index is that of the pod in a Parallel group; -1 if it is not known.
@@ -62,7 +62,7 @@ type options struct {
 // message even with an error.
 func optionsFrom(environ []string) (*options, error) {
 	own := map[string]string{
-		contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envPatience: "", envStall: "",
+		contract.PlanEnv: "", envWork: "", envPython: "", envGrace: "", envStoreRetry: "", envStoreStall: "",
 		envTermination: "", envFlush: "", envCheckpoint: "", envStreamLimit: "", envSignedURLs: "",
 	}
 	o := &options{}
@@ -86,8 +86,8 @@ func optionsFrom(environ []string) (*options, error) {
 	o.grace = defaultGrace
 	if err := errors.Join(
 		parseSeconds(envGrace, own[envGrace], &o.grace),
-		parseSeconds(envPatience, own[envPatience], &o.patience),
-		parseSeconds(envStall, own[envStall], &o.stall),
+		parseSeconds(envStoreRetry, own[envStoreRetry], &o.storeRetry),
+		parseSeconds(envStoreStall, own[envStoreStall], &o.storeStall),
 		parseSeconds(envFlush, own[envFlush], &o.flush),
 		parseSeconds(envCheckpoint, own[envCheckpoint], &o.checkpoint),
 		parseBytes(envStreamLimit, own[envStreamLimit], &o.streamLimit),
@@ -120,8 +120,8 @@ func (o *options) apply(s *contract.RunnerSettings) {
 	o.python = cmp.Or(s.Python, o.python)
 	o.flush = seconds(s.FlushSeconds, o.flush)
 	o.streamLimit = cmp.Or(s.StreamLimitBytes, o.streamLimit)
-	o.patience = seconds(s.StoreRetrySeconds, o.patience)
-	o.stall = seconds(s.StoreStallSeconds, o.stall)
+	o.storeRetry = seconds(s.StoreRetrySeconds, o.storeRetry)
+	o.storeStall = seconds(s.StoreStallSeconds, o.storeStall)
 }
 
 func parseSeconds(name, text string, into *time.Duration) error {

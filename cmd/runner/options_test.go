@@ -44,12 +44,12 @@ func TestSettingsOfThePlan(t *testing.T) {
 	}
 	o, err := optionsFrom([]string{
 		"TASKGROUP_PLAN=" + encoded, "TASKGROUP_PYTHON=py", "TASKGROUP_FLUSH_SECONDS=60", "TASKGROUP_STREAM_LIMIT=60",
-		"TASKGROUP_STORE_PATIENCE=60", "TASKGROUP_STORE_STALL=60",
+		"TASKGROUP_STORE_RETRY_SECONDS=60", "TASKGROUP_STORE_STALL_SECONDS=60",
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.python != "/opt/python" || o.flush != time.Second || o.streamLimit != 2 || o.patience != 3*time.Second || o.stall != 4*time.Second {
+	if o.python != "/opt/python" || o.flush != time.Second || o.streamLimit != 2 || o.storeRetry != 3*time.Second || o.storeStall != 4*time.Second {
 		t.Errorf("options %+v", o)
 	}
 }

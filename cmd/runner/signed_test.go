@@ -61,7 +61,7 @@ func TestSignedPod(t *testing.T) {
 	p.plan.Inputs[9] = "s3://bucket/in"
 	p.plan.Attempt, p.plan.Outputs = 1, contract.AttemptURI("s3://bucket/out", p.plan.UID, 1)
 	p.env["DIR"], p.env["TASKGROUP_SIGNED_URLS"] = dir, signFor(t, p, 1, 2)
-	p.env["TASKGROUP_STORE_PATIENCE"] = "5"
+	p.env["TASKGROUP_STORE_RETRY_SECONDS"] = "5"
 	first := p.run().expect(1, "CF")
 	if first.message.ManifestSHA256 == "" {
 		t.Fatal("there is no manifest")
@@ -99,7 +99,7 @@ func TestSignedPodOfAnotherGroup(t *testing.T) {
 	s3server.SetEnv(t, "http://127.0.0.1:1")
 	p := newPod(t, reading(shell(1, "true"), 9))
 	p.plan.Inputs[9], p.plan.Outputs = "s3://bucket/in", contract.AttemptURI("s3://bucket/out", p.plan.UID, 2)
-	p.env["TASKGROUP_SIGNED_URLS"], p.env["TASKGROUP_STORE_PATIENCE"] = signFor(t, p, 1), "2"
+	p.env["TASKGROUP_SIGNED_URLS"], p.env["TASKGROUP_STORE_RETRY_SECONDS"] = signFor(t, p, 1), "2"
 	p.plan.UID = "uid-2"
 	failure := p.run().expect(1, "F").message.Failure
 	if failure == nil || failure.Reason != contract.ReasonOutputUploadFailed || !strings.Contains(failure.Message, "the signed URLs are those of another TaskGroup, with UID uid-1") {

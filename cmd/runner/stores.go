@@ -23,7 +23,7 @@ func newStores(ctx context.Context, o *options) *store.Stores {
 		schemes["s3"] = &s3.Signed{Path: o.signedURLs, UID: o.plan.UID}
 	}
 	stores := store.New(schemes)
-	stores.RetryTimeout, stores.Stall = o.patience, o.stall
+	stores.RetryTimeout, stores.Stall = o.storeRetry, o.storeStall
 	context.AfterFunc(ctx, func() { stores.EndBy(time.Now().Add(o.grace - terminationReserve)) })
 	return stores
 }

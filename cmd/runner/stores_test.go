@@ -28,7 +28,7 @@ func httpPod(t *testing.T, script string) (*faulty.Store, *pod) {
 	p := newPod(t, task)
 	p.plan.Inputs[9] = strings.Replace(server.URL, "://", "://user:"+canary+"@", 1) + "/in?X-Amz-Signature=" + canary
 	p.plan.Outputs = server.URL + "/out"
-	p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_STORE_STALL"] = "2", "0.2"
+	p.env["TASKGROUP_STORE_RETRY_SECONDS"], p.env["TASKGROUP_STORE_STALL_SECONDS"] = "2", "0.2"
 	return server, p
 }
 
@@ -61,7 +61,7 @@ func TestS3StoreThatStartsLate(t *testing.T) {
 	p := newPod(t, task)
 	p.plan.Inputs[9], p.plan.Outputs = "s3://bucket/in", "s3://bucket/out"
 	maps.Copy(p.env, map[string]string{
-		"AWS_ENDPOINT_URL_S3": server.URL, "AWS_ACCESS_KEY_ID": s3server.AccessKey, "AWS_SECRET_ACCESS_KEY": s3server.SecretKey, "TASKGROUP_STORE_PATIENCE": "30",
+		"AWS_ENDPOINT_URL_S3": server.URL, "AWS_ACCESS_KEY_ID": s3server.AccessKey, "AWS_SECRET_ACCESS_KEY": s3server.SecretKey, "TASKGROUP_STORE_RETRY_SECONDS": "30",
 	})
 	p.run().expect(0, "C")
 	if got := string(server.Get("/bucket/out/1/output")); got != "from the store" {
@@ -165,7 +165,7 @@ func TestPodThatEndsWhileTheStoreIsDown(t *testing.T) {
 	for _, name := range []string{"1/stdout", "1/stderr", "1/error", "manifest.json"} {
 		server.Fail("PUT", "/out/"+name, slices.Repeat([]faulty.Fault{down}, 100)...)
 	}
-	p.env["TASKGROUP_STORE_PATIENCE"], p.env["TASKGROUP_GRACE_SECONDS"] = "60", "2"
+	p.env["TASKGROUP_STORE_RETRY_SECONDS"], p.env["TASKGROUP_GRACE_SECONDS"] = "60", "2"
 	runner := p.command()
 	if err := runner.Start(); err != nil {
 		t.Fatal(err)

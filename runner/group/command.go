@@ -20,7 +20,7 @@ const (
 )
 
 // runCommand runs a plain command.
-func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place place, streams *streams) outcome {
+func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, files taskFiles, streams *streams) outcome {
 	in, bad := r.resolve(ctx, task)
 	if bad != nil {
 		return *bad
@@ -28,13 +28,13 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 	kills := r.Memory.Kills()
 	command, err := r.Reaper.Start(process.Spec{
 		Argv:  task.Command,
-		Env:   withVariables(r.Env, r.commandVariables(task, in, place)),
-		Dir:   cmp.Or(r.CommandDir, place.scratch),
+		Env:   withVariables(r.Env, r.commandVariables(task, in, files)),
+		Dir:   cmp.Or(r.CommandDir, files.scratch),
 		Files: []*os.File{nil, streams.stdout.Writer(), streams.stderr.Writer()},
 	})
 	if err != nil {
-		streams.say(err.Error())
-		return notRun(err)
+		streams.writeError(err.Error())
+		return startFailure(err)
 	}
 	streams.release()
 	cause := r.await(ctx, command)
@@ -43,15 +43,16 @@ func (r *run) runCommand(ctx context.Context, task *contract.PlanTask, place pla
 	case cause != nil:
 		return stopped(cause, exit)
 	case exit.Success():
-		return commandOutput(exit, place.output)
+		return commandOutput(exit, files.output)
 	case r.outOfMemory(exit, kills):
 		return r.oomKilled(exit)
 	}
 	return failed(contract.ReasonExitCode, "%s", ending(exit)).after(exit)
 }
 
-// notRun is a command that could not be started, with a shell's exit code.
-func notRun(err error) outcome {
+// startFailure is the outcome of a command that could not be started, with the exit code
+// of a shell.
+func startFailure(err error) outcome {
 	bad := failed(contract.ReasonExitCode, "%s", err)
 	switch {
 	case errors.Is(err, process.ErrNotFound):
@@ -77,9 +78,9 @@ func commandOutput(exit process.Exit, path string) outcome {
 }
 
 // variables returns the environment variables of every task.
-func (r *run) variables(node contract.NodeID, place place) map[string]string {
+func (r *run) variables(node contract.NodeID, files taskFiles) map[string]string {
 	set := map[string]string{
-		"TASKGROUP_DIR":     place.scratch,
+		"TASKGROUP_DIR":     files.scratch,
 		"TASKGROUP_NODE_ID": node.String(),
 		"TASKGROUP_ATTEMPT": strconv.Itoa(int(r.Plan.Attempt)),
 	}
@@ -91,14 +92,14 @@ func (r *run) variables(node contract.NodeID, place place) map[string]string {
 	return set
 }
 
-// legalName is an upper-case name of an environment variable that cannot be
-// taken for a node's number.
+// legalName matches an upper-case name of an environment variable that cannot be
+// mistaken for the number of a node.
 var legalName = regexp.MustCompile(`^[A-Z_][A-Z0-9_]*$`)
 
 // commandVariables adds the files that a command reads and may write.
-func (r *run) commandVariables(task *contract.PlanTask, in *inputs, place place) map[string]string {
-	set := r.variables(task.NodeID, place)
-	set["TASKGROUP_OUTPUT"] = place.output
+func (r *run) commandVariables(task *contract.PlanTask, in *inputs, files taskFiles) map[string]string {
+	set := r.variables(task.NodeID, files)
+	set["TASKGROUP_OUTPUT"] = files.output
 	for i, node := range task.Args {
 		set[inputVariable(node)] = in.args[i].path
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // runFunction runs a pickled function in a fork of the harness.
-func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place place, streams *streams) outcome {
+func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, files taskFiles, streams *streams) outcome {
 	in, bad := r.resolve(ctx, task)
 	if bad != nil {
 		return *bad
@@ -33,7 +33,7 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 		return *bad
 	}
 	kills := r.Memory.Kills()
-	running, err := session.Run(ctx, r.request(ctx, task, in, place), streams.stdout.Writer(), streams.stderr.Writer())
+	running, err := session.Run(ctx, r.request(ctx, task, in, files), streams.stdout.Writer(), streams.stderr.Writer())
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return unfinished(ctx, "its process was still starting")
@@ -52,19 +52,19 @@ func (r *run) runFunction(ctx context.Context, task *contract.PlanTask, place pl
 		}
 		return r.withOutOfMemory(stopped(cause, exit), kills)
 	}
-	return r.withOutOfMemory(judge(exit, err, place, streams), kills)
+	return r.withOutOfMemory(judge(exit, err, files, streams), kills)
 }
 
 // judge returns the outcome of a task that was not stopped, from the exit of its
 // process and from its report.
-func judge(exit process.Exit, ended error, place place, streams *streams) outcome {
-	report, err := python.ReadReport(place.report)
+func judge(exit process.Exit, ended error, files taskFiles, streams *streams) outcome {
+	report, err := python.ReadReport(files.report)
 	if err != nil && !errors.Is(err, python.ErrNoReport) {
 		return failed(contract.ReasonExitCode, "%s: %s", ending(exit), err).after(exit)
 	}
 	switch {
 	case ended == nil && report != nil:
-		return reported(report, exit, place)
+		return reported(report, exit, files)
 	case ended != nil:
 		return failed(contract.ReasonExitCode,
 			"the Python process that runs the task, its parent, ended before it did (%s): did the function kill it?", ending(exit)).after(exit)
@@ -81,10 +81,10 @@ func judge(exit process.Exit, ended error, place place, streams *streams) outcom
 
 // reported returns the outcome that a function reported. It has the function's own
 // exit code: exit handlers run after the report, and may exit with another one.
-func reported(report *python.Report, exit process.Exit, place place) outcome {
+func reported(report *python.Report, exit process.Exit, files taskFiles) outcome {
 	exit.Code, exit.Signal = int(report.ExitCode), 0
 	if report.Completed() {
-		return completed(exit, place.output)
+		return completed(exit, files.output)
 	}
 	bad := failed(report.Reason, "%s", report.Message).after(exit)
 	bad.traceback = report.Traceback
@@ -120,7 +120,7 @@ func (r *run) useInstalledPackages() {
 	r.Env = withFirst(r.Env, "PATH", filepath.Join(r.packages(), "bin"))
 }
 
-func (r *run) request(ctx context.Context, task *contract.PlanTask, in *inputs, place place) python.Request {
+func (r *run) request(ctx context.Context, task *contract.PlanTask, in *inputs, files taskFiles) python.Request {
 	request := python.Request{
 		Node:        task.NodeID,
 		Dispatch:    r.Plan.DispatchID,
@@ -128,10 +128,10 @@ func (r *run) request(ctx context.Context, task *contract.PlanTask, in *inputs, 
 		Hooks:       in.hooks.file(),
 		Args:        make([]python.File, 0, len(in.args)),
 		Kwargs:      make(map[string]python.File, len(in.kwargs)),
-		Directory:   place.scratch,
-		Environment: r.variables(task.NodeID, place),
-		Output:      place.output,
-		Report:      place.report,
+		Directory:   files.scratch,
+		Environment: r.variables(task.NodeID, files),
+		Output:      files.output,
+		Report:      files.report,
 		Packages:    r.packages(),
 	}
 	if deadline, ok := ctx.Deadline(); ok {

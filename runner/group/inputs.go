@@ -12,21 +12,21 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
-// input is something that a task reads.
+// input is an object that a task reads.
 type input struct {
 	// path is a file of this machine.
 	path string
-	// name is what messages call it: its URI where it has one.
+	// name identifies it in messages: its URI if it has one.
 	name string
-	// role says what it is to the task.
+	// role is what it is for the task, such as "the function".
 	role string
-	// command says that a plain command wrote it.
+	// command is set if a plain command wrote it.
 	command bool
 }
 
 func (i input) file() python.File { return python.File{Path: i.path, Name: i.name} }
 
-// inputs are all that a task reads.
+// inputs is everything that a task reads.
 type inputs struct {
 	function, hooks input
 	args            []input

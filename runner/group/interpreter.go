@@ -71,8 +71,8 @@ func (p *interpreter) session(ctx context.Context) (*python.Session, error) {
 	return p.current, p.err
 }
 
-// versions are nil where no function was to run. It is for the end of the
-// group: a Python that is not ready by then is not waited for.
+// versions returns nil if no function was to run. It is called at the end of the group,
+// and does not wait for a Python that is not ready by then.
 func (p *interpreter) versions() *contract.PythonVersions {
 	p.cancel()
 	<-p.ready

@@ -108,7 +108,7 @@ func TestReportedExitCode(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := reported(&test.report, test.exit, place{}); got.exit.Status() != test.want {
+			if got := reported(&test.report, test.exit, taskFiles{}); got.exit.Status() != test.want {
 				t.Errorf("exit code %d, want %d", got.exit.Status(), test.want)
 			}
 		})

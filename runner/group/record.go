@@ -19,18 +19,18 @@ import (
 
 // keep uploads the assets of a task and adds them to its record. A completed task fails
 // if the store does not take its assets.
-func (r *run) keep(ctx context.Context, record *contract.TaskRecord, place place, traceback string) {
+func (r *run) keep(ctx context.Context, record *contract.TaskRecord, files taskFiles, traceback string) {
 	if r.Plan.Outputs == "" || !r.canWrite() {
 		return
 	}
-	defer place.removeStreams()
-	files := map[contract.AssetKey]string{contract.AssetStdout: place.stdout, contract.AssetStderr: place.stderr}
+	defer files.removeStreams()
+	paths := map[contract.AssetKey]string{contract.AssetStdout: files.stdout, contract.AssetStderr: files.stderr}
 	if record.State == contract.TaskCompleted {
-		if _, err := os.Stat(place.output); err == nil {
-			files[contract.AssetOutput] = place.output
+		if _, err := os.Stat(files.output); err == nil {
+			paths[contract.AssetOutput] = files.output
 		}
 	}
-	kept, err := r.upload(ctx, record.NodeID, files)
+	kept, err := r.upload(ctx, record.NodeID, paths)
 	record.Assets = kept
 	if err != nil {
 		r.mark(record.NodeID, "uploading: "+err.Error())

@@ -19,7 +19,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
-// earlier is what the attempts before this one completed.
+// earlier has the tasks that earlier attempts completed.
 type earlier struct {
 	python *contract.PythonVersions
 	// completed are the tasks that this attempt takes over.

@@ -41,19 +41,19 @@ func (f *fakeTask) Signal(sig signal) {
 func TestAwait(t *testing.T) {
 	const grace = 30 * time.Second // of which the task gets 20
 	tests := map[string]struct {
-		deadline, told time.Duration // 0 is never
-		endsAfter      time.Duration
-		wantTook       time.Duration
-		wantSignals    []signal
-		wantDeadline   bool
+		deadline, terminated time.Duration // 0 is never
+		endsAfter            time.Duration
+		wantTook             time.Duration
+		wantSignals          []signal
+		wantDeadline         bool
 	}{
-		"a deadline, heard":                       {deadline: time.Second, endsAfter: time.Second, wantTook: 2 * time.Second, wantSignals: []signal{sigTerm}, wantDeadline: true},
-		"a deadline, not heard":                   {deadline: time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
-		"a deadline, heard too late":              {deadline: time.Second, endsAfter: time.Minute, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
-		"the pod's end, not heard":                {told: time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
-		"the pod's end, heard":                    {told: time.Second, endsAfter: 10 * time.Second, wantTook: 11 * time.Second, wantSignals: []signal{sigTerm}},
-		"a deadline after the pod's end":          {told: time.Second, deadline: 2 * time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
-		"a long grace does not extend a deadline": {deadline: time.Second, told: 2 * time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+		"a deadline, obeyed":                      {deadline: time.Second, endsAfter: time.Second, wantTook: 2 * time.Second, wantSignals: []signal{sigTerm}, wantDeadline: true},
+		"a deadline, ignored":                     {deadline: time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+		"a deadline, obeyed too late":             {deadline: time.Second, endsAfter: time.Minute, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
+		"SIGTERM, ignored":                        {terminated: time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
+		"SIGTERM, obeyed":                         {terminated: time.Second, endsAfter: 10 * time.Second, wantTook: 11 * time.Second, wantSignals: []signal{sigTerm}},
+		"a deadline after SIGTERM":                {terminated: time.Second, deadline: 2 * time.Second, wantTook: 21 * time.Second, wantSignals: []signal{sigTerm, sigKill}},
+		"a long grace does not extend a deadline": {deadline: time.Second, terminated: 2 * time.Second, wantTook: 6 * time.Second, wantSignals: []signal{sigTerm, sigKill}, wantDeadline: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -61,8 +61,8 @@ func TestAwait(t *testing.T) {
 				pod, tell := context.WithCancel(t.Context())
 				defer tell()
 				r := &run{Config: Config{Grace: grace, Plan: &contract.Plan{TaskSeconds: int64(test.deadline / time.Second)}}, terminating: pod.Done()}
-				if test.told > 0 {
-					time.AfterFunc(test.told, tell)
+				if test.terminated > 0 {
+					time.AfterFunc(test.terminated, tell)
 				}
 				ctx, cancel := r.taskTime(pod)
 				defer cancel()

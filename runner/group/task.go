@@ -32,13 +32,13 @@ func (r *run) runTask(ctx context.Context, index int) contract.TaskRecord {
 	if begun {
 		r.mark(task.NodeID, "started")
 	}
-	place := placeAt(filepath.Join(r.WorkDir, "tasks", strconv.Itoa(index)))
-	ended := r.performInTime(ctx, task, place)
+	files := filesIn(filepath.Join(r.WorkDir, "tasks", strconv.Itoa(index)))
+	ended := r.performInTime(ctx, task, files)
 	record := ended.record(task.NodeID)
 	if begun && record.Reason != contract.ReasonNotStarted {
 		record.StartTime, record.EndTime = &started, new(time.Now().UTC())
 	}
-	r.keep(context.WithoutCancel(ctx), &record, place, ended.traceback)
+	r.keep(context.WithoutCancel(ctx), &record, files, ended.traceback)
 	if record.State == contract.TaskCompleted {
 		r.offer(task, ended.output)
 		r.mark(task.NodeID, fmt.Sprintf("completed in %.3f s", time.Since(started).Seconds()))
@@ -68,19 +68,19 @@ func (r *run) stop(record *contract.TaskRecord, retry contract.RetryClass) {
 }
 
 // performInTime gives a task the time that a task may take.
-func (r *run) performInTime(ctx context.Context, task *contract.PlanTask, place place) outcome {
+func (r *run) performInTime(ctx context.Context, task *contract.PlanTask, files taskFiles) outcome {
 	ctx, cancel := r.taskTime(ctx)
 	defer cancel()
-	return r.perform(ctx, task, place)
+	return r.perform(ctx, task, files)
 }
 
 // perform runs a task between the start and the end of its streams.
-func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place) outcome {
-	streams, err := place.open(r.Stdout, r.Stderr, r.StreamLimit)
+func (r *run) perform(ctx context.Context, task *contract.PlanTask, files taskFiles) outcome {
+	streams, err := files.open(r.Stdout, r.Stderr, r.StreamLimit)
 	if err != nil {
-		return failed(contract.ReasonOutputUploadFailed, "preparing the task's place in the work directory: %s", err)
+		return failed(contract.ReasonOutputUploadFailed, "preparing the task's folder in the work directory: %s", err)
 	}
-	ended := r.execute(ctx, task, place, streams)
+	ended := r.execute(ctx, task, files, streams)
 	if err := streams.finish(); err != nil && ended.state == contract.TaskCompleted {
 		return failed(contract.ReasonOutputUploadFailed,
 			"%s: raise spec.pod.resources.limits for ephemeral-storage, or write less", err)
@@ -89,7 +89,7 @@ func (r *run) perform(ctx context.Context, task *contract.PlanTask, place place)
 }
 
 // execute runs the process of a task, unless something prevents that.
-func (r *run) execute(ctx context.Context, task *contract.PlanTask, place place, streams *streams) outcome {
+func (r *run) execute(ctx context.Context, task *contract.PlanTask, files taskFiles, streams *streams) outcome {
 	switch {
 	case ctx.Err() != nil:
 		return unfinished(ctx, "this task had not started")
@@ -103,9 +103,9 @@ func (r *run) execute(ctx context.Context, task *contract.PlanTask, place place,
 	defer segments.stop()
 	defer r.killLeftovers(task.NodeID)
 	if len(task.Command) > 0 {
-		return r.runCommand(ctx, task, place, streams)
+		return r.runCommand(ctx, task, files, streams)
 	}
-	return r.runFunction(ctx, task, place, streams)
+	return r.runFunction(ctx, task, files, streams)
 }
 
 // killLeftovers kills what a task started and did not end: a later task must not share

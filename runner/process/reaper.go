@@ -11,11 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Exit is how a process ended.
+// Exit is the exit status of a process, and the resources it used.
 type Exit struct {
-	// Code is the exit code; 0 where a signal ended the process.
+	// Code is the exit code; 0 if a signal terminated the process.
 	Code int
-	// Signal is 0 where the process ended by itself.
+	// Signal is 0 if the process terminated by itself.
 	Signal syscall.Signal
 	// PeakMemoryBytes is the largest resident set of the process or of a child
 	// that it waited for.
@@ -24,10 +24,10 @@ type Exit struct {
 	CPU time.Duration
 }
 
-// Success says whether the process ended by itself with code 0.
+// Success reports whether the process terminated by itself with code 0.
 func (e Exit) Success() bool { return e.Code == 0 && e.Signal == 0 }
 
-// Status is the number a shell would show: the code, or 128 plus the signal.
+// Status returns the exit status that a shell shows: the code, or 128 plus the signal.
 func (e Exit) Status() int32 {
 	if e.Signal != 0 {
 		return int32(128 + e.Signal)

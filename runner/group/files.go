@@ -16,16 +16,16 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/runner/stream"
 )
 
-// place has the paths of one task, below the work directory.
-type place struct {
+// taskFiles are the paths of one task below the work directory.
+type taskFiles struct {
 	// scratch is an empty directory for the task.
 	scratch string
 	// The rest are files.
 	stdout, stderr, output, report string
 }
 
-func placeAt(dir string) place {
-	return place{
+func filesIn(dir string) taskFiles {
+	return taskFiles{
 		scratch: filepath.Join(dir, "scratch"),
 		stdout:  filepath.Join(dir, "stdout"),
 		stderr:  filepath.Join(dir, "stderr"),
@@ -34,19 +34,19 @@ func placeAt(dir string) place {
 	}
 }
 
-// streams are a task's captured stdout and stderr.
+// streams are the captured stdout and stderr of a task.
 type streams struct{ stdout, stderr *stream.Capture }
 
 // open creates the directories and starts to capture.
-func (p place) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
-	if err := os.MkdirAll(p.scratch, 0o755); err != nil {
+func (f taskFiles) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
+	if err := os.MkdirAll(f.scratch, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := stream.Start(stream.Config{File: p.stdout, Tee: stdout, Limit: limit})
+	out, err := stream.Start(stream.Config{File: f.stdout, Tee: stdout, Limit: limit})
 	if err != nil {
 		return nil, err
 	}
-	errs, err := stream.Start(stream.Config{File: p.stderr, Tee: stderr, Limit: limit})
+	errs, err := stream.Start(stream.Config{File: f.stderr, Tee: stderr, Limit: limit})
 	if err != nil {
 		out.Release()
 		return nil, errors.Join(err, out.Finish())
@@ -54,17 +54,16 @@ func (p place) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
 	return &streams{stdout: out, stderr: errs}, nil
 }
 
-// say writes a line of the runner's into the task's stderr, where no process
-// ran that could.
-func (s *streams) say(text string) { _, _ = fmt.Fprintln(s.stderr.Writer(), text) }
+// writeError writes a line to the task's stderr, for a task whose process did not start.
+func (s *streams) writeError(text string) { _, _ = fmt.Fprintln(s.stderr.Writer(), text) }
 
-// release gives up this process's copies of the task's ends; it may be called again.
+// release closes this process's copies of the task's ends; it may be called again.
 func (s *streams) release() {
 	s.stdout.Release()
 	s.stderr.Release()
 }
 
-// finish is called once the task's process has ended.
+// finish closes the streams after the task has terminated.
 func (s *streams) finish() error {
 	s.release()
 	var wg sync.WaitGroup
@@ -119,8 +118,8 @@ func withFirst(env []string, name, dir string) []string {
 }
 
 // removeStreams removes the files that were uploaded and that no task reads.
-func (p place) removeStreams() {
-	for _, path := range []string{p.stdout, p.stderr, p.report} {
+func (f taskFiles) removeStreams() {
+	for _, path := range []string{f.stdout, f.stderr, f.report} {
 		_ = os.Remove(path)
 	}
 }
