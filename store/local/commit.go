@@ -82,6 +82,7 @@ func (s *Store) createExclusively(temporary, path string) error {
 		return err
 	}
 	_, err = io.Copy(f, bytes.NewReader(data))
+	_ = s.system.chmod(f, resultMode)
 	if err == nil {
 		err = s.ignoreUnsupported(s.system.sync(f))
 	}

@@ -19,6 +19,9 @@ import (
 const (
 	// syncWorkers is how many files are flushed at a time.
 	syncWorkers = 8
+	// resultMode lets other users read results, and keeps tasks of the same user, which
+	// mount the same volume, from changing what was recorded.
+	resultMode = 0o444
 	// lateEntry is how long a name may be unknown to a network file system after
 	// another machine created it. NFS caches the absence of a name in this order.
 	lateEntry = 5 * time.Second
@@ -171,7 +174,7 @@ func (s *Store) spool(path string, r io.Reader) (temporary string, info fs.FileI
 	_, err = io.Copy(f, r)
 	// CreateTemp sets 0600, but another user reads the results. A file system that
 	// cannot change the mode has one of its own for all files.
-	_ = s.system.chmod(f, 0o644)
+	_ = s.system.chmod(f, resultMode)
 	if err == nil {
 		info, err = f.Stat()
 	}

@@ -44,7 +44,7 @@ func TestPutWritesWholeFilesAndTellsTheirDigest(t *testing.T) {
 			path := filepath.Join(dir, "a b", "größe", "output")
 			raw, err := os.ReadFile(path)
 			info, statErr := os.Stat(path)
-			if err != nil || statErr != nil || string(raw) != data || info.Mode() != 0o644 {
+			if err != nil || statErr != nil || string(raw) != data || info.Mode() != 0o444 {
 				t.Errorf("%d bytes, mode %v, %v", len(raw), info.Mode(), err)
 			}
 			expectFiles(t, filepath.Dir(path), "output")
