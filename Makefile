@@ -139,10 +139,11 @@ $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD and RBAC from the Go types and markers.
+generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC and the plugin's schema from the Go types and markers.
 	@$(BIN)/controller-gen object paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
+	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: manifests

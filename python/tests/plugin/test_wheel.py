@@ -83,7 +83,11 @@ def test_what_is_in_a_wheel(name):
             f"covalent_taskgroup_plugin/{p.name}" for p in (ROOT / "python/covalent_taskgroup_plugin").glob("*.py*")
         }
         names = {n for n in wheel.namelist() if not n.startswith(info)}
-        assert names == sources | {PROGRAM, "covalent_taskgroup_plugin/py.typed"}
+        assert names == sources | {
+            PROGRAM,
+            "covalent_taskgroup_plugin/py.typed",
+            "covalent_taskgroup_plugin/schema.json",
+        }
         assert stat.S_IMODE(wheel.getinfo(PROGRAM).external_attr >> 16) == 0o755
         program = wheel.read(PROGRAM)
     system, architecture = name.split("/")
