@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+	kjson "sigs.k8s.io/json"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -94,6 +95,11 @@ type Options struct {
 	Callback                string                  `json:"callback,omitempty"`
 	Pod                     *v1alpha1.PodOptions    `json:"pod,omitempty"`
 	Runner                  *v1alpha1.RunnerOptions `json:"runner,omitempty"`
+
+	// UnknownFields are the fields of Pod and Runner that this release does not support,
+	// found while decoding. Send refuses them. The other verbs ignore them: a group that
+	// a newer release sent must still finish.
+	UnknownFields []string `json:"-"`
 }
 
 // DefaultOptions are those of Covalent's base class, and a day until a TaskGroup
@@ -158,7 +164,35 @@ func (o *Options) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	*o = Options(read)
+	o.UnknownFields = unknownFields(raw)
 	return nil
+}
+
+// unknownFields returns a description of each field of pod and runner that does not
+// exist, with its path. encoding/json accepts such fields, and names in another case.
+func unknownFields(raw []byte) []string {
+	var nested struct{ Pod, Runner json.RawMessage }
+	if json.Unmarshal(raw, &nested) != nil {
+		return nil
+	}
+	var unknown []string
+	for _, option := range []struct {
+		name string
+		raw  json.RawMessage
+		into any
+	}{{"pod", nested.Pod, &v1alpha1.PodOptions{}}, {"runner", nested.Runner, &v1alpha1.RunnerOptions{}}} {
+		if len(option.raw) == 0 {
+			continue
+		}
+		problems, err := kjson.UnmarshalStrict(option.raw, option.into)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		for _, problem := range problems {
+			unknown = append(unknown, option.name+": "+problem.Error())
+		}
+	}
+	return unknown
 }
 
 func (o *Options) outputs() string {
@@ -168,8 +202,11 @@ func (o *Options) outputs() string {
 	return strings.TrimRight(o.Assets, "/") + "/results"
 }
 
-// podOptions is what to put into spec.pod.
+// podOptions returns spec.pod of a new group.
 func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, error) {
+	if len(o.UnknownFields) > 0 {
+		return nil, errorf(ErrInvalid, "%s: kubectl explain taskgroup.spec lists the fields", strings.Join(o.UnknownFields, "; "))
+	}
 	image, err := o.imageFor(info)
 	if err != nil || image == "" {
 		return o.Pod, err

@@ -75,6 +75,9 @@ func TestAttributes(t *testing.T) {
 	attributes["callback"] = ""
 	for field := range reflect.TypeFor[executor.Options]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" {
+			continue
+		}
 		if _, ok := attributes[name]; !ok {
 			t.Errorf("%s is not listed", name)
 		}
@@ -106,6 +109,40 @@ func TestOptionsOfOtherReleases(t *testing.T) {
 	}
 	if _, err := executor.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": "many"}}); !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestUnknownFields: Send refuses fields that would be dropped. The other verbs accept
+// them, for the groups of a newer release.
+func TestUnknownFields(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ attributes, want string }{
+		"a misspelled field":            {`{"pod": {"tollerations": []}}`, `pod: unknown field "tollerations"`},
+		"a field of another case":       {`{"pod": {"nodeselector": {"a": "b"}}}`, `pod: unknown field "nodeselector"`},
+		"a field that is not supported": {`{"pod": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}`, `pod: unknown field "volumes[0].hostPath"`},
+		"a nested field":                {`{"pod": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimNam": "c"}}]}}`, `pod: unknown field "volumes[0].persistentVolumeClaim.claimNam"`},
+		"a field of the runner":         {`{"runner": {"flush": 1}}`, `runner: unknown field "flush"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var options executor.Options
+			if err := json.Unmarshal([]byte(tc.attributes), &options); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{tc.want}, options.UnknownFields); diff != "" {
+				t.Errorf("unknown fields (-want +got):\n%s", diff)
+			}
+			cluster, _ := fakeCluster(t, interceptor.Funcs{})
+			e := newExecutor(t, cluster, func(c *executor.Config) {
+				options.Outputs = c.Options.Outputs
+				c.Options = options
+			})
+			tasks, resources := functions(3)
+			_, err := e.Send(t.Context(), tasks, resources, groupOf(3))
+			if !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("Send returned %v, want %q", err, tc.want)
+			}
+		})
 	}
 }
 

@@ -127,6 +127,9 @@ func schemaOf(of reflect.Type, schemas map[string]any) map[string]any {
 func fieldsOf(of reflect.Type, schemas, properties map[string]any, required map[string]bool) {
 	for field := range of.Fields() {
 		tag := field.Tag.Get("json")
+		if tag == "-" {
+			continue
+		}
 		if field.Anonymous && tag == "" {
 			fieldsOf(field.Type, schemas, properties, required)
 			continue
