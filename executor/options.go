@@ -96,6 +96,14 @@ type Options struct {
 	Pod                     *v1alpha1.PodOptions    `json:"pod,omitempty"`
 	Runner                  *v1alpha1.RunnerOptions `json:"runner,omitempty"`
 
+	// Queue is a local queue of Kueue. It becomes the label kueue.x-k8s.io/queue-name of
+	// the TaskGroups.
+	Queue string `json:"queue,omitempty"`
+	// Labels and Annotations are added to the TaskGroups and to their pods. Labels of
+	// kueue.x-k8s.io are added to the TaskGroups only, since Kueue reads them there.
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+
 	// UnknownFields are the fields of Pod and Runner that this release does not support,
 	// found while decoding. Send refuses them. The other verbs ignore them: a group that
 	// a newer release sent must still finish.
@@ -119,6 +127,9 @@ func (o *Options) Validate() error {
 		return errorf(ErrInvalid, "dispatcher is %q: %s", o.Dispatcher, validation.IsValidLabelValue(o.Dispatcher)[0])
 	case o.CancelOnStop && o.Callback != "":
 		return errorf(ErrInvalid, "cancel_on_stop and callback: with a callback the groups of a dispatcher that stops go on")
+	}
+	if err := o.validateMetadata(); err != nil {
+		return err
 	}
 	for pod, local := range o.LocalPaths {
 		if !filepath.IsAbs(pod) || !filepath.IsAbs(local) {
@@ -208,14 +219,18 @@ func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, e
 		return nil, errorf(ErrInvalid, "%s: kubectl explain taskgroup.spec lists the fields", strings.Join(o.UnknownFields, "; "))
 	}
 	image, err := o.imageFor(info)
-	if err != nil || image == "" {
+	if err != nil || (image == "" && len(o.Labels) == 0 && len(o.Annotations) == 0) {
 		return o.Pod, err
 	}
 	pod := &v1alpha1.PodOptions{}
 	if o.Pod != nil {
 		o.Pod.DeepCopyInto(pod)
 	}
-	pod.Image = image
+	if image != "" {
+		pod.Image = image
+	}
+	pod.Labels = merged(podMetadata(o.Labels), pod.Labels)
+	pod.Annotations = merged(podMetadata(o.Annotations), pod.Annotations)
 	return pod, nil
 }
 

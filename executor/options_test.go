@@ -90,6 +90,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		"to cancel what a callback waits for": func(o *executor.Options) { o.CancelOnStop, o.Callback = true, "http://d" },
 		"a relative folder":                   func(o *executor.Options) { o.LocalPaths = map[string]string{"/a": "b"} },
 		"less than no retries":                func(o *executor.Options) { o.Retries = -1 },
+		"a label of the operator":             func(o *executor.Options) { o.Labels = map[string]string{v1alpha1.DispatchLabel: "d"} },
+		"an annotation of the operator":       func(o *executor.Options) { o.Annotations = map[string]string{v1alpha1.DeliveredAnnotation: "1"} },
 	} {
 		options := executor.DefaultOptions()
 		change(&options)

@@ -151,6 +151,7 @@ func (e *Executor) desiredGroup(ctx context.Context, tasks []contract.TaskSpec, 
 		Name:      Name(group.DispatchID, group.TaskGroupID),
 		Labels:    map[string]string{v1alpha1.DispatchLabel: DispatchLabel(group.DispatchID)},
 	}}
+	e.options.addMetadata(&tg.ObjectMeta)
 	if e.options.Dispatcher != "" {
 		tg.Labels[v1alpha1.DispatcherLabel] = e.options.Dispatcher
 	}

@@ -36,6 +36,9 @@ _SAME_NAME = (
     "starting_seconds",
     "task_seconds",
     "runner",
+    "queue",
+    "labels",
+    "annotations",
     "callback",
 )
 
@@ -79,6 +82,9 @@ DEFAULTS: dict[str, Any] = {
     "starting_seconds": 0,
     "task_seconds": 0,
     "ttl_seconds_after_finished": 86400,
+    "queue": "",
+    "labels": {},
+    "annotations": {},
     "callback": "",
 }
 
