@@ -1,6 +1,6 @@
 // Command optionschema writes the part of the CRD's schema that clients validate
-// options against: spec.pod and spec.runner, without descriptions and without the
-// rules that only the API server evaluates.
+// options against: spec.execution, spec.pod and spec.runner, without descriptions and
+// without the rules that only the API server evaluates.
 //
 //	optionschema CRD.yaml OUTPUT.json
 package main
@@ -63,7 +63,7 @@ func generate(crdPath, output string) error {
 	return os.WriteFile(output, append(text, '\n'), 0o644)
 }
 
-// optionsOf returns the schemas of spec.pod and spec.runner by option name.
+// optionsOf returns the schemas by option name.
 func optionsOf(raw []byte) (map[string]schema, error) {
 	var crd apiextensions.CustomResourceDefinition
 	if err := yaml.UnmarshalStrict(raw, &crd); err != nil {
@@ -75,7 +75,7 @@ func optionsOf(raw []byte) (map[string]schema, error) {
 			continue
 		}
 		spec := version.Schema.OpenAPIV3Schema.Properties["spec"]
-		for _, name := range []string{"pod", "runner"} {
+		for _, name := range []string{"execution", "pod", "runner"} {
 			property, ok := spec.Properties[name]
 			if !ok {
 				return nil, fmt.Errorf("spec.%s is missing in version %s", name, version.Name)

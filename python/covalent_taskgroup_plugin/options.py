@@ -8,15 +8,16 @@ kubeconfigs, contexts and Secrets; no credential belongs here.
 from __future__ import annotations
 
 import copy
-import inspect
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-# What is passed on under its own name where it is not its default, which stands for "not said".
+from . import amounts, locations, podspec, schema
+
+# The bridge gets these under the same name if they differ from their default, which stands for "unset".
 _SAME_NAME = (
-    "kubeconfig",
     "context",
     "namespace",
     "assets",
@@ -35,7 +36,6 @@ _SAME_NAME = (
     "queued_seconds",
     "starting_seconds",
     "task_seconds",
-    "runner",
     "queue",
     "labels",
     "annotations",
@@ -49,14 +49,27 @@ DEFAULTS: dict[str, Any] = {
     "cache_dir": "",
     "time_limit": -1,
     "retries": 0,
-    # The pod.
+    # The pod: short forms of fields of spec.pod, and spec.pod itself.
     "image": "",
     "cpu": "",
     "memory": "",
     "gpu": 0,
+    "gpu_resource": "nvidia.com/gpu",
+    "disk": "",
+    "shared_memory": "",
     "env": {},
+    "secrets": [],
+    "secret_env": {},
+    "volumes": {},
+    "workdir": "",
+    "node_selector": {},
+    "tolerations": [],
+    "priority": "",
+    "service_account": "",
+    "image_pull_secrets": [],
     "pod": {},
     # The program that runs the tasks in the pod: spec.runner.
+    "python": "",
     "runner": {},
     # The cluster.
     "kubeconfig": "",
@@ -88,51 +101,141 @@ DEFAULTS: dict[str, Any] = {
     "callback": "",
 }
 
-# SIGNATURE is the constructor's, for help() and completion.
-SIGNATURE = inspect.Signature(
-    [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in DEFAULTS.items()]
-)
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    """Return a dictionary of strings, as labels are, of one whose values may be numbers or True and False."""
+    return {
+        str(key): str(text).lower() if isinstance(text, bool) else str(text)
+        for key, text in _of_type(dict, name, value).items()
+    }
+
+
+_KINDS = {str: "a string", int: "a whole number", bool: "True or False", dict: "a dictionary", list: "a list"}
+
+
+def _of_type(expected: type, name: str, value: Any) -> Any:
+    if expected is str and isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if expected is list and isinstance(value, (tuple, set, frozenset)):
+        value = list(value)
+    if expected is dict and isinstance(value, Mapping):
+        value = dict(value)
+    if expected is int:
+        return amounts.count(name, value)
+    if not isinstance(value, expected):
+        raise TypeError(f"{name} is {value!r}: it must be {_KINDS[expected]}")
+    return value
+
+
+# How an attribute is read whose form is more than its default's type.
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "cpu": amounts.cpus,
+    "oom_memory_factor": amounts.factor,
+    **dict.fromkeys(("memory", "disk", "shared_memory"), amounts.size),
+    **dict.fromkeys(
+        ("time_limit", "queued_seconds", "starting_seconds", "task_seconds", "presign_seconds"), amounts.seconds
+    ),
+    "ttl_seconds_after_finished": amounts.seconds,
+    **dict.fromkeys(("labels", "annotations", "node_selector"), _texts),
+    **dict.fromkeys(("assets", "outputs"), locations.uri),
+    "local_paths": locations.folders,
+    "cache_dir": locations.folder,
+}
+
+
+# The smallest whole numbers that are not 0.
+_LEAST = {"infrastructure_retries": -1, "time_limit": -1}
+
+
+def unknown_argument(name: str) -> str:
+    """Return why an argument is refused, and what to write instead."""
+    refused = f'TaskGroupExecutor has no argument "{name}"'
+    meant = schema.did_you_mean(name, DEFAULTS)
+    short = {schema.folded(known) for known in DEFAULTS}
+    for option in ("pod", "runner"):
+        if name in schema.fields(option) and schema.folded(name) not in short:
+            meant = f': use {option}={{"{name}": ...}}'
+    return refused + (meant or f"; the arguments are {', '.join(DEFAULTS)}")
 
 
 def checked(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a deep copy of attributes that is JSON and nothing else.
+    """Return a deep copy of attributes that is JSON, with the values in the forms that are stored.
+
+    None stands for the default.
 
     Raises:
-        TypeError: an attribute is not JSON, or not of its default's type.
-        ValueError: assets or outputs is where Covalent's server cannot upload or download.
+        TypeError: an attribute is unknown, not JSON, or of another type than its default.
+        ValueError: an attribute has a value that no cluster or Covalent's server accepts. The text names it.
     """
+    for name in attributes:
+        if name not in DEFAULTS:
+            raise TypeError(unknown_argument(name))
+    read = {name: _read(name, value) for name, value in attributes.items()}
+    _group_options({**DEFAULTS, **read})
+    return copy.deepcopy(read)
+
+
+def _group_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that only the creation of a group needs."""
+    made = {}
+    for option, make in (("pod", podspec.pod_of), ("runner", podspec.runner_of)):
+        # The attribute first: the short forms are laid over lists and dictionaries of the right types.
+        schema.check(option, attributes[option])
+        made[option] = make(attributes)
+        schema.check(option, made[option])
+    return {option: value for option, value in made.items() if value}
+
+
+def tolerated(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Do checked, and leave out what is unknown; a value that is refused stays as it is, for the bridge to refuse."""
+    read: dict[str, Any] = {}
     for name, value in attributes.items():
-        expected = type(DEFAULTS[name])
-        if not isinstance(value, expected) or (isinstance(value, bool) and expected is int):
-            raise TypeError(f"{name} is {value!r}: it must be {_KINDS[expected]}")
-        try:
-            json.dumps(value, allow_nan=False)
-        except (TypeError, ValueError) as err:
-            raise TypeError(f"{name} must be JSON, since Covalent stores it with every task: {err}") from None
-    for name in ("assets", "outputs"):
-        if urlsplit(attributes[name]).scheme in _WITHOUT_CREDENTIALS:
-            raise ValueError(
-                f"{name} is {attributes[name]}: Covalent's server has no credentials for gs:// and blob://; "
-                "use s3://, http://, https:// or file://"
-            )
-    return copy.deepcopy(dict(attributes))
+        if name in DEFAULTS:
+            try:
+                read[name] = _read(name, value)
+            except (TypeError, ValueError):
+                read[name] = value
+    return copy.deepcopy(read)
 
 
-# Covalent makes its clients for these without arguments (covalent/_file_transfer/strategies, guess_transfer_strategy).
-_WITHOUT_CREDENTIALS = ("gs", "blob")
-_KINDS = {str: "a string", int: "a whole number", bool: "True or False", dict: "a dictionary"}
+def _read(name: str, value: Any) -> Any:
+    default = DEFAULTS[name]
+    if value is None:
+        return default
+    reader = _READERS.get(name)
+    read = reader(name, value) if reader is not None else _of_type(type(default), name, value)
+    if isinstance(default, int) and read < _LEAST.get(name, 0):
+        raise ValueError(f"{name} is {read}: it must be at least {_LEAST.get(name, 0)}")
+    if name == "execution" and read:
+        schema.check(name, read)
+    try:
+        json.dumps(read, allow_nan=False)
+    except (TypeError, ValueError) as err:
+        raise TypeError(f"{name} must be JSON, since Covalent stores it with every task: {err}") from None
+    return read
 
 
-def executor_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the executor.Options of attributes, as JSON for every request's "executor"."""
+def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> dict[str, Any]:
+    """Return the executor.Options of attributes, as JSON for every request's "executor".
+
+    Args:
+        attributes: a value for each of DEFAULTS.
+        with_pod: whether the request creates a group. Other requests omit pod and runner, so that a group that was
+            sent by another release is received and cancelled whatever its pod has.
+
+    Raises:
+        ValueError: the pod or runner of a stored executor has what this release does not support.
+    """
     options = {name: attributes[name] for name in ("log_stdout", "log_stderr", "cache_dir", "time_limit", "retries")}
     options["ttl_seconds_after_finished"] = attributes["ttl_seconds_after_finished"]
+    if attributes["kubeconfig"]:
+        # Here, on the dispatcher's machine, and not where the workflow is written.
+        options["kubeconfig"] = os.path.expanduser(attributes["kubeconfig"])
     for name in _SAME_NAME:
         if attributes[name] != DEFAULTS[name]:
             options[name] = attributes[name]
-    pod = _pod(attributes)
-    if pod:
-        options["pod"] = pod
+    if with_pod:
+        options.update(_group_options(attributes))
     return options
 
 
@@ -150,27 +253,3 @@ def here(uri: str, local_paths: Mapping[str, str]) -> str:
         return uri
     longest = max(folders, key=len)
     return "file://" + quote(local_paths[longest].rstrip("/") + path[len(longest.rstrip("/")) :])
-
-
-def _pod(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return spec.pod: the short attributes laid over the attribute pod, which has the same names as spec.pod."""
-    pod: dict[str, Any] = copy.deepcopy(attributes["pod"])
-    if attributes["image"]:
-        pod["image"] = attributes["image"]
-    if attributes["env"]:
-        others = [e for e in pod.get("env", []) if e.get("name") not in attributes["env"]]
-        pod["env"] = others + [{"name": name, "value": str(value)} for name, value in attributes["env"].items()]
-    requests: dict[str, str] = {}
-    limits: dict[str, str] = {}
-    if attributes["cpu"]:
-        # A request alone: more is used where the node has it, and nothing is throttled.
-        requests["cpu"] = attributes["cpu"]
-    if attributes["memory"]:
-        requests["memory"] = limits["memory"] = attributes["memory"]
-    if attributes["gpu"]:
-        limits["nvidia.com/gpu"] = str(attributes["gpu"])
-    for kind, quantities in (("requests", requests), ("limits", limits)):
-        if quantities:
-            resources = pod.setdefault("resources", {})
-            resources[kind] = {**resources.get(kind, {}), **quantities}
-    return pod

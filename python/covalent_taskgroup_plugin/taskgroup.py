@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,8 @@ from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from covalent_taskgroup_plugin import bridge, calls
-from covalent_taskgroup_plugin.options import DEFAULTS, SIGNATURE, checked, executor_options, here
+from covalent_taskgroup_plugin import bridge, calls, section
+from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.poller import poller_of
 
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
@@ -41,18 +42,17 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
     Raises:
         TypeError: an argument is unknown, of the wrong type or not JSON.
-        ValueError: assets or outputs is where Covalent's server has no credentials.
+        ValueError: an argument has a value that the cluster or Covalent's server does not accept, or an unknown field.
     """
 
     SUPPORTS_MANAGED_EXECUTION = True
-    __signature__ = SIGNATURE
+    __signature__ = inspect.Signature(
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in DEFAULTS.items()]
+    )
 
     def __init__(self, **attributes: Any) -> None:
-        unknown = sorted(attributes.keys() - DEFAULTS.keys())
-        if unknown:
-            raise TypeError(f"TaskGroupExecutor has no argument {', '.join(unknown)}; there are {', '.join(DEFAULTS)}")
         super().__init__()
-        self.__dict__.update(checked({**DEFAULTS, **attributes}))
+        self.__dict__.update(section.attributes(attributes))
 
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""
@@ -60,10 +60,13 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         return {"type": str(self.__class__), "short_name": self.short_name(), "attributes": attributes}  # type: ignore[no-untyped-call]
 
     def from_dict(self, object_dict: JSON) -> Any:
-        """Take over what to_dict of any release returned: what it lacks has its default, what is unknown goes."""
+        """Replace the attributes by those that to_dict of any release returned.
+
+        Attributes that are missing there have their defaults. Unknown ones are left out, with a warning if they are
+        set.
+        """
         if object_dict:
-            stored = {name: value for name, value in object_dict["attributes"].items() if name in DEFAULTS}
-            self.__dict__ = copy.deepcopy({**DEFAULTS, **stored})
+            self.__dict__ = section.stored(object_dict["attributes"])
         return self
 
     def get_upload_uri(self, task_group_metadata: JSON, object_key: str) -> str:
@@ -114,7 +117,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if self.__dict__["callback"]:
             raise NotImplementedError
-        return await poller_of(self._options(), data).wait(data)
+        return await poller_of(self._options(with_pod=False), data).wait(data)
 
     async def receive(self, task_group_metadata: JSON, data: Any) -> list[TaskUpdate]:
         """Return how the nodes of task_group_metadata["node_ids"] ended, and the URIs and bytes of what they left.
@@ -126,7 +129,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if data is None:
             return calls.all_cancelled(task_group_metadata)
-        request = calls.receive_request(self._options(), task_group_metadata, data)
+        request = calls.receive_request(self._options(with_pod=False), task_group_metadata, data)
         answer = await bridge.persist("/v1/receive", request, TRIES)
         return [TaskUpdate(**update) for update in answer["task_updates"]]
 
@@ -136,7 +139,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         The dispatcher calls it at once for every node, with None for those that never started, and says nothing of an
         exception, so that one is logged here.
         """
-        request = {"executor": self._options(), "task_metadata": task_metadata, "job_handle": job_handle}
+        request = {"executor": self._options(with_pod=False), "task_metadata": task_metadata, "job_handle": job_handle}
         try:
             return (await bridge.finish("/v1/cancel", request, TRIES))["cancelled"] is True
         except Exception as err:
@@ -172,8 +175,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             raise
         return await asyncio.to_thread(calls.result_of, answer["result"])
 
-    def _options(self) -> JSON:
-        return executor_options(self.__dict__)
+    def _options(self, with_pod: bool = True) -> JSON:
+        return executor_options(self.__dict__, with_pod)
 
     def _has_dispatcher(self) -> bool:
         # covalent/executor/base.py, _init_runtime; who calls run by hand has none.

@@ -21,6 +21,27 @@ from covalent_dispatcher._core.runner_modules.utils import get_executor
 from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
+# A value of each argument that is a short form.
+SHORT = {
+    "image": "i",
+    "cpu": "1",
+    "memory": "1Gi",
+    "gpu": 2,
+    "gpu_resource": "amd.com/gpu",
+    "disk": "1Gi",
+    "shared_memory": "1Gi",
+    "env": {"A": "1"},
+    "secrets": ["s"],
+    "secret_env": {"B": "s/k"},
+    "volumes": {"/data": "claim"},
+    "workdir": "/w",
+    "node_selector": {"a": "b"},
+    "tolerations": ["gpu"],
+    "priority": "p",
+    "service_account": "s",
+    "image_pull_secrets": ["s"],
+    "python": "python3.12",
+}
 CONTRACT = pathlib.Path(__file__).parents[3] / "contract/testdata"
 
 
@@ -109,10 +130,13 @@ def test_executors_share_nothing():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"imgae": "x"}, "no argument imgae"),
-        ({"retries": "3"}, "retries is '3': it must be a whole number"),
+        ({"imgae": "x"}, 'no argument "imgae", did you mean "image"'),
+        ({"nodeSelector": {}}, 'no argument "nodeSelector", did you mean "node_selector"'),
+        ({"affinity": {}}, 'no argument "affinity": use pod={"affinity": ...}'),
+        ({"flushSeconds": 1}, 'no argument "flushSeconds": use runner={"flushSeconds": ...}'),
+        ({"xyz": 1}, 'no argument "xyz"; the arguments are log_stdout, '),
         ({"retries": True}, "must be a whole number"),
-        ({"image": None}, "image is None: it must be a string"),
+        ({"image": 1}, "image is 1: it must be a string"),
         ({"pod": {"a": object()}}, "pod must be JSON"),
     ],
 )
@@ -193,6 +217,12 @@ def test_local_paths_mean_what_they_mean_in_go(case):
 
 
 def test_every_attribute_of_the_bridge_has_its_argument():
-    # The pod's has short ones beside it, and the bridge reads no other.
     theirs = json.loads((CONTRACT / "attributes.json").read_text()).keys()
-    assert theirs - {"pod"} == DEFAULTS.keys() - {"pod", "image", "cpu", "memory", "gpu", "env"}
+    assert theirs <= DEFAULTS.keys()
+    # The other arguments are short forms of fields of pod and runner.
+    short = {name: SHORT[name] for name in DEFAULTS.keys() - theirs}
+    options = executor_options({**DEFAULTS, **short})
+    assert options.keys() - executor_options(DEFAULTS).keys() == {"pod", "runner"}
+    for name, value in short.items():
+        alone = executor_options({**DEFAULTS, "gpu": 1, name: value})
+        assert alone != executor_options({**DEFAULTS, "gpu": 1, name: DEFAULTS[name]}), name
