@@ -101,6 +101,9 @@ DEFAULTS: dict[str, Any] = {
     "callback": "",
 }
 
+# ALIASES are the names of the same options in covalent-kubernetes-plugin.
+ALIASES = {"vcpu": "cpu", "k8s_context": "context", "k8s_config_file": "kubeconfig", "data_store": "assets"}
+
 
 def _texts(name: str, value: Any) -> dict[str, str]:
     """Return a dictionary of strings, as labels are, of one whose values may be numbers or True and False."""
@@ -145,6 +148,11 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 
 # The smallest whole numbers that are not 0.
 _LEAST = {"infrastructure_retries": -1, "time_limit": -1}
+
+
+def renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments with the names of the attributes in place of ALIASES."""
+    return {ALIASES.get(name, name): value for name, value in arguments.items()}
 
 
 def unknown_argument(name: str) -> str:
@@ -213,6 +221,11 @@ def _read(name: str, value: Any) -> Any:
     except (TypeError, ValueError) as err:
         raise TypeError(f"{name} must be JSON, since Covalent stores it with every task: {err}") from None
     return read
+
+
+def changed(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that differ from their defaults."""
+    return {name: attributes[name] for name, default in DEFAULTS.items() if attributes[name] != default}
 
 
 def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import inspect
 import sys
-from collections.abc import Callable
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from os import PathLike
+from typing import Any, NoReturn, Union
 
 from covalent._shared_files import logger
 from covalent._shared_files.exceptions import TaskCancelledError, TaskRuntimeError
@@ -22,7 +24,7 @@ from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 from covalent_taskgroup_plugin import bridge, calls, section
-from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
+from covalent_taskgroup_plugin.options import ALIASES, DEFAULTS, changed, executor_options, here, renamed
 from covalent_taskgroup_plugin.poller import poller_of
 
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
@@ -31,14 +33,70 @@ _EXECUTOR_PLUGIN_DEFAULTS = copy.deepcopy(DEFAULTS)
 # How often receive is tried where the bridge says that it may help; the dispatcher itself tries once.
 TRIES = 3
 JSON = dict[str, Any]
+# Seconds, a text such as "90m", or a timedelta.
+Duration = Union[float, str, timedelta]
 _STATES = ("PENDING", "RUNNING", "COMPLETED", "FAILED", "CANCELLED")
 
 
 class TaskGroupExecutor(AsyncBaseExecutor):
     """Runs task groups as TaskGroup objects in a Kubernetes cluster.
 
-    The arguments are those of DEFAULTS in options.py, by keyword; docs/covalent.md has a line for each. Making one
-    asks nobody, since the dispatcher makes many on its event loop.
+    All arguments are by keyword, and None stands for the default. docs/covalent.md has more about each. An executor is
+    made without a request to the cluster, since the dispatcher makes many on its event loop; check() makes requests.
+
+    Args:
+        image: container image of the tasks, with Python and cloudpickle. The default is the operator's.
+        cpu: requested CPUs: 2, 0.5 or "500m". Idle CPUs of the node may be used beyond that.
+        memory: requested memory, which is also the limit: "16 GB", "512Mi", or a number of GB.
+        gpu: number of GPUs.
+        gpu_resource: resource name of the GPUs.
+        disk: requested local disk (ephemeral storage), which is also the limit, in the forms of memory.
+        shared_memory: size of /dev/shm, in the forms of memory. What is in use counts as memory.
+        env: environment variables, which arrive unchanged. Put no credentials here: see secrets.
+        secrets: Secrets whose entries all become environment variables.
+        secret_env: environment variables from single entries of Secrets, as {"TOKEN": "secret/key"}.
+        volumes: mount paths and volumes, as {"/data": "claim"}. Other forms are "claim:ro", "secret:name",
+            "configmap:name", "tmp", "tmp:10Gi", and a dictionary with the volume source of spec.pod.volumes.
+        workdir: working directory of commands. The default is the image's.
+        node_selector: labels that the node must have.
+        tolerations: taints that are tolerated: "gpu=true:NoSchedule", "gpu:NoSchedule" or "gpu".
+        priority: priority class of the pods.
+        service_account: service account of the pods.
+        image_pull_secrets: Secrets of the registry.
+        pod: any other field of spec.pod, under its name there. The short forms above are laid over it.
+        python: Python interpreter of the image: a program on its PATH, or an absolute path.
+        runner: any field of spec.runner, such as {"preload": ["torch"]}.
+        kubeconfig: a file of the dispatcher's machine. The default is kubectl's.
+        context: context of the kubeconfig. The default is the current one.
+        namespace: namespace of the TaskGroups. The default is the context's.
+        assets: URI, or absolute path, below which the dispatcher puts functions and inputs.
+        outputs: URI, or absolute path, below which the pods put results. The default is "results" below assets.
+        local_paths: folders as pods see them, to the same folders of the dispatcher's machine.
+        presign: whether pods of an s3:// store get signed URLs in place of credentials.
+        presign_seconds: how long these URLs are valid. The default is 7 days.
+        presign_endpoint: URL of the store for the pods, if it differs from the dispatcher's.
+        python_images: images by Python version, as {"3.11": "..."}, if image is not set.
+        dispatcher: name of this dispatcher, as a label of its TaskGroups.
+        cancel_on_stop: whether running groups are cancelled when the dispatcher stops.
+        execution: "Sequential" (the default) or "Parallel".
+        parallelism: how many pods of a Parallel group run at the same time. The default is all.
+        time_limit: how long a group may run: seconds, "90m" or a timedelta. -1 is no limit.
+        retries: how often failed tasks are retried.
+        infrastructure_retries: how often a group is retried after a failure of the cluster. -1: the operator's default.
+        oom_memory_factor: the factor by which memory grows when a retry follows an OOM kill.
+        queued_seconds: how long a group may wait for resources.
+        starting_seconds: how long a pod may take to start.
+        task_seconds: how long one task may run.
+        ttl_seconds_after_finished: when a finished TaskGroup is deleted.
+        queue: local queue of Kueue.
+        labels: labels of the TaskGroups and their pods.
+        annotations: annotations of the TaskGroups and their pods.
+        callback: URL of the dispatcher, for push mode.
+        log_stdout: file of the dispatcher's machine that stdout is appended to.
+        log_stderr: file of the dispatcher's machine that stderr is appended to.
+        cache_dir: folder of the dispatcher's machine for error messages.
+        other: vcpu, k8s_context, k8s_config_file and data_store, which are deprecated: the names of cpu, context,
+            kubeconfig and assets in covalent-kubernetes-plugin.
 
     Raises:
         TypeError: an argument is unknown, of the wrong type or not JSON.
@@ -46,13 +104,78 @@ class TaskGroupExecutor(AsyncBaseExecutor):
     """
 
     SUPPORTS_MANAGED_EXECUTION = True
-    __signature__ = inspect.Signature(
-        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=value) for name, value in DEFAULTS.items()]
-    )
 
-    def __init__(self, **attributes: Any) -> None:
+    def __init__(
+        self,
+        *,
+        image: str | None = "",
+        cpu: float | str | None = "",
+        memory: float | str | None = "",
+        gpu: int | str | None = 0,
+        gpu_resource: str | None = "nvidia.com/gpu",
+        disk: float | str | None = "",
+        shared_memory: float | str | None = "",
+        env: Mapping[str, Any] | None = None,
+        secrets: Sequence[str] | None = None,
+        secret_env: Mapping[str, str] | None = None,
+        volumes: Mapping[str, str | JSON] | None = None,
+        workdir: str | None = "",
+        node_selector: Mapping[str, Any] | None = None,
+        tolerations: Sequence[str | JSON] | None = None,
+        priority: str | None = "",
+        service_account: str | None = "",
+        image_pull_secrets: Sequence[str] | None = None,
+        pod: JSON | None = None,
+        python: str | None = "",
+        runner: JSON | None = None,
+        kubeconfig: str | PathLike[str] | None = "",
+        context: str | None = "",
+        namespace: str | None = "",
+        assets: str | PathLike[str] | None = "",
+        outputs: str | PathLike[str] | None = "",
+        local_paths: Mapping[str, str] | None = None,
+        presign: bool | None = False,
+        presign_seconds: Duration | None = 0,
+        presign_endpoint: str | None = "",
+        python_images: Mapping[str, str] | None = None,
+        dispatcher: str | None = "",
+        cancel_on_stop: bool | None = False,
+        execution: str | None = "",
+        parallelism: int | None = 0,
+        time_limit: Duration | None = -1,
+        retries: int | None = 0,
+        infrastructure_retries: int | None = -1,
+        oom_memory_factor: float | str | None = "",
+        queued_seconds: Duration | None = 0,
+        starting_seconds: Duration | None = 0,
+        task_seconds: Duration | None = 0,
+        ttl_seconds_after_finished: Duration | None = 86400,
+        queue: str | None = "",
+        labels: Mapping[str, Any] | None = None,
+        annotations: Mapping[str, Any] | None = None,
+        callback: str | None = "",
+        log_stdout: str | PathLike[str] | None = "",
+        log_stderr: str | PathLike[str] | None = "",
+        cache_dir: str | PathLike[str] | None = "",
+        **other: NoReturn,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name in DEFAULTS}
         super().__init__()
-        self.__dict__.update(section.attributes(attributes))
+        self.__dict__.update(section.attributes({**arguments, **_without_aliases(arguments, other)}))
+
+    def __repr__(self) -> str:
+        """Return the call that makes this executor, with the arguments that differ from their defaults."""
+        arguments = (f"{name}={value!r}" for name, value in changed(self.__dict__).items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
+
+    def replace(self, **changes: Any) -> TaskGroupExecutor:
+        """Return another executor with the arguments of this one, except for changes.
+
+        Raises:
+            TypeError, ValueError: as the constructor does.
+        """
+        changes = _without_aliases({}, changes)
+        return type(self)(**{**changed(self.__dict__), **changes})
 
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""
@@ -200,3 +323,17 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             requested = False
         if requested:
             await self.cancel({"dispatch_id": group["dispatch_id"], "node_id": group["node_ids"][0]}, handle)
+
+
+def _without_aliases(arguments: Mapping[str, Any], other: Mapping[str, Any]) -> JSON:
+    """Return other arguments under the names of the attributes, and warn of ALIASES.
+
+    Raises:
+        TypeError: an argument is given under both names.
+    """
+    for name in sorted(other.keys() & ALIASES.keys()):
+        attribute = ALIASES[name]
+        if attribute in other or arguments.get(attribute, DEFAULTS[attribute]) != DEFAULTS[attribute]:
+            raise TypeError(f"TaskGroupExecutor has both {name} and {attribute}, which are the same: use {attribute}")
+        warnings.warn(f"{name} is deprecated: use {attribute}", DeprecationWarning, stacklevel=3)
+    return renamed(other)
