@@ -1,6 +1,8 @@
 """The executor as users of a notebook and of an editor see it."""
 
 import inspect
+import pathlib
+import re
 import subprocess
 import sys
 import typing
@@ -38,6 +40,22 @@ def test_every_argument_is_documented():
     described = inspect.getdoc(TaskGroupExecutor).splitlines()
     for name in DEFAULTS:
         assert any(line.startswith(f"    {name}: ") for line in described), name
+
+
+DOCS = pathlib.Path(__file__).parents[3] / "docs/covalent.md"
+
+
+def test_the_documentation_has_every_argument():
+    rows = re.findall(r"^\| (`.*?) \|", DOCS.read_text(), re.MULTILINE)
+    assert DEFAULTS.keys() <= set(re.findall(r"`(\w+)`", " ".join(rows)))
+
+
+def test_the_example_of_the_documentation():
+    section = DOCS.read_text().split("## In a notebook")[1]
+    example, printed = re.findall(r"^```(?:python)?\n(.*?)```$", section, re.MULTILINE | re.DOTALL)[:2]
+    names = {"TaskGroupExecutor": TaskGroupExecutor}
+    exec(example, names)
+    assert repr(names["large"]) == printed.strip()
 
 
 def test_the_types_can_be_evaluated():
