@@ -5,8 +5,8 @@ its routes); this package contains only what requires Python. `taskgroup` is the
 that Covalent loads.
 """
 
-# Covalent imports its plugins while it is imported itself. Where this package comes first, Covalent would find its
-# modules half made, and the executor would be missing.
+# Covalent imports its plugins while it is imported itself. If this package were imported first, Covalent would find its
+# modules partially initialized, and the executor would be missing.
 import covalent  # noqa: F401
 
 from .taskgroup import TaskGroupExecutor

@@ -232,13 +232,15 @@ def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> di
     """Return the executor.Options of attributes, as JSON for every request's "executor".
 
     Args:
-        attributes: a value for each of DEFAULTS.
+        attributes: a value for each of DEFAULTS; others are ignored.
         with_pod: whether the request creates a group. Other requests omit pod and runner, so that a group that was
             sent by another release is received and cancelled whatever its pod has.
 
     Raises:
-        ValueError: the pod or runner of a stored executor has what this release does not support.
+        TypeError, ValueError: an attribute that was set after construction, or by another release, is refused.
     """
+    if with_pod:
+        attributes = checked({name: attributes[name] for name in DEFAULTS})
     options = {name: attributes[name] for name in ("log_stdout", "log_stderr", "cache_dir", "time_limit", "retries")}
     options["ttl_seconds_after_finished"] = attributes["ttl_seconds_after_finished"]
     if attributes["kubeconfig"]:
@@ -253,7 +255,7 @@ def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> di
 
 
 def here(uri: str, local_paths: Mapping[str, str]) -> str:
-    """Return what pods know as uri as the dispatcher's machine does, by the longest folder of local_paths.
+    """Return a URI, as pods see it, as the dispatcher's machine sees it: by the longest folder of local_paths.
 
     The rule is executor.Options.UploadURI's; contract/testdata/local_paths.json has its cases.
     """

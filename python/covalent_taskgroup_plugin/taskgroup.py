@@ -24,7 +24,15 @@ from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 from covalent_taskgroup_plugin import bridge, calls, section
-from covalent_taskgroup_plugin.options import ALIASES, DEFAULTS, changed, executor_options, here, renamed
+from covalent_taskgroup_plugin.options import (
+    ALIASES,
+    DEFAULTS,
+    changed,
+    executor_options,
+    here,
+    renamed,
+    tolerated,
+)
 from covalent_taskgroup_plugin.poller import poller_of
 
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
@@ -179,7 +187,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""
-        attributes = {name: copy.deepcopy(self.__dict__[name]) for name in DEFAULTS}
+        attributes = tolerated({name: self.__dict__[name] for name in DEFAULTS})
         return {"type": str(self.__class__), "short_name": self.short_name(), "attributes": attributes}  # type: ignore[no-untyped-call]
 
     def from_dict(self, object_dict: JSON) -> Any:

@@ -10,7 +10,7 @@ import warnings
 
 import covalent_taskgroup_plugin
 import pytest
-from covalent_taskgroup_plugin.options import ALIASES, DEFAULTS
+from covalent_taskgroup_plugin.options import ALIASES, DEFAULTS, executor_options
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
 
@@ -82,6 +82,18 @@ def test_replace():
         base.replace(memroy="1 GB")
     with pytest.warns(DeprecationWarning, match="vcpu is deprecated: use cpu"):
         assert base.replace(cpu=1).replace(vcpu=2).cpu == "2"
+
+
+def test_attributes_that_are_set_later():
+    executor = TaskGroupExecutor()
+    executor.memory, executor.time_limit = "16 GB", "90m"
+    stored = executor.to_dict()["attributes"]
+    assert (stored["memory"], stored["time_limit"]) == ("16G", 5400)
+    options = executor_options(executor.__dict__)
+    assert (options["pod"]["resources"]["limits"]["memory"], options["time_limit"]) == ("16G", 5400)
+    executor.pod = {"tollerations": []}
+    with pytest.raises(ValueError, match='unknown field "tollerations", did you mean "tolerations"'):
+        executor_options(executor.__dict__)
 
 
 @pytest.mark.parametrize(

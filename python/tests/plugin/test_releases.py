@@ -104,10 +104,11 @@ def test_a_wrong_value_in_covalent_conf_breaks_no_running_group(configure, warne
     play(story)
 
 
-def test_a_wrong_pod_in_covalent_conf_is_refused_when_a_group_is_sent(configure, warned):
-    configure(pod={"tollerations": []})
+@pytest.mark.parametrize("keys", [{"pod": {"tollerations": []}}, {"retries": "many"}], ids=str)
+def test_a_wrong_value_in_covalent_conf_is_refused_when_a_group_is_sent(configure, warned, keys):
+    configure(**keys)
     executor = as_the_dispatcher_makes_it({})
-    with pytest.raises(ValueError, match="tollerations"):
+    with pytest.raises((TypeError, ValueError), match=r"tollerations|retries is 'many'"):
         executor_options(executor.__dict__)
     assert len(warned) == 1
 
