@@ -28,62 +28,63 @@ const (
 
 // Options are the configuration of an executor. The first five are those of
 // Covalent's base class (covalent/executor/base.py); all are JSON, since Covalent
-// stores them with every node of a dispatch. They name credentials and never hold
-// any: what is here ends up in the dispatcher's database and API.
+// stores them with every node of a dispatch. They name credentials and never contain
+// any, because they are visible in the dispatcher's database and API.
 type Options struct {
 	// LogStdout and LogStderr are files that the streams are appended to; none if
-	// empty. A relative one is below CacheDir/<dispatch>, or below
-	// results_dir/<dispatch> where the dispatcher gives one.
+	// empty. A relative path is below CacheDir/<dispatch>, or below
+	// results_dir/<dispatch> if the dispatcher provides one.
 	LogStdout string `json:"log_stdout"`
 	LogStderr string `json:"log_stderr"`
-	// CacheDir is a folder of the dispatcher's machine, for errors in words. The
-	// user's cache folder if empty.
+	// CacheDir is a folder of the dispatcher's machine for error messages. The default
+	// is the user's cache folder.
 	CacheDir string `json:"cache_dir"`
 	// TimeLimit is how long the group may run, in seconds; none if it is not
 	// positive. It becomes spec.timeouts.runningSeconds.
 	TimeLimit int64 `json:"time_limit"`
-	// Retries is how often a failure of the tasks is tried again. It becomes
+	// Retries is how often a failure of the tasks is retried. It becomes
 	// spec.retries.limit.
 	Retries int32 `json:"retries"`
 
-	// Kubeconfig is a file of the dispatcher's machine; what kubectl would use if empty.
+	// Kubeconfig is a file of the dispatcher's machine. The default is kubectl's.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
-	// Context is one of the kubeconfig; the current one if empty.
+	// Context is a context of the kubeconfig. The default is the current context.
 	Context string `json:"context,omitempty"`
-	// Namespace is where TaskGroups are created; that of the context if empty.
+	// Namespace is where TaskGroups are created. The default is the namespace of the
+	// context.
 	Namespace string `json:"namespace,omitempty"`
 
 	// Assets is a URI that pods and dispatcher both reach: Run's objects go below
-	// it, and results where Outputs is empty.
+	// it, and results if Outputs is empty.
 	Assets string `json:"assets,omitempty"`
 	// Outputs is where results go; Assets with "/results" if empty.
 	Outputs string `json:"outputs,omitempty"`
 	// LocalPaths maps folders of file:// URIs, as pods see them, to folders of the
-	// dispatcher's machine, where the two differ. Assets and Outputs are as pods see
-	// them.
+	// dispatcher's machine, if the two differ. Assets and Outputs are as pods see them.
 	LocalPaths map[string]string `json:"local_paths,omitempty"`
 	// Presign gives the pods URLs that are signed for their own objects, in a Secret of
 	// their TaskGroup, in place of credentials: for Outputs, and Assets, that are s3://.
 	Presign bool `json:"presign,omitempty"`
-	// PresignSeconds is how long they are valid; 7 days, the most, if 0. Those of
-	// temporary credentials end with these.
+	// PresignSeconds is how long the URLs are valid. The default is the maximum, 7 days.
+	// URLs that are signed with temporary credentials expire with the credentials.
 	PresignSeconds int64 `json:"presign_seconds,omitempty"`
-	// PresignEndpoint is the URL by which pods reach the store, where it is another one
-	// than the dispatcher's own.
+	// PresignEndpoint is the URL by which pods reach the store, if it differs from the
+	// dispatcher's.
 	PresignEndpoint string `json:"presign_endpoint,omitempty"`
 	// PythonImages are images by minor version of Python, such as "3.11". They are
-	// used where Pod names none.
+	// used if Pod has no image.
 	PythonImages map[string]string `json:"python_images,omitempty"`
 
-	// Dispatcher names who sends, as the label kubernetes.covalent.xyz/dispatcher of
-	// its TaskGroups; they have none if empty.
+	// Dispatcher is the name of the dispatcher, and the label
+	// kubernetes.covalent.xyz/dispatcher of its TaskGroups. They have no such label if it
+	// is empty.
 	Dispatcher string `json:"dispatcher,omitempty"`
-	// CancelOnStop has a bridge that is told to stop cancel the groups that it sent
-	// or polls and that have not ended. It is not for push mode, where a dispatcher
-	// goes on after a restart.
+	// CancelOnStop makes a bridge that receives SIGTERM cancel the unfinished groups that
+	// it sent or polls. It is not for push mode, where a dispatcher continues after a
+	// restart.
 	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
 
-	// The rest is passed on to the spec as it is.
+	// These become fields of the spec without a change.
 	Execution               v1alpha1.Execution      `json:"execution,omitempty"`
 	Parallelism             *int32                  `json:"parallelism,omitempty"`
 	InfrastructureRetries   *int32                  `json:"infrastructure_retries,omitempty"`
@@ -110,23 +111,23 @@ type Options struct {
 	UnknownFields []string `json:"-"`
 }
 
-// DefaultOptions are those of Covalent's base class, and a day until a TaskGroup
-// that ended is deleted.
+// DefaultOptions returns the defaults of Covalent's base class, and a day until a
+// finished TaskGroup is deleted.
 func DefaultOptions() Options {
 	return Options{TimeLimit: noLimit, TTLSecondsAfterFinished: new(int32(defaultTTL))}
 }
 
-// Validate says what is wrong without asking anybody.
+// Validate returns the first invalid option. It makes no requests.
 func (o *Options) Validate() error {
 	switch {
 	case o.Retries < 0:
 		return errorf(ErrInvalid, "retries is %d: it must not be negative", o.Retries)
 	case o.TimeLimit > 1<<31:
-		return errorf(ErrInvalid, "time_limit is %d s: that is no limit, use -1", o.TimeLimit)
+		return errorf(ErrInvalid, "time_limit is %d s, which is too long: use -1 for no limit", o.TimeLimit)
 	case len(validation.IsValidLabelValue(o.Dispatcher)) > 0:
 		return errorf(ErrInvalid, "dispatcher is %q: %s", o.Dispatcher, validation.IsValidLabelValue(o.Dispatcher)[0])
 	case o.CancelOnStop && o.Callback != "":
-		return errorf(ErrInvalid, "cancel_on_stop and callback: with a callback the groups of a dispatcher that stops go on")
+		return errorf(ErrInvalid, "cancel_on_stop and callback exclude each other: with a callback, the groups of a stopped dispatcher continue")
 	}
 	if err := o.validateMetadata(); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (o *Options) Validate() error {
 	return o.validatePresign()
 }
 
-// ToDict is the executor as Covalent stores it (covalent/executor/base.py, to_dict).
+// ToDict returns the executor as Covalent stores it (covalent/executor/base.py, to_dict).
 func (o Options) ToDict() (contract.ExecutorRecord, error) {
 	record := contract.ExecutorRecord{Type: pythonType, ShortName: shortName}
 	raw, err := json.Marshal(o)
@@ -152,9 +153,9 @@ func (o Options) ToDict() (contract.ExecutorRecord, error) {
 	return record, nil
 }
 
-// FromDict is the inverse of ToDict. Attributes that an older release did not
-// write have their defaults; those that this one does not know are left out,
-// since the dispatch of a newer one must still end.
+// FromDict is the inverse of ToDict. Attributes that an older release did not write
+// have their defaults. Attributes that this release does not support are left out,
+// because the dispatch of a newer release must still finish.
 func FromDict(record contract.ExecutorRecord) (Options, error) {
 	options := DefaultOptions()
 	raw, err := json.Marshal(record.Attributes)
@@ -234,10 +235,10 @@ func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, e
 	return pod, nil
 }
 
-// UploadURI is where the dispatcher puts an object before Send
-// (covalent/executor/base.py, get_upload_uri): below Assets, under the group's
-// name, as this machine finds it (LocalPaths). Send turns it into what pods call
-// it. It is empty, "do not upload", without Assets.
+// UploadURI returns where the dispatcher puts an object before Send
+// (covalent/executor/base.py, get_upload_uri): below Assets, under the group's name,
+// as this machine sees it (LocalPaths). Send converts it to the URI that pods see. It
+// is empty, "do not upload", without Assets.
 func (e *Executor) UploadURI(group contract.TaskGroupMetadata, key string) string {
 	if e.options.Assets == "" {
 		return ""
@@ -245,8 +246,8 @@ func (e *Executor) UploadURI(group contract.TaskGroupMetadata, key string) strin
 	return strings.TrimRight(e.files().LocalURI(e.options.Assets), "/") + "/" + Name(group.DispatchID, group.TaskGroupID) + "/" + key
 }
 
-// podURI is what pods call an object that the dispatcher uploaded: one that is below
-// this machine's folder of Assets. Another URI stays, since it may be a pod's already.
+// podURI returns the URI that pods see of an object below this machine's folder of
+// Assets. Other URIs are returned unchanged, because they may be URIs of pods.
 func (e *Executor) podURI(uri string) string {
 	pods, err := filePath(e.options.Assets)
 	if err != nil {

@@ -39,7 +39,7 @@ func TestOptionsRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(options, back); diff != "" {
-		t.Errorf("the way there and back (-there +back):\n%s", diff)
+		t.Errorf("round trip (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"log_stdout", "log_stderr", "cache_dir", "time_limit", "retries"} {
 		if _, ok := stored.Attributes[name]; !ok {
@@ -48,8 +48,8 @@ func TestOptionsRoundTrip(t *testing.T) {
 	}
 }
 
-// TestAttributes holds the list that clients of other languages go by against the
-// options: every attribute, under its name and of its type.
+// TestAttributes compares the options with the list that clients in other languages use:
+// every attribute, with its name and type.
 func TestAttributes(t *testing.T) {
 	raw, err := os.ReadFile("../contract/testdata/attributes.json")
 	if err != nil {
@@ -67,7 +67,7 @@ func TestAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// An empty one, since it excludes another, is not said.
+	// It excludes cancel_on_stop, and is empty.
 	delete(attributes, "callback")
 	if diff := cmp.Diff(attributes, back.Attributes); diff != "" {
 		t.Errorf("attributes (-listed +known):\n%s", diff)
@@ -101,7 +101,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
-// TestOptionsOfOtherReleases: a dispatch outlives the release that began it.
+// TestOptionsOfOtherReleases: a dispatch may continue under another release.
 func TestOptionsOfOtherReleases(t *testing.T) {
 	back, err := executor.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": 1, "of_a_later_release": true}})
 	want := executor.DefaultOptions()
@@ -160,7 +160,7 @@ func TestUploadURI(t *testing.T) {
 }
 
 // TestUploadsGoWhereThePodsRead: the dispatcher puts objects where its machine has the
-// volume, and the group names them as pods do.
+// volume, and the spec has the URIs that pods see.
 func TestUploadsGoWhereThePodsRead(t *testing.T) {
 	name := executor.Name(dispatch, 3)
 	for title, tc := range map[string]struct {
@@ -181,7 +181,7 @@ func TestUploadsGoWhereThePodsRead(t *testing.T) {
 			tasks, resources := functions(3)
 			resources.Functions[3] = e.UploadURI(groupOf(3), "function-3")
 			resources.Hooks = map[contract.NodeID]string{3: e.UploadURI(groupOf(3), "hooks-3")}
-			// What no upload made: an object that the pods have by themselves.
+			// An object that was not uploaded, because the image has it.
 			resources.Inputs = map[contract.NodeID]string{0: e.UploadURI(groupOf(3), "node_0"), 1: "file:///image/weights", 2: ""}
 			if want := tc.upload + "/function-3"; resources.Functions[3] != want {
 				t.Errorf("it goes to %s, want %s", resources.Functions[3], want)
@@ -236,7 +236,7 @@ func TestWriteStreamsToFile(t *testing.T) {
 	}
 }
 
-// TestLocalPaths reads what a client of another language goes by, to upload objects.
+// TestLocalPaths reads the cases that clients in other languages are tested with.
 func TestLocalPaths(t *testing.T) {
 	raw, err := os.ReadFile("../contract/testdata/local_paths.json")
 	if err != nil {
