@@ -15,7 +15,8 @@ JSON = dict[str, Any]
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 _SHM = "shared-memory"
 _LONGEST_NAME = 63
-_LIST_FIELDS = {"volumes": "name", "volumeMounts": "mountPath", "env": "name", "imagePullSecrets": "name"}
+# The keys of the lists of spec.pod that are maps.
+_KEYS = {"volumes": "name", "volumeMounts": "mountPath", "env": "name", "imagePullSecrets": "name"}
 
 
 def pod_of(attributes: Mapping[str, Any]) -> JSON:
@@ -57,11 +58,15 @@ _FIELDS = {
 
 
 def _add(pod: JSON, field: str, entries: list[JSON]) -> None:
-    """Add entries to a list, in place of those with the same key."""
+    """Add entries to a list, in place of those with the same key.
+
+    New entries precede the others: $(NAME) in a variable refers to variables before it.
+    """
     if entries:
-        key = _LIST_FIELDS[field]
-        added = {entry[key] for entry in entries}
-        pod[field] = [entry for entry in _list(pod, field) if entry.get(key) not in added] + entries
+        key = _KEYS[field]
+        added = {entry[key]: entry for entry in entries}
+        merged = [added.pop(entry.get(key), entry) for entry in _list(pod, field)]
+        pod[field] = [*added.values(), *merged]
 
 
 def _append(pod: JSON, field: str, entries: list[JSON]) -> None:

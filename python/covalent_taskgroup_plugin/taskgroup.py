@@ -165,6 +165,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         log_stdout: str | PathLike[str] | None = "",
         log_stderr: str | PathLike[str] | None = "",
         cache_dir: str | PathLike[str] | None = "",
+        # ALIASES. Type checkers report them, as they report names that do not exist.
         **other: NoReturn,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name in DEFAULTS}

@@ -183,7 +183,7 @@ def test_the_pod():
     )
     assert executor_options(executor.__dict__)["pod"] == {
         "image": "i",
-        "env": [{"name": "B"}, {"name": "A", "value": "1"}],
+        "env": [{"name": "A", "value": "1"}, {"name": "B"}],
         "resources": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": "2"}},
     }
     assert executor.pod["image"] == "other"

@@ -1,10 +1,21 @@
 """The short arguments as fields of spec.pod and spec.runner."""
 
+import json
+import pathlib
 import re
 
 import pytest
 from covalent_taskgroup_plugin.options import executor_options
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
+
+# The Go tests of the API create groups with these pods.
+CONTRACT = pathlib.Path(__file__).parents[3] / "contract/testdata/short_forms.json"
+
+
+@pytest.mark.parametrize("case", json.loads(CONTRACT.read_text()), ids=lambda case: case["name"])
+def test_pods_that_the_api_accepts(case):
+    options = options_of(**case["arguments"])
+    assert {name: options[name] for name in case["spec"]} == case["spec"]
 
 
 def options_of(**arguments):
@@ -129,8 +140,10 @@ def as_kubernetes_expands(text, variables):
     return re.sub(r"\$\$|\$\(([^)]*)\)", replaced, text)
 
 
-def test_env_of_pod_may_refer_to_variables():
-    assert pod_of(pod={"env": [{"name": "B", "value": "$(A)"}]})["env"] == [{"name": "B", "value": "$(A)"}]
+@pytest.mark.parametrize("own", [[], [{"name": "A", "value": "old"}]], ids=["added", "replaced"])
+def test_env_of_pod_may_refer_to_variables_of_env(own):
+    pod = pod_of(env={"A": "new"}, pod={"env": [*own, {"name": "B", "value": "$(A)"}]})
+    assert pod["env"] == [{"name": "A", "value": "new"}, {"name": "B", "value": "$(A)"}]
 
 
 def test_short_forms_are_laid_over_pod_and_runner():
@@ -156,10 +169,10 @@ def test_short_forms_are_laid_over_pod_and_runner():
         "priorityClassName": "high",
         "nodeSelector": {"disk": "ssd", "zone": "a"},
         "volumes": [
-            {"name": "old", "persistentVolumeClaim": {"claimName": "old"}},
             {"name": "claim-new", "persistentVolumeClaim": {"claimName": "new"}},
+            {"name": "old", "persistentVolumeClaim": {"claimName": "old"}},
         ],
-        "volumeMounts": [{"name": "old", "mountPath": "/old"}, {"name": "claim-new", "mountPath": "/data"}],
+        "volumeMounts": [{"name": "claim-new", "mountPath": "/data"}, {"name": "old", "mountPath": "/old"}],
         "envFrom": [{"secretRef": {"name": "s3"}}],
         "tolerations": [{"operator": "Exists"}, {"key": "gpu", "operator": "Exists"}],
     }
