@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -150,9 +151,18 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
 _LEAST = {"infrastructure_retries": -1, "time_limit": -1}
 
 
-def renamed(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments with the names of the attributes in place of ALIASES."""
-    return {ALIASES.get(name, name): value for name, value in arguments.items()}
+def without_aliases(arguments: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return other arguments under the names of the attributes, and warn of ALIASES.
+
+    Raises:
+        TypeError: an argument is given under both names.
+    """
+    for name in sorted(other.keys() & ALIASES.keys()):
+        attribute = ALIASES[name]
+        if attribute in other or arguments.get(attribute, DEFAULTS[attribute]) != DEFAULTS[attribute]:
+            raise TypeError(f"TaskGroupExecutor has both {name} and {attribute}, which are the same: use {attribute}")
+        warnings.warn(f"{name} is deprecated: use {attribute}", DeprecationWarning, stacklevel=3)
+    return {ALIASES.get(name, name): value for name, value in other.items()}
 
 
 def unknown_argument(name: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import sys
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
@@ -25,13 +24,12 @@ from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 from covalent_taskgroup_plugin import bridge, calls, section
 from covalent_taskgroup_plugin.options import (
-    ALIASES,
     DEFAULTS,
     changed,
     executor_options,
     here,
-    renamed,
     tolerated,
+    without_aliases,
 )
 from covalent_taskgroup_plugin.poller import poller_of
 
@@ -165,12 +163,12 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         log_stdout: str | PathLike[str] | None = "",
         log_stderr: str | PathLike[str] | None = "",
         cache_dir: str | PathLike[str] | None = "",
-        # ALIASES. Type checkers report them, as they report names that do not exist.
+        # Previous names. Type checkers report them, as they report names that do not exist.
         **other: NoReturn,
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name in DEFAULTS}
         super().__init__()
-        self.__dict__.update(section.attributes({**arguments, **_without_aliases(arguments, other)}))
+        self.__dict__.update(section.attributes({**arguments, **without_aliases(arguments, other)}))
 
     def __repr__(self) -> str:
         """Return the call that makes this executor, with the arguments that differ from their defaults."""
@@ -183,7 +181,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         Raises:
             TypeError, ValueError: as the constructor does.
         """
-        changes = _without_aliases({}, changes)
+        changes = without_aliases({}, changes)
         return type(self)(**{**changed(self.__dict__), **changes})
 
     def to_dict(self) -> JSON:
@@ -249,7 +247,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if self.__dict__["callback"]:
             raise NotImplementedError
-        return await poller_of(self._options(with_pod=False), data).wait(data)
+        return await poller_of(self._options(), data).wait(data)
 
     async def receive(self, task_group_metadata: JSON, data: Any) -> list[TaskUpdate]:
         """Return how the nodes of task_group_metadata["node_ids"] ended, and the URIs and bytes of what they left.
@@ -261,7 +259,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if data is None:
             return calls.all_cancelled(task_group_metadata)
-        request = calls.receive_request(self._options(with_pod=False), task_group_metadata, data)
+        request = calls.receive_request(self._options(), task_group_metadata, data)
         answer = await bridge.persist("/v1/receive", request, TRIES)
         return [TaskUpdate(**update) for update in answer["task_updates"]]
 
@@ -271,7 +269,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         The dispatcher calls it at once for every node, with None for those that never started, and says nothing of an
         exception, so that one is logged here.
         """
-        request = {"executor": self._options(with_pod=False), "task_metadata": task_metadata, "job_handle": job_handle}
+        request = {"executor": self._options(), "task_metadata": task_metadata, "job_handle": job_handle}
         try:
             return (await bridge.finish("/v1/cancel", request, TRIES))["cancelled"] is True
         except Exception as err:
@@ -293,7 +291,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             TaskCancelledError: the group was cancelled or deleted.
             BridgeError: it could not be run.
         """
-        request: JSON = {"executor": self._options(), "task_metadata": calls.task_metadata(task_metadata)}
+        request: JSON = {"executor": self._options(with_pod=True), "task_metadata": calls.task_metadata(task_metadata)}
         if self._has_dispatcher():
             await self._refuse_cancelled()
             await self._keep_handle(calls.run_group(task_metadata))
@@ -307,7 +305,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             raise
         return await asyncio.to_thread(calls.result_of, answer["result"])
 
-    def _options(self, with_pod: bool = True) -> JSON:
+    def _options(self, with_pod: bool = False) -> JSON:
         return executor_options(self.__dict__, with_pod)
 
     def _has_dispatcher(self) -> bool:
@@ -315,7 +313,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         return "_send_queue" in self.__dict__
 
     async def _keep_handle(self, group: JSON) -> JSON:
-        identity = {"executor": self._options(), "task_group_metadata": group}
+        identity = {"executor": self._options(with_pod=True), "task_group_metadata": group}
         await self.set_job_handle((await bridge.call("/v1/handle", identity))["handle"])
         return identity
 
@@ -332,17 +330,3 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             requested = False
         if requested:
             await self.cancel({"dispatch_id": group["dispatch_id"], "node_id": group["node_ids"][0]}, handle)
-
-
-def _without_aliases(arguments: Mapping[str, Any], other: Mapping[str, Any]) -> JSON:
-    """Return other arguments under the names of the attributes, and warn of ALIASES.
-
-    Raises:
-        TypeError: an argument is given under both names.
-    """
-    for name in sorted(other.keys() & ALIASES.keys()):
-        attribute = ALIASES[name]
-        if attribute in other or arguments.get(attribute, DEFAULTS[attribute]) != DEFAULTS[attribute]:
-            raise TypeError(f"TaskGroupExecutor has both {name} and {attribute}, which are the same: use {attribute}")
-        warnings.warn(f"{name} is deprecated: use {attribute}", DeprecationWarning, stacklevel=3)
-    return renamed(other)

@@ -5,11 +5,13 @@ import json
 
 import pytest
 from covalent._shared_files import config
+from covalent.executor.schemas import ResourceMap, TaskSpec
 from covalent_dispatcher._core.runner_modules.utils import get_executor
 from covalent_taskgroup_plugin import section
+from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.options import DEFAULTS, executor_options
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
-from fake import GROUP, SENT
+from fake import GROUP, SENT, Dispatcher, error
 
 NODE = {"dispatch_id": "d", "node_id": 3}
 
@@ -146,3 +148,21 @@ def test_a_stored_executor_of_an_older_release():
         del stored["attributes"][name]
     pod = executor_options(as_the_dispatcher_makes_it(stored).__dict__)["pod"]
     assert pod["resources"] == {"requests": {"cpu": "500m"}, "limits": {"nvidia.com/gpu": "1"}}
+
+
+def test_requests_that_create_a_group_have_the_pod(play):
+    async def story(fake):
+        executor = TaskGroupExecutor(image="i", python="python3.12")
+        fake.answers["/v1/run"] = error("Invalid")
+        with pytest.raises(BridgeError):
+            await executor.run(print, [], {}, NODE)
+        async with Dispatcher(executor):
+            await executor.send(
+                [TaskSpec(electron_id=3, args=[], kwargs={})], ResourceMap(functions={}, inputs={}, hooks={}), GROUP
+            )
+        for path in ("/v1/run", "/v1/handle", "/v1/send"):
+            (body,) = fake.bodies(path)
+            assert body["executor"]["pod"] == {"image": "i"}
+            assert body["executor"]["runner"] == {"python": "python3.12"}
+
+    play(story)
