@@ -62,8 +62,9 @@ def volume(source):
     ids=str,
 )
 def test_a_pod_that_is_refused(pod, problem):
-    with pytest.raises(ValueError, match=re.escape(problem)):
+    with pytest.raises(ValueError, match=re.escape(problem)) as refused:
         TaskGroupExecutor(pod=pod)
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_all_problems_are_reported():
