@@ -16,9 +16,13 @@ from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 
 def send_request(identity: dict[str, Any], task_specs: list[TaskSpec], resources: ResourceMap) -> dict[str, Any]:
-    """Return a SendRequest; the int keys of the ResourceMap become strings, as JSON has no others."""
+    """Return a SendRequest; the int keys of the ResourceMap become strings, as JSON has no others.
+
+    "resend" announces that a send whose result is unknown is repeated, and cancelled if that fails too.
+    """
     return {
         **identity,
+        "resend": True,
         "task_specs": [spec.model_dump() for spec in task_specs],
         "resources": resources.model_dump(mode="json"),
     }

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from . import bridge
-from .errors import error_of
+from .errors import BridgeError, error_of
 
 # A poll's length in seconds, and how long the bridge may take beyond it.
 WAIT_SECONDS = 60.0
@@ -21,9 +22,13 @@ MARGIN_SECONDS = 30.0
 GATHER_SECONDS = 0.05
 # MAX_HANDLES bounds one poll, executor/bridge/server.go.
 MAX_HANDLES = 10000
+# REFUSED_SECONDS is how long polls may be refused as invalid, or be answered with another shape, until they fail. Every
+# other problem of the bridge, the kubeconfig or the cluster is waited out: the groups run regardless of it.
+REFUSED_SECONDS = 600.0
 
 Handle = dict[str, Any]
-Waiting = tuple[Handle, "asyncio.Future[dict[str, Any]]"]
+# A handle, whether its group is cancelled when the dispatcher stops, and who waits.
+Waiting = tuple[Handle, bool, "asyncio.Future[dict[str, Any]]"]
 
 
 class Poller:
@@ -34,16 +39,23 @@ class Poller:
         self._waiting: dict[str, list[Waiting]] = {}
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        # Since when polls have been refused.
+        self._refused: float | None = None
 
-    async def wait(self, handle: Handle) -> dict[str, Any]:
-        """Return the Outcome of the group, {"handle": {...}, "reason": str}, when it has ended.
+    async def wait(self, handle: Handle, cancel_on_stop: bool = False) -> dict[str, Any]:
+        """Return the Outcome of the group, {"handle": {...}, "reason": str}, when it has finished.
+
+        Args:
+            handle: names the group.
+            cancel_on_stop: whether the bridge cancels the group when the dispatcher stops. Each poll has it: a bridge
+                that replaces another one learns of it only here.
 
         Raises:
             TaskCancelledError: it was cancelled or deleted.
-            BridgeError: it cannot be waited for, for a reason that will not pass.
+            BridgeError: the bridge refuses to wait for it.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        key, waiting = _key(handle), (handle, future)
+        key, waiting = _key(handle), (handle, cancel_on_stop, future)
         self._waiting.setdefault(key, []).append(waiting)
         self._arrived.set()
         if self._task is None or self._task.done():
@@ -61,40 +73,64 @@ class Poller:
         while self._waiting:
             await asyncio.sleep(GATHER_SECONDS)
             self._arrived.clear()
-            handles = [waiting[0][0] for waiting in self._waiting.values()][:MAX_HANDLES]
+            handles = [_entry(waiting) for waiting in self._waiting.values()][:MAX_HANDLES]
             if not handles:
                 return
             request = {"executor": self._options, "handles": handles, "wait_seconds": WAIT_SECONDS}
-            poll = asyncio.create_task(bridge.persist("/v1/poll", request, 0, WAIT_SECONDS + MARGIN_SECONDS))
+            seconds = WAIT_SECONDS + MARGIN_SECONDS
+            poll = asyncio.create_task(bridge.persist("/v1/poll", request, None, _is_waited_out, seconds))
             news = asyncio.create_task(self._arrived.wait())
             await asyncio.wait({poll, news}, return_when=asyncio.FIRST_COMPLETED)
             news.cancel()
             if not poll.done():
-                # Cancelling loses nothing: what has ended is told again.
+                # Cancelling loses nothing: the next poll returns what has finished.
                 poll.cancel()
                 await asyncio.gather(poll, return_exceptions=True)
                 if poll.cancelled():
                     continue
             try:
                 self._settle(poll.result())
-            except Exception as err:  # Whatever it is, nobody may wait for ever.
-                for handle in handles:
-                    self._tell(handle, err)
+                self._refused = None
+            except Exception as err:  # Whatever it is, no group may be waited for without a poll.
+                await self._refuse(handles, err)
+
+    async def _refuse(self, handles: list[Handle], err: Exception) -> None:
+        """Wait before the next poll, or fail the polls if they have been refused for too long."""
+        now = time.monotonic()
+        self._refused = self._refused or now
+        if now - self._refused < REFUSED_SECONDS:
+            bridge.warn("/v1/poll", repr(err) if not str(err) else err)
+            await asyncio.sleep(bridge.LONGEST_DELAY)
+            return
+        for handle in handles:
+            self._tell(handle, err)
 
     def _settle(self, answer: dict[str, Any]) -> None:
         for result in answer["results"]:
             error = result.get("error")
             self._tell(result["handle"], error_of(error) if error else result)
+        if answer.get("warning"):
+            bridge.warn("/v1/poll", answer["warning"])
 
     def _tell(self, handle: Handle, what: Any) -> None:
         # Popped: the next poll must not ask for it again.
-        for _, future in self._waiting.pop(_key(handle), []):
+        for _, _, future in self._waiting.pop(_key(handle), []):
             if future.done():
                 continue
             if isinstance(what, BaseException):
                 future.set_exception(what)
             else:
                 future.set_result(what)
+
+
+def _is_waited_out(err: BridgeError) -> bool:
+    return err.code != "Invalid"
+
+
+def _entry(waiting: list[Waiting]) -> Handle:
+    """Return a PollHandle, executor/bridge/shapes.go."""
+    handle = waiting[0][0]
+    return {**handle, "cancel_on_stop": True} if any(cancel for _, cancel, _ in waiting) else handle
 
 
 def _key(handle: Handle) -> str:
@@ -106,11 +142,13 @@ _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = Weak
 
 
 def poller_of(options: dict[str, Any], handle: Handle) -> Poller:
-    """Return the poller of this event loop for a handle's cluster and namespace."""
+    """Return the poller of this event loop for the cluster and namespace of a handle."""
     place = {
         "kubeconfig": options.get("kubeconfig", ""),
         "context": handle.get("context", options.get("context", "")),
         "namespace": handle.get("namespace", options.get("namespace", "")),
     }
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
-    return pollers.setdefault(json.dumps(place), Poller(place))
+    # A context may have been redefined: handles of two clusters are not polled together.
+    key = json.dumps([place, handle.get("server"), handle.get("ca")])
+    return pollers.setdefault(key, Poller(place))

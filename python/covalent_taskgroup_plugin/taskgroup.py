@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
@@ -23,6 +24,7 @@ from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
 from covalent_taskgroup_plugin import bridge, calls, section
+from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.options import (
     DEFAULTS,
     changed,
@@ -36,8 +38,17 @@ from covalent_taskgroup_plugin.poller import poller_of
 EXECUTOR_PLUGIN_NAME = "TaskGroupExecutor"
 _EXECUTOR_PLUGIN_DEFAULTS = copy.deepcopy(DEFAULTS)
 
-# How often receive is tried where the bridge says that it may help; the dispatcher itself tries once.
-TRIES = 3
+# For how many seconds a call is retried while its error may pass; the dispatcher itself calls once. No other call waits
+# for a receive, and a failed receive loses results that exist. A cancellation delays the stop of a dispatcher.
+SEND_SECONDS = 120.0
+RECEIVE_SECONDS = 600.0
+CANCEL_SECONDS = 30.0
+# A kubeconfig that cannot be used may be being rewritten, but mostly it is a mistake that its user has to see.
+CONFIGURATION_SECONDS = 15.0
+# For how many seconds a group is cancelled that may have been created by a send that failed.
+ABANDON_SECONDS = 3600.0
+# The codes of errors that mean that a send has created nothing, or that the object is not its own.
+_REFUSALS = ("Invalid", "Conflict", "Forbidden", "NotInstalled", "Namespace")
 JSON = dict[str, Any]
 # Seconds, a text such as "90m", or a timedelta.
 Duration = Union[float, str, timedelta]
@@ -223,15 +234,21 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
         Raises:
             TaskCancelledError: a cancellation was asked for before the TaskGroup was created.
-            BridgeError: it was not created; the text says why.
+            BridgeError: it was not created; the text says why. If the response to the create was lost, the TaskGroup
+                may exist, and is cancelled as soon as the cluster can be reached.
         """
         await self._refuse_cancelled()
-        identity = await self._keep_handle(task_group_metadata)
+        identity, kept = await self._keep_handle(task_group_metadata)
         request = calls.send_request(identity, task_specs, resources)
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
         await self._refuse_cancelled()
-        handle = (await bridge.call("/v1/send", request))["handle"]
+        try:
+            handle: JSON = (await bridge.persist("/v1/send", request, SEND_SECONDS, _sends_again()))["handle"]
+        except BridgeError as err:
+            if err.code not in _REFUSALS:
+                self._abandon(task_group_metadata, kept)
+            raise
         await self._cancel_if_requested(task_group_metadata, handle)
         return handle
 
@@ -243,11 +260,12 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         Raises:
             NotImplementedError: the executor has a callback, and the bridge tells the dispatcher (push mode).
             TaskCancelledError: the group was cancelled or deleted.
-            BridgeError: it cannot be waited for.
+            BridgeError: the bridge refuses to wait for it. A bridge, a kubeconfig or a cluster that is unavailable is
+                waited out, with warnings in Covalent's log: the group runs regardless of it.
         """
         if self.__dict__["callback"]:
             raise NotImplementedError
-        return await poller_of(self._options(), data).wait(data)
+        return await poller_of(self._options(), data).wait(data, self.__dict__["cancel_on_stop"])
 
     async def receive(self, task_group_metadata: JSON, data: Any) -> list[TaskUpdate]:
         """Return how the nodes of task_group_metadata["node_ids"] ended, and the URIs and bytes of what they left.
@@ -255,12 +273,14 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         Without data, after a cancellation, all are CANCELLED and nobody is asked: the cluster may be out of reach.
 
         Raises:
-            BridgeError: a node has not ended, or the record of what it left cannot be read.
+            BridgeError: the record of the results cannot be read, also after RECEIVE_SECONDS.
         """
         if data is None:
             return calls.all_cancelled(task_group_metadata)
         request = calls.receive_request(self._options(), task_group_metadata, data)
-        answer = await bridge.persist("/v1/receive", request, TRIES)
+        answer = await _received(request)
+        for warning in answer.get("warnings", []):
+            logger.app_log.warning("TaskGroup executor: %s", warning)
         return [TaskUpdate(**update) for update in answer["task_updates"]]
 
     async def cancel(self, task_metadata: JSON, job_handle: Any) -> bool:
@@ -271,7 +291,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         request = {"executor": self._options(), "task_metadata": task_metadata, "job_handle": job_handle}
         try:
-            return (await bridge.finish("/v1/cancel", request, TRIES))["cancelled"] is True
+            return (await bridge.finish("/v1/cancel", request, CANCEL_SECONDS))["cancelled"] is True
         except Exception as err:
             logger.app_log.warning("Cancelling %s of %s: %s", job_handle, task_metadata, err)
             return False
@@ -312,10 +332,20 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         # covalent/executor/base.py, _init_runtime; who calls run by hand has none.
         return "_send_queue" in self.__dict__
 
-    async def _keep_handle(self, group: JSON) -> JSON:
+    async def _keep_handle(self, group: JSON) -> tuple[JSON, JSON]:
+        """Record the handle of a group with the dispatcher; return what identifies the group, and the handle."""
         identity = {"executor": self._options(with_pod=True), "task_group_metadata": group}
-        await self.set_job_handle((await bridge.call("/v1/handle", identity))["handle"])
-        return identity
+        handle: JSON = (await bridge.persist("/v1/handle", identity, SEND_SECONDS, _sends_again()))["handle"]
+        await self.set_job_handle(handle)
+        return identity, handle
+
+    def _abandon(self, group: JSON, handle: JSON) -> None:
+        """Cancel in the background a group that may have been created though its send failed."""
+        task = {"dispatch_id": group["dispatch_id"], "node_id": group["node_ids"][0]}
+        request = {"executor": self._options(), "task_metadata": task, "job_handle": handle}
+        abandoning = asyncio.create_task(_cancel_later(request))
+        _abandoned.add(abandoning)
+        abandoning.add_done_callback(_abandoned.discard)
 
     async def _refuse_cancelled(self) -> None:
         if await self.get_cancel_requested():
@@ -330,3 +360,41 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             requested = False
         if requested:
             await self.cancel({"dispatch_id": group["dispatch_id"], "node_id": group["node_ids"][0]}, handle)
+
+
+# The tasks of _abandon: an event loop keeps no task by itself.
+_abandoned: set[asyncio.Task[None]] = set()
+
+
+async def _cancel_later(request: JSON) -> None:
+    try:
+        await bridge.persist("/v1/cancel", request, ABANDON_SECONDS)
+    except Exception as err:
+        logger.app_log.warning("Cancelling %s, whose send failed: %s", request["job_handle"], err)
+
+
+async def _received(request: JSON) -> JSON:
+    """Return the answer to a ReceiveRequest; wait for a group that has not finished, as in push mode it may."""
+    while True:
+        try:
+            return dict(await bridge.persist("/v1/receive", request, RECEIVE_SECONDS, _receives_again))
+        except BridgeError as err:
+            if err.code != "NotFinished":
+                raise
+        await asyncio.sleep(bridge.LONGEST_DELAY)
+
+
+def _receives_again(err: BridgeError) -> bool:
+    return err.code != "NotFinished" and bridge.passes(err)
+
+
+def _sends_again() -> Callable[[BridgeError], bool]:
+    """Return which errors of one send may pass: most refusals of a create are mistakes that the user has to see."""
+    begun = time.monotonic()
+
+    def may_pass(err: BridgeError) -> bool:
+        if err.code == "Configuration":
+            return time.monotonic() - begun < CONFIGURATION_SECONDS
+        return err.retry or err.code == "Unauthorized"
+
+    return may_pass

@@ -28,6 +28,8 @@ class FakeBridge:
         self.path = path
         self.protocol = "1"
         self.requests = []
+        # The connections that were accepted.
+        self.connections = []
         self.answers = {
             "/v1/handle": {"handle": HANDLE},
             "/v1/send": {"handle": SENT},
@@ -54,6 +56,8 @@ class FakeBridge:
         await self._runner.cleanup()
 
     async def _serve(self, request):
+        if request.transport not in self.connections:
+            self.connections.append(request.transport)
         body = await request.json()
         self.requests.append((request.path, body))
         answer = self.answers[request.path]

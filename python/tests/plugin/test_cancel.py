@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from covalent_taskgroup_plugin import taskgroup
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import SENT, error
 
@@ -10,7 +11,9 @@ from fake import SENT, error
 @pytest.mark.parametrize(
     ("answer", "accepted"), [({"cancelled": True}, True), ({"cancelled": False}, False), (error("Forbidden"), False)]
 )
-def test_cancel_is_true_only_when_the_cluster_has_taken_it(play, answer, accepted):
+def test_cancel_is_true_only_when_the_cluster_has_taken_it(play, monkeypatch, answer, accepted):
+    monkeypatch.setattr(taskgroup, "CANCEL_SECONDS", 0)
+
     async def story(fake):
         fake.answers["/v1/cancel"] = answer
         task = {"dispatch_id": "d", "node_id": 9}

@@ -6,6 +6,7 @@ import pytest
 from covalent._shared_files.config import _config_manager
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent._shared_files.util_classes import RESULT_STATUS
+from covalent_taskgroup_plugin import poller, taskgroup
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import GROUP, OUTCOME, SENT, error
@@ -89,19 +90,53 @@ def test_poll_of_a_cancelled_group_and_of_one_that_cannot_be_waited_for(play):
     play(story)
 
 
-def test_poll_outlasts_an_api_server_and_a_bridge_that_are_away(play):
+CODES = [
+    "Unavailable",
+    "Configuration",
+    "Unauthorized",
+    "Forbidden",
+    "NotInstalled",
+    "Namespace",
+    "Internal",
+    "OfTomorrow",
+]
+
+
+def test_only_the_result_of_the_group_ends_a_poll(play, caplog):
     async def story(fake):
-        away = [error("Unavailable", retry=True)] * 12 + [ConnectionError()] * 2
-        fake.answers["/v1/poll"] = [*away, {"results": [OUTCOME]}]
+        problems = [error(code, f"because of {code}", retry=code == "Unavailable") for code in CODES]
+        warned = {"results": [], "warning": "the token has expired"}
+        fake.answers["/v1/poll"] = [*problems * 2, *[ConnectionError()] * 20, warned, {"results": [OUTCOME]}]
         assert await TaskGroupExecutor().poll(GROUP, SENT) == OUTCOME
+
+    play(story)
+    for code in CODES:
+        # Once a minute, however often it is retried.
+        assert caplog.text.count(f"because of {code};") == 1
+    assert "cannot be reached" in caplog.text
+    assert "the token has expired" in caplog.text
+
+
+def test_cancel_on_stop_is_in_each_poll(play):
+    async def story(fake):
+        other = {**SENT, "name": "tg-2"}
+        fake.answers["/v1/poll"] = {"results": [OUTCOME, {**OUTCOME, "handle": other}]}
+        polls = [TaskGroupExecutor(cancel_on_stop=True).poll(GROUP, SENT), TaskGroupExecutor().poll(GROUP, other)]
+        assert [outcome["handle"] for outcome in await asyncio.gather(*polls)] == [SENT, other]
+        (body,) = fake.bodies("/v1/poll")
+        assert body["handles"] == [{**SENT, "cancel_on_stop": True}, other]
 
     play(story)
 
 
-def test_an_answer_that_is_nonsense_leaves_nobody_waiting(play):
+@pytest.mark.parametrize("answer", [error("Invalid", "refused"), {"surprise": 1}], ids=["refused", "nonsense"])
+def test_a_poll_that_is_refused_is_retried_for_a_while(play, monkeypatch, answer):
     async def story(fake):
-        fake.answers["/v1/poll"] = {"surprise": 1}
-        with pytest.raises(KeyError):
+        fake.answers["/v1/poll"] = [answer, answer, {"results": [OUTCOME]}]
+        assert await TaskGroupExecutor().poll(GROUP, SENT) == OUTCOME
+        monkeypatch.setattr(poller, "REFUSED_SECONDS", 0)
+        fake.answers["/v1/poll"] = answer
+        with pytest.raises((BridgeError, KeyError)):
             await TaskGroupExecutor().poll(GROUP, SENT)
 
     play(story)
@@ -132,6 +167,29 @@ def test_receive_gives_covalents_own_shapes(play):
             "task_group_metadata": GROUP,
             "data": OUTCOME,
         }
+
+    play(story)
+
+
+def test_receive_outlasts_a_store_that_fails(play, caplog):
+    async def story(fake):
+        failures = [error(code, retry=retry) for code, retry in (("ManifestUnavailable", True), ("Forbidden", False))]
+        fake.answers["/v1/receive"] = [*failures * 10, {"task_updates": [UPDATE], "warnings": ["the log is full"]}]
+        assert len(await TaskGroupExecutor().receive(GROUP, OUTCOME)) == 1
+
+    play(story)
+    assert "the log is full" in caplog.text
+
+
+def test_receive_waits_for_a_group_that_has_not_finished(play, monkeypatch):
+    monkeypatch.setattr(taskgroup, "RECEIVE_SECONDS", 0)
+
+    async def story(fake):
+        fake.answers["/v1/receive"] = [error("NotFinished", retry=True)] * 5 + [{"task_updates": [UPDATE]}]
+        assert len(await TaskGroupExecutor().receive(GROUP, OUTCOME)) == 1
+        fake.answers["/v1/receive"] = error("ManifestInvalid", "forged")
+        with pytest.raises(BridgeError, match="forged"):
+            await TaskGroupExecutor().receive(GROUP, OUTCOME)
 
     play(story)
 

@@ -1,6 +1,7 @@
 """The real bridge's process, and what it says of a cluster that is not there."""
 
 import asyncio
+import errno
 import os
 import select
 import shutil
@@ -10,7 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from covalent_taskgroup_plugin import bridge, process
+from covalent._shared_files.config import _config_manager
+from covalent_taskgroup_plugin import bridge, process, taskgroup
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import GROUP, HANDLE
@@ -83,8 +85,26 @@ def test_it_ends_with_a_dispatcher_that_is_killed(real):
     shutil.rmtree(folder)
 
 
+def test_it_ends_with_a_dispatcher_that_has_forked(real):
+    script = (
+        "import os, sys; from covalent_taskgroup_plugin.process import PROCESS; PROCESS.start()\n"
+        "if os.fork() == 0:\n    sys.stdin.read(); os._exit(0)\n"
+        "print(PROCESS.pid, PROCESS.log.parent, flush=True); os.kill(os.getpid(), 9)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        pid, folder = parent.stdout.readline().split()
+        watched = os.pidfd_open(int(pid))
+        # The forked child runs until its standard input is closed.
+        assert select.select([watched], [], [], 20)[0], "the bridge outlived its dispatcher"
+    os.close(watched)
+    shutil.rmtree(folder)
+
+
 @pytest.mark.parametrize("verb", ["handle", "cancel", "receive"])
-def test_a_kubeconfig_that_is_not_there(real, verb):
+def test_a_kubeconfig_that_is_not_there(real, monkeypatch, verb):
+    monkeypatch.setattr(taskgroup, "RECEIVE_SECONDS", 0)
     executor = TaskGroupExecutor(kubeconfig="/none/kubeconfig")
     requests = {
         "handle": handle_of(executor),
@@ -127,8 +147,86 @@ def test_a_program_that_is_missing_or_does_not_start(real, monkeypatch):
         real.start()
 
 
-def test_a_runtime_folder_that_is_too_long_for_a_socket(real, monkeypatch, tmp_path):
-    long = tmp_path / ("x" * 90)
-    long.mkdir()
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(long))
-    assert not real.start().startswith(str(long))
+def test_the_socket_is_where_no_logout_removes_it(real, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert not real.start().startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x" * 90, "missing"])
+def test_a_folder_that_cannot_hold_a_socket(real, monkeypatch, tmp_path, name):
+    monkeypatch.setitem(_config_manager.config_data["dispatcher"], "cache_dir", str(tmp_path / name))
+    assert not real.start().startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("lost", ["the folder", "the socket"])
+def test_a_bridge_whose_socket_was_removed_is_replaced(real, nobody, lost):
+    async def story():
+        first = await handle_of(nobody)
+        killed = real._child
+        if lost == "the folder":
+            shutil.rmtree(real.log.parent)
+        else:
+            (real.log.parent / "bridge.sock").unlink()
+        # Many requests find out at once; they share one new bridge.
+        assert await asyncio.gather(*(handle_of(nobody) for _ in range(20))) == [first] * 20
+        assert real.pid not in (None, killed.pid)
+        # It was not asked to stop: that would cancel the groups of cancel_on_stop.
+        assert killed.returncode == -signal.SIGKILL
+
+    asyncio.run(story())
+
+
+def test_a_bridge_that_does_not_answer_is_replaced(real, nobody, monkeypatch):
+    monkeypatch.setattr(process, "PROBE_SECONDS", 0.1)
+
+    async def story():
+        first = await handle_of(nobody)
+        pid = real.pid
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED)
+        with pytest.raises(BridgeError, match=r"did not answer /v1/handle in 0\.1 s") as raised:
+            await bridge.call("/v1/handle", {"executor": nobody._options(), "task_group_metadata": GROUP}, 0.1)
+        assert raised.value.retry
+        assert real.pid not in (None, pid)
+        assert await handle_of(nobody) == first
+
+    asyncio.run(story())
+
+
+def test_a_dispatcher_without_descriptors_does_not_replace_its_bridge(real, monkeypatch):
+    socket = real.start()
+    pid = real.pid
+
+    def none_left(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(process.socket, "socket", none_left)
+    with pytest.raises(BridgeError, match="Too many open files") as raised:
+        real.start(socket)
+    assert raised.value.retry
+    monkeypatch.undo()
+    assert (real.start(socket), real.pid) == (socket, pid)
+
+
+def test_polls_outlast_a_program_that_is_being_replaced(real, nobody, monkeypatch, tmp_path):
+    program = tmp_path / "taskgroup"
+    shutil.copy(os.environ[process.BINARY], program)
+    monkeypatch.setenv(process.BINARY, str(program))
+    tried = asyncio.Event()
+    monkeypatch.setattr(bridge, "warn", lambda *_: tried.set())
+
+    async def story():
+        handle = (await handle_of(nobody))["handle"]
+        polls = [asyncio.create_task(nobody.poll(GROUP, {**handle, "name": f"tg-{n}"})) for n in range(20)]
+        program.rename(tmp_path / "away")
+        os.kill(real.pid, signal.SIGKILL)
+        await asyncio.wait_for(tried.wait(), 20)
+        (tmp_path / "away").rename(program)
+        while real.pid is None:
+            await asyncio.sleep(0.001)
+        assert not any(poll.done() for poll in polls)
+        for poll in polls:
+            poll.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+    asyncio.run(story())

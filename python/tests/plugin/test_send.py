@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
 from covalent.executor.schemas import ResourceMap, TaskSpec
+from covalent_taskgroup_plugin import bridge, taskgroup
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import GROUP, HANDLE, SENT, Dispatcher, error
@@ -131,12 +132,73 @@ def test_a_bridge_that_dies_is_asked_again(play):
     play(story)
 
 
-def test_an_api_server_that_is_away_was_waited_for_by_the_bridge(play):
+def test_an_api_server_that_is_unavailable_is_waited_for(play):
     async def story(fake):
-        fake.answers["/v1/send"] = error("Unavailable", "nobody answers", retry=True, status=503)
-        with pytest.raises(BridgeError, match="nobody answers"):
+        fake.answers["/v1/send"] = [error("Unavailable", "no response", retry=True, status=503)] * 9 + [
+            {"handle": SENT}
+        ]
+        assert (await sending(TaskGroupExecutor()))[0] == SENT
+        assert len(fake.bodies("/v1/send")) == 10
+        assert all(body["resend"] for body in fake.bodies("/v1/send"))
+
+    play(story)
+
+
+@pytest.mark.parametrize(("code", "retry"), [("Unavailable", True), ("Internal", False)])
+def test_a_send_whose_result_stays_unknown_cancels_the_group(play, monkeypatch, code, retry):
+    monkeypatch.setattr(taskgroup, "SEND_SECONDS", 0)
+
+    async def story(fake):
+        fake.answers["/v1/send"] = error(code, "no response", retry=retry, status=503)
+        fake.answers["/v1/cancel"] = [error("Unavailable", retry=True), {"cancelled": True}]
+        with pytest.raises(BridgeError, match="no response"):
+            await sending(TaskGroupExecutor())
+        while len(fake.bodies("/v1/cancel")) < 2:
+            await asyncio.sleep(0)
+        assert [body["job_handle"] for body in fake.bodies("/v1/cancel")] == [HANDLE, HANDLE]
+
+    play(story)
+
+
+@pytest.mark.parametrize("code", ["Invalid", "Conflict", "Forbidden", "NotInstalled", "Namespace"])
+def test_a_send_that_was_refused_cancels_nothing(play, code):
+    async def story(fake):
+        fake.answers["/v1/send"] = error(code, "refused", status=403)
+        with pytest.raises(BridgeError, match="refused"):
             await sending(TaskGroupExecutor())
         assert len(fake.bodies("/v1/send")) == 1
+        assert not taskgroup._abandoned
+
+    play(story)
+
+
+def test_an_expired_token_and_a_kubeconfig_that_is_being_rewritten_are_waited_for(play):
+    async def story(fake):
+        fake.answers["/v1/handle"] = [error("Configuration"), {"handle": HANDLE}]
+        fake.answers["/v1/send"] = [error("Unauthorized")] * 3 + [{"handle": SENT}]
+        assert (await sending(TaskGroupExecutor()))[0] == SENT
+
+    play(story)
+
+
+def test_many_sends_at_once_take_few_connections(play):
+    async def story(fake):
+        running, most = 0, 0
+
+        async def create(_):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            return {"handle": SENT}
+
+        fake.answers["/v1/send"] = create
+        sent = await asyncio.gather(*(sending(TaskGroupExecutor()) for _ in range(400)))
+        assert [handle for handle, _ in sent] == [SENT] * 400
+        assert most <= bridge.CONCURRENT
+        # Those of the handles, and then those of the sends: connections are reused.
+        assert len(fake.connections) <= 2 * bridge.CONCURRENT
 
     play(story)
 
