@@ -20,6 +20,13 @@ type Config struct {
 	Dispatcher Dispatcher
 	// Objects reads manifests; files of this machine if nil.
 	Objects ObjectReader
+	// Resends announces that the caller repeats a Send that was ErrUnavailable, and
+	// cancels the group when it gives up. Without it, such a Send cancels the group
+	// that it may have created: it would run without an owner.
+	Resends bool
+	// Warn receives the problems of a Receive that do not change its result; they are
+	// dropped if it is nil.
+	Warn func(error)
 	// Signer makes the signed URLs of Options.Presign; without one they are
 	// ErrConfiguration.
 	Signer Signer
@@ -34,6 +41,8 @@ type Executor struct {
 	dispatcher Dispatcher
 	objects    ObjectReader
 	signer     Signer
+	resends    bool
+	warn       func(error)
 }
 
 // New makes an Executor. It asks nobody.
@@ -44,7 +53,10 @@ func New(config Config) (*Executor, error) {
 	if config.Cluster == nil {
 		return nil, errorf(ErrConfiguration, "an executor needs a cluster")
 	}
-	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects, signer: config.Signer}
+	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects, signer: config.Signer, resends: config.Resends, warn: config.Warn}
+	if e.warn == nil {
+		e.warn = func(error) {}
+	}
 	if e.objects == nil {
 		e.objects = e.files()
 	}

@@ -79,12 +79,16 @@ func formerSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
 // readManifest reads a manifest and checks that it is the one that the status
 // names, of this very group.
 func (e *Executor) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (map[contract.NodeID]*contract.TaskRecord, error) {
-	object, _, err := e.objects.Open(ctx, outputsOf(tg), source.uri)
-	if err != nil {
-		return nil, errorf(ErrManifestUnavailable, "reading the manifest %s: %w", source.uri, err)
-	}
-	defer object.Close()
-	found, err := manifest.Read(object, manifest.Reference{URI: source.uri, SHA256: source.sha256, UID: string(tg.UID)})
+	var found *contract.Manifest
+	err := persistRead(ctx, func() error {
+		object, _, err := e.objects.Open(ctx, outputsOf(tg), source.uri)
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", source.uri, err)
+		}
+		defer object.Close()
+		found, err = manifest.Read(object, manifest.Reference{URI: source.uri, SHA256: source.sha256, UID: string(tg.UID)})
+		return err
+	})
 	if errors.Is(err, manifest.ErrInvalid) {
 		return nil, errorf(ErrManifestInvalid, "reading the manifest: %w", err)
 	} else if err != nil {

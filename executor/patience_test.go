@@ -102,8 +102,8 @@ func TestPatience(t *testing.T) {
 		"receive is refused":            {call: receive, want: executor.ErrUnavailable, after: 10 * time.Second},
 		"receive hangs":                 {call: receive, hangs: true, want: executor.ErrUnavailable, after: 10 * time.Second},
 		"receive, and nothing is ended": {call: receive, back: time.Second, want: executor.ErrNotFinished, after: 4 * time.Second},
-		"send is refused":               {call: send, want: executor.ErrUnavailable, after: time.Minute},
-		"send hangs":                    {call: send, hangs: true, want: executor.ErrUnavailable, after: time.Minute},
+		"send is refused":               {call: send, want: executor.ErrUnavailable, after: 70 * time.Second},
+		"send hangs":                    {call: send, hangs: true, want: executor.ErrUnavailable, after: 70 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

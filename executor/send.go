@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -25,8 +26,9 @@ import (
 // a minute, then it is ErrUnavailable.
 //
 // It makes one request, and with Options.Presign a second one, for the Secret with
-// the signed URLs; where that one cannot be, the group is cancelled. The create is
-// itself the check of the spec: the API server answers with every field that is
+// the signed URLs; where that one cannot be, the group is cancelled. A group whose
+// create may have succeeded is cancelled too if Send fails, unless Config.Resends is
+// set. The create is itself the check of the spec: the API server answers with every field that is
 // wrong (ErrInvalid), which a dry run would do no better at twice the price.
 func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resources contract.ResourceMap, group contract.TaskGroupMetadata) (Handle, error) {
 	desired, err := e.desiredGroup(ctx, tasks, resources, group)
@@ -48,14 +50,14 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 	}
 	created, err := e.createGroup(ctx, desired)
 	if err != nil {
-		return handle, err
+		return handle, e.abandonUnknown(ctx, handle, err)
 	}
 	handle.UID = created.UID
 	// A cancel that came between the check and the create found nothing.
 	err = e.checkCancelRequested(ctx)
 	if err == nil && inputs != nil {
-		if err = e.createURLs(ctx, created, inputs); errors.Is(err, ErrUnavailable) {
-			// Its pods wait for the Secret, which the next Send makes.
+		if err = e.createURLs(ctx, created, inputs); e.resends && errors.Is(err, ErrUnavailable) {
+			// Its pods wait for the Secret, which the next Send creates.
 			return handle, err
 		}
 	}
@@ -74,6 +76,18 @@ func (e *Executor) abandon(ctx context.Context, handle Handle, err error) error 
 	return err
 }
 
+// abandonUnknown cancels a group whose create was answered by nothing: it may exist,
+// and the caller does not send it again.
+func (e *Executor) abandonUnknown(ctx context.Context, handle Handle, err error) error {
+	if e.resends || !errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	if _, cancelErr := e.cancelGroup(ctx, handle, callPatience); cancelErr != nil {
+		return errorf(ErrUnavailable, "%w; the TaskGroup may have been created and could not be cancelled: %w", err, cancelErr)
+	}
+	return err
+}
+
 func (e *Executor) checkCancelRequested(ctx context.Context) error {
 	requested, err := e.GetCancelRequested(ctx)
 	if err != nil {
@@ -88,9 +102,14 @@ func (e *Executor) checkCancelRequested(ctx context.Context) error {
 // createGroup creates a TaskGroup, or finds that it is there.
 func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup) (*v1alpha1.TaskGroup, error) {
 	key := client.ObjectKeyFromObject(desired)
+	sent, err := sentDigest(desired)
+	if err != nil {
+		return nil, err
+	}
+	desired.Annotations = map[string]string{v1alpha1.SentAnnotation: sent}
 	doing := fmt.Sprintf("creating TaskGroup %s", key)
 	var created *v1alpha1.TaskGroup
-	err := persist(ctx, sendPatience, func(ctx context.Context) error {
+	err = persist(ctx, sendPatience, func(ctx context.Context) error {
 		created = desired.DeepCopy()
 		return e.cluster.client.Create(ctx, created)
 	})
@@ -101,13 +120,28 @@ func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup)
 	if err := persist(ctx, callPatience, func(ctx context.Context) error { return e.cluster.client.Get(ctx, key, existing) }); err != nil {
 		return nil, explain(doing, err)
 	}
-	if !isSameGroup(&desired.Spec, &existing.Spec) {
+	if existing.Annotations[v1alpha1.SentAnnotation] != sent && !isSameGroup(&desired.Spec, &existing.Spec) {
 		return nil, errorf(ErrConflict, "TaskGroup %s is there already with another spec: was the dispatch sent with other options? Delete it to send the group again", key)
 	}
 	return existing, nil
 }
 
-// isSameGroup compares what cannot change after creation.
+// sentDigest identifies what is sent, and by which dispatcher, before the API server
+// and its admission webhooks change it. Fields that a later release adds to the spec
+// do not change it as long as they are not set.
+func sentDigest(desired *v1alpha1.TaskGroup) (string, error) {
+	raw, err := json.Marshal(struct {
+		Dispatcher string                  `json:"dispatcher"`
+		Spec       *v1alpha1.TaskGroupSpec `json:"spec"`
+	}{desired.Labels[v1alpha1.DispatcherLabel], fixedPart(&desired.Spec)})
+	if err != nil {
+		return "", fmt.Errorf("encoding a TaskGroup: %w", err)
+	}
+	return digest(string(raw)), nil
+}
+
+// isSameGroup compares what cannot change after creation. It decides about groups
+// that a release without SentAnnotation, or another one with other defaults, created.
 func isSameGroup(desired, existing *v1alpha1.TaskGroupSpec) bool {
 	return equality.Semantic.DeepEqual(fixedPart(desired), fixedPart(existing))
 }

@@ -41,6 +41,10 @@ const (
 	// DeliveredAnnotation is on a TaskGroup with spec.callback: the nodeIDs,
 	// separated by commas, whose end the dispatcher has taken note of.
 	DeliveredAnnotation = GroupName + "/delivered"
+	// SentAnnotation is on a TaskGroup that an executor created: the SHA-256 of what
+	// was sent. A repeated send finds its own TaskGroup by it, whatever admission
+	// webhooks have changed in the spec.
+	SentAnnotation = GroupName + "/sent"
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )
