@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -40,27 +41,58 @@ const maxAssembled = 80 << 20
 // ownPrefixes are those of the files in a group's folder.
 var ownPrefixes = []string{"error-", string(contract.AssetStdout) + "-", string(contract.AssetStderr) + "-", newPrefix}
 
-// errorFiles remembers when folders were pruned.
+// errorFiles remembers when folders were pruned, and the folder that replaces a cache
+// folder that cannot be written.
 type errorFiles struct {
-	mu     sync.Mutex
-	pruned map[string]time.Time
+	mu       sync.Mutex
+	pruned   map[string]time.Time
+	fallback string
 }
 
-// writeError writes why a task failed to a file and returns it as an asset. The
-// folder is named by the TaskGroup: a dispatch ID is anybody's text.
-func (e *Executor) writeError(tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, unread error) (contract.AssetUpdate, error) {
-	dir, err := e.cacheDir()
+// writeError writes why a task failed to a file and returns it as an asset.
+func (e *Executor) writeError(tg *v1alpha1.TaskGroup, node contract.NodeID, text string) (contract.AssetUpdate, error) {
+	path, err := e.writeCached(tg, fmt.Sprintf("error-%d.txt", node), []byte(text))
 	if err != nil {
-		return contract.AssetUpdate{}, err
+		return contract.AssetUpdate{}, fmt.Errorf("writing the error of node %d: %w", node, err)
 	}
-	dir = filepath.Join(dir, errorsDir)
-	text := errorText(tg, status, unread)
-	path := filepath.Join(dir, string(tg.UID), fmt.Sprintf("error-%d.txt", status.NodeID))
-	if err := writeFile(path, []byte(text), 0o600); err != nil {
-		return contract.AssetUpdate{}, errorf(ErrConfiguration, "writing why node %d failed (%s): set cache_dir: %w", status.NodeID, status.Reason, err)
+	return contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
+}
+
+// writeCached writes a file for the dispatcher below the cache folder, or below a
+// temporary folder if the cache folder cannot be written. The folder of a group is
+// named by its UID: a dispatch ID may be any text.
+func (e *Executor) writeCached(tg *v1alpha1.TaskGroup, name string, raw []byte) (string, error) {
+	dir, err := e.cacheDir()
+	if err == nil {
+		dir = filepath.Join(dir, errorsDir)
+		err = writeFile(filepath.Join(dir, string(tg.UID), name), raw, 0o600)
+	}
+	if err != nil {
+		fallback, fallbackErr := e.cluster.errorFiles.fallbackDir()
+		if fallbackErr == nil {
+			fallbackErr = writeFile(filepath.Join(fallback, string(tg.UID), name), raw, 0o600)
+		}
+		if fallbackErr != nil {
+			return "", fmt.Errorf("set cache_dir to a folder that can be written: %w", errors.Join(err, fallbackErr))
+		}
+		dir = fallback
 	}
 	e.cluster.errorFiles.prune(dir, time.Now())
-	return contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(len(text)), DigestAlg: "sha256", Digest: digest(text)}, nil
+	return filepath.Join(dir, string(tg.UID), name), nil
+}
+
+// fallbackDir returns a temporary folder of this process alone.
+func (f *errorFiles) fallbackDir() (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fallback == "" {
+		dir, err := os.MkdirTemp("", errorsDir+"-")
+		if err != nil {
+			return "", err
+		}
+		f.fallback = dir
+	}
+	return f.fallback, nil
 }
 
 // writeStream assembles a stream of a killed task from its segments in a file, and
@@ -78,16 +110,10 @@ func (e *Executor) writeStream(ctx context.Context, tg *v1alpha1.TaskGroup, node
 	if text.Len() == 0 {
 		return nil, nil
 	}
-	dir, err := e.cacheDir()
+	path, err := e.writeCached(tg, fmt.Sprintf("%s-%d.txt", key, node), text.Bytes())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("writing the %s of node %d: %w", key, node, err)
 	}
-	dir = filepath.Join(dir, errorsDir)
-	path := filepath.Join(dir, string(tg.UID), fmt.Sprintf("%s-%d.txt", key, node))
-	if err := writeFile(path, text.Bytes(), 0o600); err != nil {
-		return nil, errorf(ErrConfiguration, "writing the %s of node %d: set cache_dir: %w", key, node, err)
-	}
-	e.cluster.errorFiles.prune(dir, time.Now())
 	return &contract.AssetUpdate{RemoteURI: local.URI(path), Size: int64(text.Len()), DigestAlg: "sha256", Digest: digest(text.String())}, nil
 }
 

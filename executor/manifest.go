@@ -173,7 +173,7 @@ func (e *Executor) assetUpdates(ctx context.Context, tg *v1alpha1.TaskGroup, rec
 
 // strayStreams returns what a killed pod had uploaded before: no record has it, so that
 // the store is searched. A task that had finished has whole streams; one that was running
-// has segments. An error is not reported: the result does not depend on it.
+// has segments. An error is a warning: the result does not depend on it.
 func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID) map[contract.AssetKey]contract.AssetUpdate {
 	updates := map[contract.AssetKey]contract.AssetUpdate{}
 	outputs := outputsOf(tg)
@@ -185,7 +185,9 @@ func (e *Executor) strayStreams(ctx context.Context, tg *v1alpha1.TaskGroup, nod
 		uri := contract.AssetURI(at, node, key)
 		if size, err := sizeOf(ctx, e.objects, outputsOf(tg), uri); err == nil {
 			updates[key] = contract.AssetUpdate{RemoteURI: uri, Size: size}
-		} else if assembled, err := e.writeStream(ctx, tg, node, key); err == nil && assembled != nil {
+		} else if assembled, err := e.writeStream(ctx, tg, node, key); err != nil {
+			e.warn(err)
+		} else if assembled != nil {
 			updates[key] = *assembled
 		}
 	}

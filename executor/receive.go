@@ -3,6 +3,7 @@ package executor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -24,7 +25,8 @@ import (
 // An API server that does not answer for ten seconds is ErrUnavailable.
 // ErrNotFinished is a node that has not ended. ErrManifestUnavailable is a
 // completed group whose manifest cannot be read now, ErrManifestInvalid one whose
-// manifest or output is not as it was recorded.
+// manifest or output is not as it was recorded. Logs that cannot be written, and a
+// cache folder that cannot, are reported to Config.Warn and fail no node.
 func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata, outcome *Outcome) ([]contract.TaskUpdate, error) {
 	if outcome == nil {
 		return CancelledUpdates(group), nil
@@ -49,9 +51,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	if err != nil {
 		return nil, err
 	}
-	if err := e.copyStreams(ctx, tg, group, updates); err != nil {
-		return nil, err
-	}
+	e.copyStreams(ctx, tg, group, updates)
 	e.localise(tg, updates)
 	e.Forget(handle)
 	return updates, nil
@@ -70,6 +70,16 @@ func (e *Executor) updates(ctx context.Context, tg *v1alpha1.TaskGroup, group co
 			return nil, errorf(ErrInvalid, "node %d is none of TaskGroup %s", node, tg.Name)
 		}
 		update, err := e.update(ctx, tg, status, records[node], failures[node])
+		switch {
+		case err == nil || len(group.NodeIDs) == 1:
+		case errors.Is(err, ErrTaskFailed):
+			// Its text would fail nodes that completed.
+			e.warn(err)
+			err = nil
+		case errors.Is(err, ErrManifestInvalid):
+			// The results of the other nodes are valid.
+			update, err = e.invalidUpdate(tg, node, err), nil
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -100,10 +110,30 @@ func (e *Executor) update(ctx context.Context, tg *v1alpha1.TaskGroup, status *v
 		return update, err
 	}
 	if _, said := update.Assets[contract.AssetError]; state == contract.TaskFailed && !said {
-		update.Assets[contract.AssetError], err = e.writeError(tg, status, cmp.Or(unread, err))
-		return update, err
+		return update, e.addError(tg, &update, errorText(tg, status, cmp.Or(unread, err)))
 	}
 	return update, nil
+}
+
+// addError makes a text the error of a node. If no file can be written for it, the text
+// itself is returned as ErrTaskFailed: a dispatcher shows the text of an error.
+func (e *Executor) addError(tg *v1alpha1.TaskGroup, update *contract.TaskUpdate, text string) error {
+	asset, err := e.writeError(tg, update.NodeID, text)
+	if err != nil {
+		e.warn(err)
+		return errorf(ErrTaskFailed, "%s", strings.TrimSpace(text))
+	}
+	update.Assets[contract.AssetError] = asset
+	return nil
+}
+
+// invalidUpdate is the update of a node whose results are not as they were recorded.
+func (e *Executor) invalidUpdate(tg *v1alpha1.TaskGroup, node contract.NodeID, err error) contract.TaskUpdate {
+	update := contract.TaskUpdate{NodeID: node, Status: contract.Status{Status: contract.TaskFailed}, Assets: map[contract.AssetKey]contract.AssetUpdate{}}
+	if missing := e.addError(tg, &update, err.Error()); missing != nil {
+		e.warn(missing)
+	}
+	return update
 }
 
 // assets are what a node left: as its record says, or found where it has none.

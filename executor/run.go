@@ -60,9 +60,7 @@ func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadat
 	if err != nil {
 		return nil, err
 	}
-	if err := e.copyStreams(ctx, tg, group, updates); err != nil {
-		return nil, err
-	}
+	e.copyStreams(ctx, tg, group, updates)
 	return e.resultOf(ctx, tg, updates[0])
 }
 

@@ -55,33 +55,39 @@ func openLog(path, dispatchID, resultsDir string) (*os.File, error) {
 	return file, nil
 }
 
-// copyStreams appends what the nodes printed to log_stdout and log_stderr.
-func (e *Executor) copyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata, updates []contract.TaskUpdate) error {
+// copyStreams appends what the nodes printed to log_stdout and log_stderr. A log that
+// cannot be written is a warning: the results do not depend on it.
+func (e *Executor) copyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata, updates []contract.TaskUpdate) {
 	logs := map[contract.AssetKey]string{contract.AssetStdout: e.options.LogStdout, contract.AssetStderr: e.options.LogStderr}
 	for key, path := range logs {
 		if path == "" {
 			continue
-		}
-		dir, err := e.cacheDir()
-		if err != nil {
-			return err
 		}
 		for _, update := range updates {
 			asset, ok := update.Assets[key]
 			if !ok {
 				continue
 			}
-			log, err := openLog(path, group.DispatchID, dir)
-			if err != nil {
-				return err
-			}
-			err = e.appendObject(ctx, log, tg, asset.RemoteURI)
-			if err = errors.Join(err, log.Close()); err != nil {
-				return fmt.Errorf("copying the %s of node %d: %w", key, update.NodeID, err)
+			if err := e.copyStream(ctx, tg, group, path, asset.RemoteURI); err != nil {
+				e.warn(fmt.Errorf("copying the %s of node %d to %s: %w", key, update.NodeID, path, err))
 			}
 		}
 	}
-	return nil
+}
+
+func (e *Executor) copyStream(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata, path, uri string) error {
+	var dir string
+	if !filepath.IsAbs(path) {
+		var err error
+		if dir, err = e.cacheDir(); err != nil {
+			return err
+		}
+	}
+	log, err := openLog(path, group.DispatchID, dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.appendObject(ctx, log, tg, uri), log.Close())
 }
 
 func (e *Executor) appendObject(ctx context.Context, log io.Writer, tg *v1alpha1.TaskGroup, uri string) error {
