@@ -57,6 +57,12 @@ func (e *Executor) PollAny(ctx context.Context, handles []Handle) ([]Result, err
 	return e.cluster.watch.await(ctx, handles, woken)
 }
 
+// WatchWarning describes why the watch behind polls has failed for at least a time. It
+// is empty if the watch works. Polls wait until it works again.
+func (e *Executor) WatchWarning(atLeast time.Duration) string {
+	return e.cluster.watch.warning(atLeast)
+}
+
 // Forget lets go of what is kept of a group for Receive.
 func (e *Executor) Forget(handle Handle) { e.cluster.watch.forget(handle.Name) }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -149,6 +150,48 @@ func TestPollFailsWhereNobodyMayWatch(t *testing.T) {
 	_, err := newExecutor(t, cluster).Poll(t.Context(), executor.Handle{Name: "tg-x"})
 	if !cmp.Equal(err, executor.ErrForbidden, cmpopts.EquateErrors()) || time.Since(begin) < grace {
 		t.Errorf("got %v after %s", err, time.Since(begin))
+	}
+}
+
+// TestPollReportsAWatchThatFails, and no longer when it works again.
+func TestPollReportsAWatchThatFails(t *testing.T) {
+	t.Parallel()
+	var allowed atomic.Bool
+	cluster, _ := fakeCluster(t, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			if !allowed.Load() {
+				return apierrors.NewUnauthorized("the token has expired")
+			}
+			return c.List(ctx, list, options...)
+		},
+	}, running(3))
+	e := newExecutor(t, cluster)
+	polled := make(chan error, 1)
+	go func() {
+		_, err := e.Poll(t.Context(), executor.Handle{Namespace: "team", Name: running(3).Name})
+		polled <- err
+	}()
+	warning := func(is bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); (e.WatchWarning(0) != "") != is; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the warning is %q", e.WatchWarning(0))
+			}
+		}
+	}
+	warning(true)
+	if got := e.WatchWarning(0); !strings.Contains(got, "namespace team has failed since") || !strings.Contains(got, "credentials are wrong or have expired") {
+		t.Errorf("the warning is %q", got)
+	}
+	if got := e.WatchWarning(time.Hour); got != "" {
+		t.Errorf("too early: %q", got)
+	}
+	allowed.Store(true)
+	warning(false)
+	select {
+	case err := <-polled:
+		t.Errorf("the poll ended with %v", err)
+	default:
 	}
 }
 

@@ -47,6 +47,9 @@ type groupWatch struct {
 	refused time.Time
 	// failure is why no poll can succeed.
 	failure error
+	// broken is since when the watch fails, and problem its last error.
+	broken  time.Time
+	problem error
 }
 
 // record is what is kept of a group.
@@ -108,6 +111,7 @@ func (w *groupWatch) listWatch() *cache.ListWatch {
 			if err != nil {
 				return nil, w.note(err)
 			}
+			w.recovered()
 			return watch.Filter(events, func(e watch.Event) (watch.Event, bool) {
 				if tg, ok := e.Object.(*v1alpha1.TaskGroup); ok && e.Type != watch.Bookmark {
 					e.Object = compact(tg)
@@ -124,6 +128,10 @@ func (w *groupWatch) note(err error) error {
 	w.log.Info("The watch on TaskGroups broke; it will go on", "namespace", w.config.Namespace, "error", err.Error())
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.broken.IsZero() {
+		w.broken = time.Now()
+	}
+	w.problem = err
 	if !w.synced.IsZero() || isTransient(err) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return err
 	}
@@ -135,6 +143,24 @@ func (w *groupWatch) note(err error) error {
 		w.wakeAll()
 	}
 	return err
+}
+
+// recovered notes that the watch is established.
+func (w *groupWatch) recovered() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.broken, w.problem = time.Time{}, nil
+}
+
+// warning describes why the watch has failed for at least a time; it is empty otherwise.
+func (w *groupWatch) warning(atLeast time.Duration) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken.IsZero() || time.Since(w.broken) < atLeast {
+		return ""
+	}
+	since := w.broken.UTC().Format(time.RFC3339)
+	return explain("watching TaskGroups in namespace "+w.config.Namespace+" has failed since "+since, w.problem).Error()
 }
 
 // fail ends all polls.

@@ -85,8 +85,10 @@ func (s *server) watchOver(options *executor.Options, handle executor.Handle) (e
 // watchOverAll notes the groups of a poll: a bridge before this one may have sent them.
 func (s *server) watchOverAll(r *PollRequest) {
 	for _, handle := range r.Handles {
+		options := r.Executor
+		options.CancelOnStop = options.CancelOnStop || handle.CancelOnStop
 		if handle.Name != "" && handle.Namespace == r.Handles[0].Namespace {
-			s.watchOver(&r.Executor, handle)
+			s.watchOver(&options, handle.Handle)
 		}
 	}
 }
@@ -132,7 +134,7 @@ func (s *server) cancelOpen(ctx context.Context) {
 func (s *server) cancelOne(ctx context.Context, group openGroup, uid types.UID) (bool, error) {
 	options := executor.DefaultOptions()
 	options.Kubeconfig, options.Context, options.Namespace = group.settings.Kubeconfig, group.settings.Context, group.settings.Namespace
-	e, err := s.executor(options, nil, nil)
+	e, err := s.executor(executor.Config{Options: options}, nil)
 	if err != nil {
 		return false, err
 	}

@@ -92,12 +92,18 @@ func TestStopCancels(t *testing.T) {
 			t.Fatal(status, body)
 		}
 	}
+	// Executors with and without the option share a poll.
+	shared := fmt.Sprintf(`{"executor":{"kubeconfig":%q},"wait_seconds":0.01,"handles":[{"namespace":"team","name":%q,"cancel_on_stop":true},{"namespace":"team","name":%q}]}`,
+		s.kubeconfig, executor.Name("d", 7), executor.Name("d", 8))
+	if status, body := s.post(t, "/v1/poll", shared); status != 200 {
+		t.Fatal(status, body)
+	}
 	s.stop()
 	if err := <-s.ended; err != nil {
 		t.Error(err)
 	}
 	var want []string
-	for _, group := range []int64{1, 3, 5} {
+	for _, group := range []int64{1, 3, 5, 7} {
 		want = append(want, executor.Name("d", group))
 	}
 	slices.Sort(want)
@@ -105,7 +111,7 @@ func TestStopCancels(t *testing.T) {
 	if diff := cmp.Diff(want, api.cancelled); diff != "" {
 		t.Errorf("cancelled (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(s.log.String(), `"open":3,"cancelled":3`) {
+	if !strings.Contains(s.log.String(), `"open":4,"cancelled":4`) {
 		t.Errorf("the log is %s", s.log.String())
 	}
 }

@@ -27,6 +27,8 @@ const (
 	maxHandles = 10000
 	// gather is how long a poll of many groups collects after the first ended.
 	gather = 20 * time.Millisecond
+	// warnAfter is how long a watch may fail until polls report it.
+	warnAfter = 10 * time.Second
 )
 
 type server struct {
@@ -113,17 +115,26 @@ func (s *server) version(*http.Request) (any, error) {
 	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes()}, nil
 }
 
-// executor is one for a request's options.
-func (s *server) executor(options executor.Options, handle *executor.Handle, info *contract.VersionInfo) (*executor.Executor, error) {
-	cluster, err := s.clusters.get(settingsOf(&options, handle))
+// executor adds to a configuration what all requests share, and the cluster of a
+// handle, or else of the options.
+func (s *server) executor(config executor.Config, handle *executor.Handle) (*executor.Executor, error) {
+	cluster, err := s.clusters.get(settingsOf(&config.Options, handle))
 	if err != nil {
 		return nil, err
 	}
-	config := executor.Config{Options: options, Cluster: cluster, Objects: objectReaders{files: executor.Files{LocalPaths: options.LocalPaths}, others: s.options.Objects}, Signer: s.options.Signer}
-	if info != nil {
-		config.Dispatcher = versionOf{info}
-	}
+	config.Cluster = cluster
+	config.Objects = objectReaders{files: executor.Files{LocalPaths: config.Options.LocalPaths}, others: s.options.Objects}
+	config.Signer = s.options.Signer
 	return executor.New(config)
+}
+
+// dispatcherOf returns what answers the questions about a dispatch; nil if the request
+// has no answers.
+func dispatcherOf(info *contract.VersionInfo) executor.Dispatcher {
+	if info == nil {
+		return nil
+	}
+	return versionOf{info}
 }
 
 // versionOf is what a request says of its dispatch. The client itself asks its
@@ -147,6 +158,9 @@ func invalidf(format string, args ...any) error {
 
 func errorBody(err error) ErrorBody {
 	code, retry := executor.CodeOf(err)
+	if _, passes := errors.AsType[*laterError](err); passes {
+		retry = true
+	}
 	return ErrorBody{Code: code, Message: err.Error(), Retry: retry}
 }
 

@@ -123,6 +123,7 @@ func TestRequests(t *testing.T) {
 		"receive without a cluster":   {"/v1/receive", `{"executor":{"kubeconfig":"/no/such/file"},` + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
 		"a poll in its time":          {"/v1/poll", "{" + e + `,"handles":[{"namespace":"team","name":"tg-x"}],"wait_seconds":0.01}`, 200, `{"results":[]}`},
 		"a poll of nothing":           {"/v1/poll", "{" + e + `,"handles":[]}`, 400, `"code":"Invalid"`},
+		"a poll without a kubeconfig": {"/v1/poll", `{"executor":{"kubeconfig":"/no/such/file"},"handles":[{"namespace":"team","name":"tg-x"}]}`, 400, `"retry":true`},
 		"no JSON":                     {"/v1/send", "what?", 400, `"code":"Invalid"`},
 		"a send of nothing":           {"/v1/send", "{" + e + "," + group + "}", 400, `"code":"Invalid"`},
 		"a kubeconfig that is none":   {"/v1/handle", `{"executor":{"kubeconfig":"/no/such/file"},` + group + "}", 400, `"code":"Configuration"`},

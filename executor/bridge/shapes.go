@@ -54,20 +54,33 @@ type SendRequest struct {
 	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
 	// VersionInfo is what the dispatch was made with; needed with python_images.
 	VersionInfo *contract.VersionInfo `json:"version_info,omitempty"`
+	// Resend announces that the client repeats a request that was Unavailable, and
+	// cancels the group when it gives up; see executor.Config.Resends.
+	Resend bool `json:"resend,omitempty"`
 }
 
 // PollRequest waits for groups of one namespace. The client repeats it with those
 // that have not ended.
 type PollRequest struct {
-	Executor executor.Options  `json:"executor"`
-	Handles  []executor.Handle `json:"handles"`
+	Executor executor.Options `json:"executor"`
+	Handles  []PollHandle     `json:"handles"`
 	// WaitSeconds is how long the answer may take; at most 300.
 	WaitSeconds float64 `json:"wait_seconds"`
+}
+
+// PollHandle names a group that is polled.
+type PollHandle struct {
+	executor.Handle
+	// CancelOnStop is the option of the executor that sent the group: executors with
+	// and without it share a poll.
+	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
 }
 
 // PollResponse has the groups that have ended; none when the time was over.
 type PollResponse struct {
 	Results []PollResult `json:"results"`
+	// Warning describes why the groups cannot be observed now; the poll continues.
+	Warning string `json:"warning,omitempty"`
 }
 
 // PollResult is an outcome, to be given to receive as it is, or an error.
@@ -88,6 +101,9 @@ type ReceiveRequest struct {
 // ReceiveResponse is how they ended.
 type ReceiveResponse struct {
 	TaskUpdates []contract.TaskUpdate `json:"task_updates"`
+	// Warnings are problems that did not change the updates, such as a log that cannot
+	// be written.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // CancelRequest cancels a group; the handle may be null.

@@ -16,7 +16,7 @@ import (
 )
 
 func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {
-	e, err := s.executor(r.Executor, nil, nil)
+	e, err := s.executor(executor.Config{Options: r.Executor}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +24,7 @@ func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, e
 }
 
 func (s *server) uploadURI(_ context.Context, r *UploadURIRequest) (*UploadURIResponse, error) {
-	e, err := s.executor(r.Executor, nil, nil)
+	e, err := s.executor(executor.Config{Options: r.Executor}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, err
 		return nil, invalidf("nobody would call %s back: this bridge may not. Allow the host with --callback-hosts, or with %s where Covalent's plugin starts the bridge",
 			callback, callbackHostsVariable)
 	}
-	e, err := s.executor(r.Executor, nil, r.VersionInfo)
+	e, err := s.executor(executor.Config{Options: r.Executor, Dispatcher: dispatcherOf(r.VersionInfo), Resends: r.Resend}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -57,35 +57,39 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if len(r.Handles) == 0 || len(r.Handles) > maxHandles {
 		return nil, invalidf("%d handles, from 1 to %d", len(r.Handles), maxHandles)
 	}
-	e, err := s.executor(r.Executor, &r.Handles[0], nil)
+	e, err := s.executor(executor.Config{Options: r.Executor}, &r.Handles[0].Handle)
 	if err != nil {
-		return nil, err
+		return nil, later(err)
 	}
 	s.watchOverAll(r)
+	handles := make([]executor.Handle, 0, len(r.Handles))
+	for i := range r.Handles {
+		handles = append(handles, r.Handles[i].Handle)
+	}
 	wait := min(time.Duration(max(r.WaitSeconds, 0)*float64(time.Second)), maxWait)
 	ctx, cancel := context.WithTimeoutCause(ctx, wait, errNotYet)
 	defer cancel()
 	ctx, stop := stopWith(ctx, s.stopping)
 	defer stop()
-	results, err := e.PollAny(ctx, r.Handles)
-	if len(results) > 0 && len(results) < len(r.Handles) {
+	results, err := e.PollAny(ctx, handles)
+	if len(results) > 0 && len(results) < len(handles) {
 		// Groups end in bursts, and an answer for each costs a request that names
 		// all the others again.
 		select {
 		case <-ctx.Done():
 		case <-time.After(gather):
-			results, err = e.PollAny(ctx, r.Handles)
+			results, err = e.PollAny(ctx, handles)
 		}
 	}
 	if err != nil && !errors.Is(err, errNotYet) {
-		return nil, err
+		return nil, later(err)
 	}
 	return s.told(r, e, results), nil
 }
 
 // told is the answer of a poll; none of its groups is open any more.
 func (s *server) told(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
-	answer := &PollResponse{Results: []PollResult{}}
+	answer := &PollResponse{Results: []PollResult{}, Warning: e.WatchWarning(warnAfter)}
 	for _, result := range results {
 		s.open.remove(settingsOf(&r.Executor, &result.Handle), result.Handle.Name)
 		told := PollResult{Outcome: result.Outcome}
@@ -97,6 +101,21 @@ func (s *server) told(r *PollRequest, e *executor.Executor, results []executor.R
 		answer.Results = append(answer.Results, told)
 	}
 	return answer
+}
+
+// laterError is an error of a poll that may pass: its groups run regardless of the
+// kubeconfig, the permissions or the connection of the bridge.
+type laterError struct{ error }
+
+// Unwrap returns the error.
+func (e *laterError) Unwrap() error { return e.error }
+
+// later marks an error of a poll, except a malformed request.
+func later(err error) error {
+	if errors.Is(err, executor.ErrInvalid) {
+		return err
+	}
+	return &laterError{err}
 }
 
 // errNotYet is the end of a poll's time.
@@ -123,7 +142,12 @@ func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveRespon
 	// The executor's own words first: in push mode the others are anybody's.
 	handle := &outcome.Handle
 	handle.Context, handle.Namespace = r.Executor.Context, cmp.Or(r.Executor.Namespace, handle.Namespace)
-	e, err := s.executor(r.Executor, handle, nil)
+	var warnings []string
+	warn := func(err error) {
+		s.log.Info("A receive has a problem that does not change its result", "taskgroup", handle.Name, "error", err.Error())
+		warnings = append(warnings, err.Error())
+	}
+	e, err := s.executor(executor.Config{Options: r.Executor, Warn: warn}, handle)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +155,7 @@ func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveRespon
 	if err != nil {
 		return nil, err
 	}
-	return &ReceiveResponse{TaskUpdates: updates}, nil
+	return &ReceiveResponse{TaskUpdates: updates, Warnings: warnings}, nil
 }
 
 // outcomeOf is what poll returned. The body of a job update may be anybody's: what
@@ -148,7 +172,7 @@ func outcomeOf(data json.RawMessage) *executor.Outcome {
 }
 
 func (s *server) cancel(ctx context.Context, r *CancelRequest) (*CancelResponse, error) {
-	e, err := s.executor(r.Executor, r.JobHandle, nil)
+	e, err := s.executor(executor.Config{Options: r.Executor}, r.JobHandle)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +184,7 @@ func (s *server) cancel(ctx context.Context, r *CancelRequest) (*CancelResponse,
 }
 
 func (s *server) run(ctx context.Context, r *RunRequest) (*RunResponse, error) {
-	e, err := s.executor(r.Executor, nil, r.VersionInfo)
+	e, err := s.executor(executor.Config{Options: r.Executor, Dispatcher: dispatcherOf(r.VersionInfo)}, nil)
 	if err != nil {
 		return nil, err
 	}

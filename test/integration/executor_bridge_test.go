@@ -149,14 +149,14 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 		return err
 	})
 	idle := residentKiB(t, b.cmd.Process.Pid)
-	poll := bridge.PollRequest{Executor: options, Handles: handles, WaitSeconds: 120}
+	poll := bridge.PollRequest{Executor: options, Handles: polled(handles), WaitSeconds: 120}
 	broken := make(chan error, 1)
 	go func() {
 		_, err := ask[bridge.PollResponse](b, "/v1/poll", poll)
 		broken <- err
 	}()
 	// A second client's poll is answered in its time, so that the first one's waits.
-	short := bridge.PollRequest{Executor: options, Handles: handles[:1], WaitSeconds: 1}
+	short := bridge.PollRequest{Executor: options, Handles: polled(handles[:1]), WaitSeconds: 1}
 	if answer, err := ask[bridge.PollResponse](b, "/v1/poll", short); err != nil || len(answer.Results) != 0 {
 		t.Fatalf("a poll of what has not ended: %+v, %v", answer, err)
 	}
@@ -177,7 +177,7 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 		}
 		poll.Handles = poll.Handles[:0:0]
 		for _, handle := range open {
-			poll.Handles = append(poll.Handles, handle)
+			poll.Handles = append(poll.Handles, bridge.PollHandle{Handle: handle})
 		}
 		answer, err := ask[bridge.PollResponse](b, "/v1/poll", poll)
 		if err != nil {
@@ -204,4 +204,13 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 			t.Errorf("%d reads", count)
 		}
 	}
+}
+
+// polled are handles as a poll has them.
+func polled(handles []executor.Handle) []bridge.PollHandle {
+	polled := make([]bridge.PollHandle, 0, len(handles))
+	for _, handle := range handles {
+		polled = append(polled, bridge.PollHandle{Handle: handle})
+	}
+	return polled
 }

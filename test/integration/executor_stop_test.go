@@ -63,7 +63,7 @@ func TestBridgeThatStops(t *testing.T) {
 			if tc.next {
 				b = startBridgeProgram(t)
 				options.CancelOnStop = true
-				poll := bridge.PollRequest{Executor: options, Handles: []executor.Handle{handles[true]}, WaitSeconds: 0.1}
+				poll := bridge.PollRequest{Executor: options, Handles: []bridge.PollHandle{{Handle: handles[true]}}, WaitSeconds: 0.1}
 				if answer, err := ask[bridge.PollResponse](b.bridgeProcess, "/v1/poll", poll); err != nil || len(answer.Results) != 0 {
 					t.Errorf("polled %+v, %v", answer, err)
 				}
