@@ -46,6 +46,9 @@ func (e *Executor) Cancel(ctx context.Context, task contract.TaskMetadata, handl
 }
 
 func (e *Executor) cancelGroup(ctx context.Context, handle Handle, patience time.Duration) (bool, error) {
+	if err := e.cluster.checkHandle(&handle); err != nil {
+		return false, err
+	}
 	key := e.keyOf(handle)
 	patch := cancelPatch{}
 	patch.Metadata.UID = handle.UID

@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -23,8 +22,10 @@ type Cluster struct {
 	// Namespace is where TaskGroups are.
 	Namespace string
 
-	client client.WithWatch
-	watch  *groupWatch
+	client   client.WithWatch
+	context  string
+	identity Identity
+	watch    *groupWatch
 	// lookups are lists of a dispatch's groups under way. A dispatcher cancels all
 	// nodes of a dispatch at once, and one list answers them all.
 	lookups singleflight.Group
@@ -43,6 +44,10 @@ type ClusterConfig struct {
 	Client client.WithWatch
 	// Namespace is where TaskGroups are; "default" if empty.
 	Namespace string
+	// Context and Identity are part of each handle, so that it is used for no other
+	// cluster; see ClusterSettings.Load.
+	Context  string
+	Identity Identity
 	// Log is told when the watch breaks; nothing is said by default.
 	Log logr.Logger
 	// Observe is called for every TaskGroup that has ended, each time the watch
@@ -70,7 +75,20 @@ func NewCluster(config ClusterConfig) *Cluster {
 	if config.Log.GetSink() == nil {
 		config.Log = logr.Discard()
 	}
-	return &Cluster{Namespace: config.Namespace, client: config.Client, watch: newGroupWatch(config), stop: make(chan struct{})}
+	return &Cluster{
+		Namespace: config.Namespace, client: config.Client, context: config.Context, identity: config.Identity,
+		watch: newGroupWatch(config), stop: make(chan struct{}),
+	}
+}
+
+// checkHandle refuses a handle of another cluster: its group would not be found, and be
+// taken for deleted while it runs.
+func (c *Cluster) checkHandle(handle *Handle) error {
+	if c.identity.matches(handle) {
+		return nil
+	}
+	return errorf(ErrConfiguration, "TaskGroup %s is in the cluster at %s, and context %q of the kubeconfig selects the cluster at %s: restore the context",
+		handle.Name, handle.Server, handle.Context, c.identity.Server)
 }
 
 // Close ends the watch, and with ErrUnavailable the polls that wait for it.
@@ -111,39 +129,6 @@ func (c *Cluster) groupsOf(ctx context.Context, dispatchID string) ([]v1alpha1.T
 	case a := <-answer:
 		return a.Val.([]v1alpha1.TaskGroup), a.Err
 	}
-}
-
-// ClusterSettings are a kubeconfig and what to use of it.
-type ClusterSettings struct {
-	// Kubeconfig is a file; what kubectl would use if empty, or in a pod its
-	// service account.
-	Kubeconfig string `json:"kubeconfig,omitempty"`
-	// Context is one of the kubeconfig; the current one if empty.
-	Context string `json:"context,omitempty"`
-	// Namespace is that of the context if empty.
-	Namespace string `json:"namespace,omitempty"`
-}
-
-// Connect reads the kubeconfig. It returns the configuration for a client and the
-// namespace; it does not ask the cluster.
-func (s ClusterSettings) Connect() (*rest.Config, string, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = s.Kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: s.Context}
-	overrides.Context.Namespace = s.Namespace
-	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
-	config, err := loaded.ClientConfig()
-	if err != nil {
-		return nil, "", errorf(ErrConfiguration, "reading the kubeconfig: %w", err)
-	}
-	namespace, _, err := loaded.Namespace()
-	if err != nil {
-		return nil, "", errorf(ErrConfiguration, "reading the kubeconfig: %w", err)
-	}
-	// The API server's own priority and fairness is the limit.
-	config.QPS = -1
-	config.WarningHandler = rest.NoWarnings{}
-	return config, namespace, nil
 }
 
 // NewClient makes the client that a Cluster needs. It does not ask the cluster

@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,13 +20,18 @@ const nameDigits = 24
 // Handle names the job of a group: Covalent's job handle. It is JSON, holds no
 // credential, and can be made before there is a TaskGroup.
 type Handle struct {
-	// Context is that of the kubeconfig; empty for the current one.
+	// Context is the name of the context of the kubeconfig. It is empty for the current
+	// one in handles of earlier releases, and in a pod without a kubeconfig.
 	Context   string `json:"context,omitempty"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	// UID is that of the TaskGroup, where it was created already. A TaskGroup of
 	// the name with another UID is not the one that was sent.
 	UID types.UID `json:"uid,omitempty"`
+	// Server and CA identify the cluster; see Identity. They are empty in handles of
+	// earlier releases.
+	Server string `json:"server,omitempty"`
+	CA     string `json:"ca,omitempty"`
 }
 
 // Name is the name of the TaskGroup of a group: "tg-" and the beginning of the
@@ -38,7 +44,10 @@ func Name(dispatchID string, taskGroupID int64) string {
 // Handle is the handle of a group, sent or not. A dispatcher records it before
 // Send, so that no failure in between leaves a TaskGroup that nobody can cancel.
 func (e *Executor) Handle(group contract.TaskGroupMetadata) Handle {
-	return Handle{Context: e.options.Context, Namespace: e.cluster.Namespace, Name: Name(group.DispatchID, group.TaskGroupID)}
+	return Handle{
+		Context: cmp.Or(e.cluster.context, e.options.Context), Namespace: e.cluster.Namespace, Name: Name(group.DispatchID, group.TaskGroupID),
+		Server: e.cluster.identity.Server, CA: e.cluster.identity.CA,
+	}
 }
 
 // SetJobHandle has the dispatcher keep the handle

@@ -48,6 +48,9 @@ func (e *Executor) PollAny(ctx context.Context, handles []Handle) ([]Result, err
 		if handle.Name == "" || e.keyOf(handle).Namespace != e.cluster.Namespace {
 			return nil, errorf(ErrInvalid, "a handle of TaskGroup %q in namespace %q: this executor polls namespace %s", handle.Name, handle.Namespace, e.cluster.Namespace)
 		}
+		if err := e.cluster.checkHandle(&handle); err != nil {
+			return nil, err
+		}
 	}
 	woken := make(chan struct{}, 1)
 	e.cluster.watch.subscribe(handles, woken)
@@ -226,6 +229,9 @@ func (w *groupWatch) doubts() []string {
 
 // load is a group that ended: as the watch kept it, or else read.
 func (e *Executor) load(ctx context.Context, handle Handle) (*v1alpha1.TaskGroup, error) {
+	if err := e.cluster.checkHandle(&handle); err != nil {
+		return nil, err
+	}
 	if tg := e.cluster.watch.group(handle); tg != nil {
 		return tg, nil
 	}

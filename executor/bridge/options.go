@@ -33,6 +33,9 @@ type Options struct {
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
 	// nobody is by default.
 	CallbackHosts []string
+	// Cluster is used by requests that name no kubeconfig; the first of
+	// CallbackClusters if it is empty.
+	Cluster executor.ClusterSettings
 	// CallbackClusters are watched from the start, so that a bridge that was killed
 	// goes on telling. Every namespace that a request names is watched too.
 	CallbackClusters []executor.ClusterSettings
@@ -72,6 +75,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Log == nil {
 		o.Log = os.Stderr
+	}
+	if o.Cluster == (executor.ClusterSettings{}) && len(o.CallbackClusters) > 0 {
+		o.Cluster = o.CallbackClusters[0]
 	}
 	if o.Version == "" {
 		o.Version = "development"

@@ -42,7 +42,7 @@ type server struct {
 }
 
 func newServer(options *Options, log logr.Logger) *server {
-	s := &server{options: options, log: log, clusters: newClusters(log), stopping: make(chan struct{})}
+	s := &server{options: options, log: log, clusters: newClusters(log, options.Cluster), stopping: make(chan struct{})}
 	if len(options.CallbackHosts) > 0 {
 		s.outbox = newOutbox(options, log)
 		s.clusters.observer = s.outbox.observer

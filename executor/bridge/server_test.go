@@ -117,7 +117,7 @@ func TestRequests(t *testing.T) {
 		status     int
 		says       string
 	}{
-		"a handle":                    {"/v1/handle", "{" + e + "," + group + "}", 200, `{"handle":{"namespace":"team","name":"` + executor.Name("d1", 3) + `"}}`},
+		"a handle":                    {"/v1/handle", "{" + e + "," + group + "}", 200, `{"handle":{"context":"x","namespace":"team","name":"` + executor.Name("d1", 3) + `","server":"http://127.0.0.1:1"}}`},
 		"a place":                     {"/v1/upload-uri", "{" + strings.TrimSuffix(e, "}") + `,"assets":"file:///a"},` + group + `,"object_key":"node_0"}`, 200, `{"uri":"file:///a/` + executor.Name("d1", 3) + `/node_0"}`},
 		"receive after a cancel":      {"/v1/receive", "{" + e + "," + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
 		"receive without a cluster":   {"/v1/receive", `{"executor":{"kubeconfig":"/no/such/file"},` + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},

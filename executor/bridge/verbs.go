@@ -139,9 +139,13 @@ func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveRespon
 	if outcome == nil {
 		return &ReceiveResponse{TaskUpdates: executor.CancelledUpdates(r.TaskGroupMetadata)}, nil
 	}
-	// The executor's own words first: in push mode the others are anybody's.
+	// The options of the executor first: in push mode, every client that reaches the
+	// dispatcher can make up the body.
 	handle := &outcome.Handle
-	handle.Context, handle.Namespace = r.Executor.Context, cmp.Or(r.Executor.Namespace, handle.Namespace)
+	if r.Executor.Callback != "" {
+		handle.Context = ""
+	}
+	handle.Context, handle.Namespace = cmp.Or(r.Executor.Context, handle.Context), cmp.Or(r.Executor.Namespace, handle.Namespace)
 	var warnings []string
 	warn := func(err error) {
 		s.log.Info("A receive has a problem that does not change its result", "taskgroup", handle.Name, "error", err.Error())
