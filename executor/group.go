@@ -30,6 +30,9 @@ func compact(tg *v1alpha1.TaskGroup) *v1alpha1.TaskGroup {
 	small.Spec = v1alpha1.TaskGroupSpec{
 		DispatchID: tg.Spec.DispatchID, TaskGroupID: tg.Spec.TaskGroupID, Execution: tg.Spec.Execution, Callback: tg.Spec.Callback,
 	}
+	if dispatcher, ok := tg.Labels[v1alpha1.DispatcherLabel]; ok {
+		small.Labels = map[string]string{v1alpha1.DispatcherLabel: dispatcher}
+	}
 	if delivered, ok := tg.Annotations[v1alpha1.DeliveredAnnotation]; ok {
 		small.Annotations = map[string]string{v1alpha1.DeliveredAnnotation: delivered}
 	}

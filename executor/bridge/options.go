@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 )
 
@@ -36,6 +38,11 @@ type Options struct {
 	// Cluster is used by requests that name no kubeconfig; the first of
 	// CallbackClusters if it is empty.
 	Cluster executor.ClusterSettings
+	// Dispatcher is the value of the label kubernetes.covalent.xyz/dispatcher of the
+	// groups whose callbacks are sent, and of the groups that are sent without one. With
+	// several dispatchers in a namespace each bridge needs it: all groups with an allowed
+	// host get their callbacks if it is empty.
+	Dispatcher string
 	// CallbackClusters are watched from the start, so that a bridge that was killed
 	// goes on telling. Every namespace that a request names is watched too.
 	CallbackClusters []executor.ClusterSettings
@@ -57,6 +64,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("listen: the path has %d bytes, a Unix socket's at most %d", len(path), maxSocketPath)
 	case o.StopTimeout < 0 || o.CallbackRate < 0:
 		return errors.New("stop timeout and callback rate must not be negative")
+	case len(validation.IsValidLabelValue(o.Dispatcher)) > 0:
+		return fmt.Errorf("dispatcher %q: %s", o.Dispatcher, validation.IsValidLabelValue(o.Dispatcher)[0])
 	}
 	for _, host := range o.CallbackHosts {
 		if host == "" || strings.ContainsAny(host, "/*@? ") {

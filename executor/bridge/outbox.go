@@ -37,7 +37,13 @@ const (
 	callbackWorkers = 4
 	firstRetry      = time.Second
 	lastRetry       = 5 * time.Minute
+	// maxNotFound is how often a dispatcher may answer 404: it does not know the
+	// dispatch, but a proxy in front of it answers so while it restarts.
+	maxNotFound = 10
 )
+
+// errNotFound is a dispatcher that does not know a dispatch or node.
+var errNotFound = errors.New("the dispatcher does not know it")
 
 // observe is told of every group that has ended; see executor.ClusterConfig.
 type observe = func(*v1alpha1.TaskGroup)
@@ -51,11 +57,12 @@ type observe = func(*v1alpha1.TaskGroup)
 // A group is told of until it is deleted, so that its TTL is how long a dispatcher
 // may be away.
 type outbox struct {
-	log   logr.Logger
-	hosts []string
-	http  *http.Client
-	pace  *rate.Limiter
-	queue workqueue.TypedRateLimitingInterface[types.UID]
+	log        logr.Logger
+	hosts      []string
+	dispatcher string
+	http       *http.Client
+	pace       *rate.Limiter
+	queue      workqueue.TypedRateLimitingInterface[types.UID]
 
 	mu sync.Mutex
 	// letters are what is to be told, by the group's UID.
@@ -76,7 +83,7 @@ type letter struct {
 
 func newOutbox(options *Options, log logr.Logger) *outbox {
 	return &outbox{
-		log: log, hosts: options.CallbackHosts, letters: map[types.UID]*letter{},
+		log: log, hosts: options.CallbackHosts, dispatcher: options.Dispatcher, letters: map[types.UID]*letter{},
 		pace:  rate.NewLimiter(rate.Limit(options.CallbackRate), 1),
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstRetry, lastRetry)),
 		http: &http.Client{
@@ -90,7 +97,7 @@ func newOutbox(options *Options, log logr.Logger) *outbox {
 // observer tells the outbox of the ends in a namespace.
 func (o *outbox) observer(c client.WithWatch) observe {
 	return func(tg *v1alpha1.TaskGroup) {
-		if tg.Spec.Callback == nil || tg.Spec.DispatchID == "" {
+		if tg.Spec.Callback == nil || !o.owns(tg) {
 			return
 		}
 		l, err := newLetter(c, tg)
@@ -111,6 +118,14 @@ func (o *outbox) observer(c client.WithWatch) observe {
 			o.queue.Add(tg.UID)
 		}
 	}
+}
+
+// owns reports whether a group was sent by this bridge's dispatcher. Everyone with
+// permission to create TaskGroups can name a dispatch and an allowed host in one, but
+// only the group that the dispatch sent has the name of its dispatch and group.
+func (o *outbox) owns(tg *v1alpha1.TaskGroup) bool {
+	return tg.Spec.DispatchID != "" && tg.Spec.TaskGroupID != nil && tg.Name == executor.Name(tg.Spec.DispatchID, *tg.Spec.TaskGroupID) &&
+		(o.dispatcher == "" || tg.Labels[v1alpha1.DispatcherLabel] == o.dispatcher)
 }
 
 func newLetter(c client.WithWatch, tg *v1alpha1.TaskGroup) (*letter, error) {
@@ -178,6 +193,11 @@ func (o *outbox) next(ctx context.Context) bool {
 		delete(o.letters, uid)
 		o.mu.Unlock()
 		o.queue.Forget(uid)
+	case errors.Is(err, errNotFound) && o.queue.NumRequeues(uid)+1 >= maxNotFound:
+		// The letter stays, so that the group is not queued again. After a restart of the
+		// bridge it is.
+		o.log.Info("The dispatcher does not know a dispatch; its callback is given up", "taskgroup", l.namespace+"/"+l.name, "error", err.Error())
+		o.queue.Forget(uid)
 	case ctx.Err() == nil:
 		o.log.Info("A callback failed; it will be tried again", "taskgroup", l.namespace+"/"+l.name, "error", err.Error(), "tries", o.queue.NumRequeues(uid)+1)
 		o.queue.AddRateLimited(uid)
@@ -232,11 +252,14 @@ func (o *outbox) put(ctx context.Context, l *letter, node v1alpha1.NodeID) error
 	request.Header.Set("Content-Type", "application/json")
 	response, err := o.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("telling of node %d: %w", node, err)
+		return fmt.Errorf("notifying of node %d: %w", node, err)
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusNotFound {
+		return fmt.Errorf("notifying of node %d: %s: %w", node, response.Status, errNotFound)
+	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("telling of node %d: %s", node, response.Status)
+		return fmt.Errorf("notifying of node %d: %s", node, response.Status)
 	}
 	return nil
 }

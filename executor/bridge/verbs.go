@@ -37,6 +37,11 @@ func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, err
 		return nil, invalidf("nobody would call %s back: this bridge may not. Allow the host with --callback-hosts, or with %s where Covalent's plugin starts the bridge",
 			callback, callbackHostsVariable)
 	}
+	if r.Executor.Callback != "" {
+		if r.Executor.Dispatcher = cmp.Or(r.Executor.Dispatcher, s.options.Dispatcher); s.options.Dispatcher != "" && r.Executor.Dispatcher != s.options.Dispatcher {
+			return nil, invalidf("the callback would not be made: dispatcher is %q, and this bridge serves %q", r.Executor.Dispatcher, s.options.Dispatcher)
+		}
+	}
 	e, err := s.executor(executor.Config{Options: r.Executor, Dispatcher: dispatcherOf(r.VersionInfo), Resends: r.Resend}, nil)
 	if err != nil {
 		return nil, err
