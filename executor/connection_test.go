@@ -1,6 +1,7 @@
 package executor_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -44,7 +45,10 @@ func TestHandlesOfAnotherCluster(t *testing.T) {
 			if !test.refused {
 				return
 			}
-			if _, err := e.Poll(t.Context(), handle); !errors.Is(err, executor.ErrConfiguration) {
+			// Without the check, a poll waits for as long as its context.
+			ended, end := context.WithCancel(t.Context())
+			end()
+			if _, err := e.Poll(ended, handle); !errors.Is(err, executor.ErrConfiguration) {
 				t.Errorf("poll: %v", err)
 			}
 			if updates, err := e.Receive(t.Context(), groupOf(3), &executor.Outcome{Handle: handle}); !errors.Is(err, executor.ErrConfiguration) {
