@@ -106,7 +106,7 @@ func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup)
 	if err != nil {
 		return nil, err
 	}
-	desired.Annotations = map[string]string{v1alpha1.SentAnnotation: sent}
+	metav1.SetMetaDataAnnotation(&desired.ObjectMeta, v1alpha1.SentAnnotation, sent)
 	doing := fmt.Sprintf("creating TaskGroup %s", key)
 	var created *v1alpha1.TaskGroup
 	err = persist(ctx, sendPatience, func(ctx context.Context) error {
