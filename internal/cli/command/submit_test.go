@@ -48,28 +48,136 @@ func TestSubmitPrintsWhatItWouldCreate(t *testing.T) {
 	}
 }
 
-// TestSubmittedFunctionsRun runs the command that a group would have.
-func TestSubmittedFunctionsRun(t *testing.T) {
+// runSubmitted runs the command of a group of a Python function as a pod does.
+func runSubmitted(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("this machine has no python3")
 	}
-	run := func(args ...string) (string, error) {
-		b := newBench(t)
-		b.want(exitDone, append([]string{"submit", "--dry-run", "--python"}, args...)...)
-		var tg v1alpha1.TaskGroup
-		if err := yaml.UnmarshalStrict(b.out.Bytes(), &tg); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(python, tg.Spec.Tasks[0].Command[1:]...).CombinedOutput()
-		return string(out), err
+	b := newBench(t)
+	b.want(exitDone, append([]string{"submit", "--dry-run", "--python"}, args...)...)
+	var tg v1alpha1.TaskGroup
+	if err := yaml.UnmarshalStrict(b.out.Bytes(), &tg); err != nil {
+		t.Fatal(err)
 	}
-	if out, err := run(scriptFile(t)+":area", "--arg", "2", "--kwarg", `tags=["ä"]`); err != nil || out != "[12, ['ä']]\n" {
+	cmd := exec.Command(python, tg.Spec.Tasks[0].Command[1:]...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), "TASKGROUP_DIR="+t.TempDir())
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func pythonFile(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestSubmittedFunctionsRun(t *testing.T) {
+	t.Parallel()
+	if out, err := runSubmitted(t, scriptFile(t)+":area", "--arg", "2", "--kwarg", `tags=["ä"]`); err != nil || out != "[12, ['ä']]\n" {
 		t.Errorf("printed %q, %v", out, err)
 	}
-	out, err := run(scriptFile(t) + ":fails")
-	if err == nil || !strings.Contains(out, `File "model.py", line 7, in fails`) || !strings.Contains(out, `raise ValueError("boom")`) {
+	out, err := runSubmitted(t, scriptFile(t)+":fails")
+	if err == nil || !strings.Contains(out, `model.py", line 7, in fails`) || !strings.Contains(out, `raise ValueError("boom")`) {
 		t.Errorf("a traceback without the file's lines: %s", out)
+	}
+}
+
+// TestSubmittedFilesAreModules runs files as python3 itself runs them.
+func TestSubmittedFilesAreModules(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ file, source, function, want string }{
+		"argparse reads no arguments": {"train.py", `import argparse
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=3)
+    print("epochs", parser.parse_args().epochs, parser.prog)
+`, "main", "epochs 3 train.py\n"},
+		"a dataclass with postponed annotations": {"points.py", `from __future__ import annotations
+from dataclasses import dataclass
+@dataclass
+class Point:
+    x: int
+    y: int = 2
+def make() -> Point:
+    return Point(1)
+`, "make", "Point(x=1, y=2)\n"},
+		"the source of a function": {"source.py", `import inspect
+def double(x):
+    return 2 * x
+def show():
+    return inspect.getsource(double).strip().splitlines()[-1].strip()
+`, "show", "return 2 * x\n"},
+		"pickle finds the module": {"kept.py", `import pickle
+class Kept:
+    value = 7
+def main():
+    return pickle.loads(pickle.dumps(Kept())).value
+`, "main", "7\n"},
+		"a spawned process imports the module": {"pool.py", `import multiprocessing
+def square(x):
+    return x * x
+def main():
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.map(square, [3])
+`, "main", "[9]\n"},
+		"a name of an import of several lines": {"lines.py", `from os.path import (
+    basename,
+    dirname as folder,
+)
+`, "folder", "/a\n"},
+		"a byte order mark":                   {"bom.py", "\ufeffdef f():\n    return 1\n", "f", "1\n"},
+		"a name of the standard library":      {"json.py", "import json\ndef f():\n    return json.dumps([1])\n", "f", "[1]\n"},
+		"a name that is not an identifier":    {"my-model.v2.py", "def f():\n    return __name__\n", "f", "my-model_v2\n"},
+		"the block of a program is not run":   {"program.py", "def f():\n    return 1\nif __name__ == '__main__':\n    print('program')\n", "f", "1\n"},
+		"asyncio.run in an ordinary function": {"fetch.py", "import asyncio\nasync def fetch():\n    return 3\ndef main():\n    return asyncio.run(fetch())\n", "main", "3\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{pythonFile(t, tc.file, tc.source) + ":" + tc.function}
+			if tc.function == "folder" {
+				args = append(args, "--arg", "/a/b")
+			}
+			if out, err := runSubmitted(t, args...); err != nil || out != tc.want {
+				t.Errorf("printed %q, %v, want %q", out, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestAsynchronousFunctionsAreRefused: a coroutine that is not awaited has not run, and
+// its group must not be Completed.
+func TestAsynchronousFunctionsAreRefused(t *testing.T) {
+	t.Parallel()
+	const source = `import functools
+async def fetch(n=1):
+    print("fetched")
+def wrapped(*args):
+    return fetch(*args)
+partial = functools.partial(fetch, 2)
+async def pages():
+    yield 1
+also = pages
+`
+	path := pythonFile(t, "fetch.py", source)
+	b := newBench(t)
+	b.want(exitUsage, "submit", "--python", path+":fetch")
+	if !strings.Contains(b.err.String(), "asyncio.run") {
+		t.Errorf("refused as %s", b.err.String())
+	}
+	for _, function := range []string{"wrapped", "partial", "also"} {
+		out, err := runSubmitted(t, path+":"+function)
+		if err == nil || !strings.Contains(out, "asyncio.run") || strings.Contains(out, "fetched") || strings.Contains(out, "Warning") {
+			t.Errorf("%s printed %q, %v", function, out, err)
+		}
+	}
+	if out, err := runSubmitted(t, pythonFile(t, "f.py", "from os import name as f\n")+":f"); err == nil || !strings.Contains(out, "f.py defines no function 'f'") {
+		t.Errorf("a name that is no function: %q, %v", out, err)
 	}
 }
 
@@ -103,6 +211,7 @@ func TestWrongUsageOfSubmit(t *testing.T) {
 		"no such file":                  {"--python", "nowhere.py:f"},
 		`defines no function "volume"`:  {"--python", path + ":volume"},
 		"at most 32768 fit":             {"--python", large + ":f"},
+		"is not encoded as UTF-8":       {"--python", pythonFile(t, "latin.py", "# \xe4\ndef f(): pass\n") + ":f"},
 		`--memory is an amount`:         {"--memory", "-1Gi", "--", "b"},
 		`--volume is CLAIM:/path`:       {"--volume", "data", "--", "b"},
 		`it is name=value, not "A"`:     {"--env", "A", "--", "b"},

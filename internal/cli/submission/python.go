@@ -1,30 +1,48 @@
 package submission
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxSource is what one word of a task's command may have, in bytes.
 const maxSource = 32768
 
-// bootstrap runs a function of a file that is its second argument. Tracebacks
-// have the file's name and lines, which Python itself would look for on disk; a
-// result is printed.
-const bootstrap = `import json, linecache, sys, traceback
+// bootstrap imports a file as a module of its own name, and calls a function of it.
+// The file is on disk, because dataclasses, pickle, inspect.getsource and the
+// processes that multiprocessing spawns look for a module there. sys.argv is that
+// of a program without arguments, for functions that use argparse. A name that the
+// standard library or an imported module has is extended, so that neither hides the
+// other.
+const bootstrap = `import importlib, inspect, json, os, sys, tempfile
 name, source, function, args, kwargs = sys.argv[1:]
-linecache.cache[name] = (len(source), None, source.splitlines(True), name)
-module = {"__name__": "__taskgroup__", "__file__": name}
-try:
-    exec(compile(source, name, "exec"), module)
-    result = module[function](*json.loads(args), **json.loads(kwargs))
-except Exception:
-    traceback.print_exc()
-    sys.exit(1)
+folder = tempfile.mkdtemp(prefix="submit-", dir=os.environ.get("TASKGROUP_DIR") or None)
+module = os.path.splitext(name)[0].replace(".", "_")
+while module in sys.modules or module in getattr(sys, "stdlib_module_names", ()):
+    module += "_"
+path = os.path.join(folder, module + ".py")
+with open(path, "wb") as file:
+    file.write(os.fsencode(source))
+sys.argv = [path]
+sys.path.insert(0, folder)
+target = getattr(importlib.import_module(module), function, None)
+if not callable(target):
+    sys.exit("%s defines no function %r" % (name, function))
+result = None
+asynchronous = inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+if not asynchronous:
+    result = target(*json.loads(args), **json.loads(kwargs))
+    asynchronous = inspect.isawaitable(result) or inspect.isasyncgen(result)
+if asynchronous:
+    getattr(result, "close", bool)()
+    sys.exit("%s is asynchronous and was not run: define a function that calls asyncio.run, such as: def main(): return asyncio.run(%s())" % (function, function))
 if result is not None:
     print(result)
 `
@@ -43,7 +61,11 @@ func (r *Request) pythonCommand() (command []string, function string, err error)
 	switch {
 	case len(source) > maxSource:
 		return nil, "", fmt.Errorf("%s has %d bytes, at most %d fit in a task: put it into the image, or dispatch it with Covalent", file, len(source), maxSource)
-	case !defines(string(source), function):
+	case !utf8.Valid(source):
+		return nil, "", fmt.Errorf("%s is not encoded as UTF-8", file)
+	case isAsync(source, function):
+		return nil, "", fmt.Errorf("%s of %s is asynchronous: define a function that calls asyncio.run, such as: def main(): return asyncio.run(%s())", function, file, function)
+	case !mentions(source, function):
 		return nil, "", fmt.Errorf("%s defines no function %q", file, function)
 	}
 	args := []any{}
@@ -73,21 +95,15 @@ func value(text string) any {
 	return v
 }
 
-// defines looks for a name at the top of a file, as def or by assignment.
-func defines(source, name string) bool {
-	for line := range strings.Lines(source) {
-		for _, begin := range []string{"def ", "async def ", "class ", ""} {
-			rest, ok := strings.CutPrefix(line, begin+name)
-			if ok && strings.IndexAny(strings.TrimLeft(rest, " "), "(=:[") == 0 {
-				return true
-			}
-		}
-		// A name may also be imported.
-		if strings.HasPrefix(line, "from ") && strings.Contains(line, name) {
-			return true
-		}
-	}
-	return false
+// isAsync reports whether a file defines the function as async def.
+func isAsync(source []byte, function string) bool {
+	return regexp.MustCompile(`(?m)^(?:\x{FEFF})?async[ \t]+def[ \t]+` + regexp.QuoteMeta(function) + `[ \t]*[(\[]`).Match(source)
+}
+
+// mentions reports whether a name may be defined in a file. Only Python itself knows:
+// a name may also be assigned, or imported in any of several ways.
+func mentions(source []byte, name string) bool {
+	return bytes.Contains(source, []byte(name)) || bytes.Contains(source, []byte("import *"))
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
