@@ -24,8 +24,8 @@ const pause = time.Second
 type Query struct {
 	// Namespace is theirs; empty for all.
 	Namespace string
-	// Names are theirs; all where there is none.
-	Names []string
+	// Keys are the groups; all of the namespace if there is none.
+	Keys []client.ObjectKey
 	// Selector is one of their labels; nil for any.
 	Selector labels.Selector
 }
@@ -144,7 +144,7 @@ func (f *follower) take(event watch.Event) error {
 }
 
 func (f *follower) keep(tg v1alpha1.TaskGroup) {
-	if len(f.query.Names) == 0 || slices.Contains(f.query.Names, tg.Name) {
+	if len(f.query.Keys) == 0 || slices.Contains(f.query.Keys, client.ObjectKeyFromObject(&tg)) {
 		f.groups[client.ObjectKeyFromObject(&tg)] = tg
 	}
 }
@@ -160,8 +160,8 @@ func (f *follower) options() []client.ListOption {
 	if f.query.Selector != nil {
 		options = append(options, client.MatchingLabelsSelector{Selector: f.query.Selector})
 	}
-	if len(f.query.Names) == 1 {
-		options = append(options, client.MatchingFields{"metadata.name": f.query.Names[0]})
+	if len(f.query.Keys) == 1 {
+		options = append(options, client.MatchingFields{"metadata.name": f.query.Keys[0].Name})
 	}
 	return options
 }

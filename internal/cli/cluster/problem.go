@@ -149,6 +149,17 @@ func isUnserved(err error) bool {
 	})
 }
 
+// IsGone reports whether the group of a request does not exist.
+func IsGone(err error) bool {
+	return apierrors.IsNotFound(err) && !isUnserved(err) && !isOfNamespace(err)
+}
+
+// isOfNamespace reports whether the object that was not found is the namespace.
+func isOfNamespace(err error) bool {
+	var status apierrors.APIStatus
+	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+}
+
 // mayPass says whether another try may help.
 func mayPass(err error) bool {
 	var network net.Error

@@ -85,6 +85,13 @@ func (f *Flags) Connect() (*Session, error) {
 	}, nil
 }
 
+// In returns the same connection with another namespace to work in.
+func (s *Session) In(namespace string) *Session {
+	other := *s
+	other.Namespace = namespace
+	return &other
+}
+
 // Get reads a group; one that is not there is told with those of similar names.
 func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, error) {
 	var tg v1alpha1.TaskGroup
@@ -140,8 +147,8 @@ func (s *Session) Patch(ctx context.Context, key client.ObjectKey, change string
 	tg := &v1alpha1.TaskGroup{}
 	tg.Namespace, tg.Name = key.Namespace, key.Name
 	err := s.Client.Patch(ctx, tg, client.RawPatch("application/merge-patch+json", []byte(change)))
-	if apierrors.IsNotFound(err) && !isUnserved(err) {
-		return nil, s.notFound(ctx, key.Name, err)
+	if IsGone(err) {
+		return nil, &Problem{What: fmt.Sprintf("TaskGroup %s no longer exists in the namespace %s", key.Name, key.Namespace), Err: err}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("changing TaskGroup %s: %w", key.Name, err)

@@ -21,7 +21,9 @@ const (
 	exitUsage     = 2
 	exitCancelled = 3
 	exitTimeout   = 4
-	exitUntold    = 5
+	exitUnknown   = 5
+	// exitInterrupted is that of a shell for a program that SIGINT terminated.
+	exitInterrupted = 130
 )
 
 // Config is what a command line works with. The zero values of all but the
@@ -86,10 +88,25 @@ func Run(ctx context.Context, config Config, args []string) int {
 	if err == nil {
 		return exitDone
 	}
+	if ctx.Err() != nil {
+		return a.reportInterrupt(err)
+	}
 	return a.report(err)
 }
 
-// report says what is wrong and returns the exit code.
+// reportInterrupt returns the exit code of every command that a signal stopped. Those
+// that only show something until then have printed all of it.
+func (a *app) reportInterrupt(err error) int {
+	if exit, ok := errors.AsType[*exitError](err); !ok || exit.code != exitInterrupted {
+		a.printProblem("interrupted", a.Name+" list shows what continues in the cluster")
+	}
+	return exitInterrupted
+}
+
+// interrupted is the end of a command that runs until it is interrupted.
+func interrupted() error { return &exitError{code: exitInterrupted} }
+
+// report prints what is wrong, each error with its advice, and returns the exit code.
 func (a *app) report(err error) int {
 	code := exitFailed
 	if !a.ran {
@@ -99,22 +116,23 @@ func (a *app) report(err error) int {
 	if ok {
 		code = exit.code
 	}
-	if ok && exit.err == nil {
-		return code
+	for _, err := range failuresOf(err) {
+		what, next, _ := strings.Cut(cluster.Explain(err).Error(), "\nnext: ")
+		if code == exitUsage {
+			next = a.Name + " --help shows the commands and flags"
+		}
+		a.printProblem(what, next)
 	}
+	return code
+}
+
+// printProblem prints an error and what to do about it, if that is known.
+func (a *app) printProblem(what, next string) {
 	palette := terminal.PaletteOf(a.Err)
-	what, next, _ := strings.Cut(cluster.Explain(err).Error(), "\nnext: ")
-	if errors.Is(err, context.Canceled) {
-		what, next = "interrupted", "what was asked for goes on in the cluster: "+a.Name+" list shows it"
-	}
 	fmt.Fprintf(a.Err, "%s %s\n", palette.Paint(terminal.Red, "error:"), what)
-	if code == exitUsage {
-		next = a.Name + " --help shows what there is"
-	}
 	if next != "" {
 		fmt.Fprintf(a.Err, "%s %s\n", palette.Paint(terminal.Bold, "next:"), next)
 	}
-	return code
 }
 
 // session connects, with the flags of this run.

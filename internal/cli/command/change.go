@@ -3,8 +3,10 @@ package command
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -65,18 +67,19 @@ the first task that is not completed. No clock of spec.timeouts runs meanwhile.`
 }
 
 func (a *app) changeCommand(c *change) *cobra.Command {
-	var selected selector
-	var all, wait bool
+	var selected targets
+	var wait bool
 	waits := waitOptions{until: "finished"}
 	cmd := &cobra.Command{
 		Use:   c.verb + " NAME... | -l LABELS | --all",
 		Short: c.short,
 		Long:  c.long,
 		Example: a.text("  {cmd} " + c.verb + ` my-group
-  {cmd} ` + c.verb + " -l team=a"),
+  {cmd} ` + c.verb + ` -l team=a
+  {cmd} ` + c.verb + " -A --dispatcher lab"),
 		ValidArgsFunction: a.completeNames(func(tg *v1alpha1.TaskGroup) bool { return c.pointless(tg) == "" }),
 		RunE: a.run(func(cmd *cobra.Command, names []string) error {
-			if err := checkTargets(names, &selected, all); err != nil {
+			if err := selected.Validate(names); err != nil {
 				return err
 			}
 			session, err := a.session()
@@ -84,55 +87,68 @@ func (a *app) changeCommand(c *change) *cobra.Command {
 				return err
 			}
 			changed, err := a.change(cmd.Context(), session, names, &selected, c)
-			if err != nil || !wait || len(changed) == 0 {
+			if !wait || len(changed) == 0 {
 				return err
 			}
-			return a.wait(cmd.Context(), session, changed, &waits)
+			return joined(err, a.wait(cmd.Context(), session, changed, &waits))
 		}),
 	}
-	selected.bind(cmd)
-	cmd.Flags().BoolVar(&all, "all", false, "all groups of the namespace that have not ended")
+	selected.bind(cmd, "all groups of the namespace that have not finished")
 	if c.verb == "cancel" {
-		cmd.Flags().BoolVar(&wait, "wait", false, "wait until nothing of them runs; the exit code is then that of wait: 3")
+		cmd.Flags().BoolVar(&wait, "wait", false, "wait until none of their pods runs; the exit code is then that of wait: 3")
 		waits.bind(cmd)
 	}
 	return cmd
 }
 
-// change changes groups and returns their names. One by its name that cannot be
-// changed is an error; those of a selector are passed over.
-func (a *app) change(ctx context.Context, session *cluster.Session, names []string, selected *selector, c *change) (changed []string, err error) {
-	var groups []v1alpha1.TaskGroup
-	if len(names) == 0 {
-		list, err := session.List(ctx, session.Namespace, selected.labels)
-		if err != nil {
-			return nil, err
+// change changes groups and returns their keys. The error of one group does not keep
+// the others from being changed. A group that has nothing to change is reported if it
+// was named, and skipped if it was selected.
+func (a *app) change(ctx context.Context, session *cluster.Session, names []string, selected *targets, c *change) (changed []client.ObjectKey, err error) {
+	groups, err := selected.read(ctx, session, names)
+	groups = slices.DeleteFunc(groups, func(tg v1alpha1.TaskGroup) bool {
+		why := c.pointless(&tg)
+		if why != "" && len(names) > 0 {
+			fmt.Fprintf(a.Err, "%s %s: nothing to %s\n", tg.Name, why, c.verb)
 		}
-		groups = list.Items
+		return why != ""
+	})
+	if len(names) == 0 && len(groups) == 0 && err == nil {
+		fmt.Fprintf(a.Err, "nothing to %s %s\n", c.verb, selected.where(session))
 	}
-	for _, name := range names {
-		tg, err := session.Get(ctx, name)
-		if err != nil {
-			return changed, err
-		}
-		groups = append(groups, *tg)
-	}
+	errs := each(groups, func(tg *v1alpha1.TaskGroup) error {
+		_, err := session.Patch(ctx, client.ObjectKeyFromObject(tg), c.patch)
+		return err
+	})
 	for i := range groups {
-		tg := &groups[i]
-		if why := c.pointless(tg); why != "" {
-			if len(names) > 0 {
-				fmt.Fprintf(a.Err, "%s %s: nothing to %s\n", tg.Name, why, c.verb)
-			}
-			continue
+		switch {
+		case errs[i] == nil:
+			changed = append(changed, client.ObjectKeyFromObject(&groups[i]))
+			output.PrintName(a.Out, &groups[i], c.done)
+		case cluster.IsGone(errs[i]) && len(names) == 0:
+			// It was deleted after the list, so the selector does not select it any more.
+			fmt.Fprintf(a.Err, "%s no longer exists: nothing to %s\n", groups[i].Name, c.verb)
+			errs[i] = nil
 		}
-		if _, err := session.Patch(ctx, client.ObjectKeyFromObject(tg), c.patch); err != nil {
-			return changed, err
-		}
-		changed = append(changed, tg.Name)
-		output.PrintName(a.Out, tg, c.done)
 	}
-	if len(names) == 0 && len(changed) == 0 {
-		fmt.Fprintf(a.Err, "nothing to %s in the namespace %s\n", c.verb, session.Namespace)
+	return changed, joined(append([]error{err}, errs...)...)
+}
+
+// parallelRequests is the number of groups that are changed at the same time.
+const parallelRequests = 16
+
+// each calls do for every group, several at a time, and returns their errors in the
+// order of the groups.
+func each(groups []v1alpha1.TaskGroup, do func(*v1alpha1.TaskGroup) error) []error {
+	errs := make([]error, len(groups))
+	var workers errgroup.Group
+	workers.SetLimit(parallelRequests)
+	for i := range groups {
+		workers.Go(func() error {
+			errs[i] = do(&groups[i])
+			return nil
+		})
 	}
-	return changed, nil
+	_ = workers.Wait()
+	return errs
 }

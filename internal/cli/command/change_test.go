@@ -1,12 +1,17 @@
 package command
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -139,5 +144,78 @@ func TestRetry(t *testing.T) {
 	var list v1alpha1.TaskGroupList
 	if err := b.client.List(t.Context(), &list); err != nil || len(list.Items) != 4 {
 		t.Errorf("a dry run left %d groups (%v)", len(list.Items), err)
+	}
+}
+
+// TestChangesContinueAfterAnError: a group that a TTL deleted, or a request that the API
+// server refused, must not keep the other groups running.
+func TestChangesContinueAfterAnError(t *testing.T) {
+	t.Parallel()
+	var groups []client.Object
+	for _, name := range []string{"a", "b", "c", "d"} {
+		groups = append(groups, testkit.RunningSample(name))
+	}
+	resource := schema.GroupResource{Group: v1alpha1.GroupName, Resource: "taskgroups"}
+	for name, tc := range map[string]struct {
+		args []string
+		err  error
+		code int
+		want string
+	}{
+		"selected and deleted": {[]string{"--all"}, apierrors.NewNotFound(resource, "b"), exitDone, "b no longer exists: nothing to cancel\n"},
+		"named and deleted":    {[]string{"a", "b", "c", "d"}, apierrors.NewNotFound(resource, "b"), exitFailed, "error: TaskGroup b no longer exists in the namespace team-a\n"},
+		"refused":              {[]string{"--all"}, apierrors.NewForbidden(resource, "b", nil), exitFailed, "forbidden"},
+		"never created":        {[]string{"x", "a", "c", "d", "y"}, nil, exitFailed, `there is no TaskGroup "y"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBenchWith(t, interceptor.Funcs{Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+				if o.GetName() == "b" {
+					return tc.err
+				}
+				return c.Patch(ctx, o, p, opts...)
+			}}, groups...)
+			b.want(tc.code, append([]string{"cancel"}, tc.args...)...)
+			for _, name := range []string{"a", "c", "d"} {
+				if !b.get(name).Spec.Cancel || !strings.Contains(b.out.String(), "/"+name+" cancelling\n") {
+					t.Errorf("%s is not cancelled: %s", name, b.out.String())
+				}
+			}
+			if got := b.err.String(); !strings.Contains(got, tc.want) || strings.Contains(got, "did you mean \"b\"") {
+				t.Errorf("reported %q, want %q", got, tc.want)
+			}
+			if name == "never created" && !strings.Contains(b.err.String(), `there is no TaskGroup "x"`) {
+				t.Errorf("only one error is reported: %s", b.err.String())
+			}
+		})
+	}
+}
+
+func TestCancelInAllNamespaces(t *testing.T) {
+	t.Parallel()
+	other := testkit.RunningSample("g")
+	other.Namespace, other.UID = "team-b", "uid-of-g-in-team-b"
+	b := newBench(t, testkit.RunningSample("g"), other)
+	b.want(exitDone, "cancel", "--all")
+	var tg v1alpha1.TaskGroup
+	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(other), &tg); err != nil || tg.Spec.Cancel {
+		t.Errorf("--all without -A cancelled a group of another namespace (%v)", err)
+	}
+	b.want(exitTimeout, "cancel", "-A", "--all", "--wait", "--timeout", "1ms")
+	if err := b.client.Get(t.Context(), client.ObjectKeyFromObject(other), &tg); err != nil || !tg.Spec.Cancel {
+		t.Errorf("-A did not cancel a group of another namespace (%v)", err)
+	}
+	b.want(exitUsage, "cancel", "-A", "g")
+	b.want(exitUsage, "cancel", "-A")
+}
+
+func TestDescribeAndTimelineContinueAfterAnError(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"describe", "timeline"} {
+		b := newBench(t, samples()...)
+		b.want(exitFailed, command, "nothing", "commands")
+		if !strings.Contains(b.out.String(), "commands") || !strings.Contains(b.err.String(), `there is no TaskGroup "nothing"`) {
+			t.Errorf("%s printed %q and %q", command, b.out.String(), b.err.String())
+		}
 	}
 }

@@ -1,8 +1,11 @@
 package command
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/describe"
 )
@@ -20,32 +23,29 @@ func (a *app) describeCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for i, name := range names {
+			var selected targets
+			groups, failed := selected.read(cmd.Context(), session, names)
+			for i := range groups {
 				if i > 0 {
 					_, _ = a.Out.Write([]byte("\n"))
 				}
-				if err := a.describe(cmd, session, name); err != nil {
-					return err
-				}
+				a.describe(cmd.Context(), session, &groups[i])
 			}
-			return nil
+			return failed
 		}),
 	}
 }
 
-// describe tells what it may: whoever can read groups cannot always read pods.
-func (a *app) describe(cmd *cobra.Command, session *cluster.Session, name string) error {
-	tg, err := session.Get(cmd.Context(), name)
-	if err != nil {
-		return err
-	}
+// describe prints one group. Permission to read groups does not imply that to read
+// pods, so what cannot be read is a note.
+func (a *app) describe(ctx context.Context, session *cluster.Session, tg *v1alpha1.TaskGroup) {
+	var err error
 	facts := describe.Facts{Group: tg, Now: a.Clock.Now(), Command: a.Name, Palette: a.palette}
-	if facts.Pods, err = session.Pods(cmd.Context(), tg); err != nil {
+	if facts.Pods, err = session.Pods(ctx, tg); err != nil {
 		facts.Unknown = append(facts.Unknown, cluster.Explain(err).Error())
 	}
-	if facts.Events, err = session.Events(cmd.Context(), tg); err != nil {
+	if facts.Events, err = session.Events(ctx, tg); err != nil {
 		facts.Unknown = append(facts.Unknown, cluster.Explain(err).Error())
 	}
 	describe.Fprint(a.Out, &facts)
-	return nil
 }

@@ -33,7 +33,7 @@ func (l *logging) follow(ctx context.Context) error {
 	defer stop()
 	var watching sync.WaitGroup
 	watching.Go(func() { s.watchPods(pods, ctx) })
-	err := l.session.Follow(ctx, cluster.Query{Namespace: l.tg.Namespace, Names: []string{l.tg.Name}}, func(groups []v1alpha1.TaskGroup) bool {
+	err := l.session.Follow(ctx, cluster.Query{Namespace: l.tg.Namespace, Keys: keysOf(l.tg.Namespace, []string{l.tg.Name})}, func(groups []v1alpha1.TaskGroup) bool {
 		// One that is gone has ended.
 		return len(groups) == 0 || groups[0].Status.IsFinished()
 	})
@@ -45,7 +45,7 @@ func (l *logging) follow(ctx context.Context) error {
 	}
 	s.wg.Wait()
 	if errors.Is(err, context.Canceled) {
-		return nil
+		return interrupted()
 	}
 	return errors.Join(append(s.errs, err)...)
 }

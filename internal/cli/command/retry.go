@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
@@ -124,7 +125,7 @@ func (a *app) retried(cmd *cobra.Command, session *cluster.Session, former, agai
 	if !options.wait {
 		return nil
 	}
-	return a.wait(cmd.Context(), session, []string{again.Name}, &options.waiting)
+	return a.wait(cmd.Context(), session, []client.ObjectKey{client.ObjectKeyFromObject(again)}, &options.waiting)
 }
 
 // printNew prints an object that is not created.

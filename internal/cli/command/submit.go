@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/submission"
@@ -107,7 +108,7 @@ func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
 	if !options.wait {
 		return nil
 	}
-	return a.wait(cmd.Context(), session, []string{tg.Name}, &options.waiting)
+	return a.wait(cmd.Context(), session, []client.ObjectKey{client.ObjectKeyFromObject(tg)}, &options.waiting)
 }
 
 // pairs is a flag that is repeated, each time as name=value: a value may have

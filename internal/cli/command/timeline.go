@@ -1,13 +1,12 @@
 package command
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
@@ -16,10 +15,9 @@ import (
 
 // timelineOptions are the flags of timeline.
 type timelineOptions struct {
-	selector selector
-	all      bool
-	format   string
-	mounts   mountFlag
+	targets
+	format string
+	mounts mountFlag
 }
 
 // timelineFormats are what a timeline can be drawn as.
@@ -40,7 +38,7 @@ stand for them. SVG and HTML need nothing but themselves.`,
 			if !slices.Contains(timelineFormats, options.format) {
 				return misused("--output is text, svg or html, not %q", options.format)
 			}
-			if err := checkTargets(names, &options.selector, options.all); err != nil {
+			if err := options.Validate(names); err != nil {
 				return err
 			}
 			session, err := a.session()
@@ -50,21 +48,17 @@ stand for them. SVG and HTML need nothing but themselves.`,
 			return a.timeline(cmd.Context(), session, names, &options)
 		}),
 	}
-	options.selector.bind(cmd)
+	options.bind(cmd, "all groups of the namespace")
 	options.mounts.bind(cmd)
-	cmd.Flags().BoolVar(&options.all, "all", false, "all groups of the namespace")
 	cmd.Flags().StringVarP(&options.format, "output", "o", "text", "format: text, svg or html")
 	_ = cmd.RegisterFlagCompletionFunc("output", completeFrom(timelineFormats...))
 	return cmd
 }
 
 func (a *app) timeline(ctx context.Context, session *cluster.Session, names []string, options *timelineOptions) error {
-	groups, err := a.targets(ctx, session, names, &options.selector)
-	if err != nil {
-		return err
-	}
+	groups, failed := options.read(ctx, session, names)
 	if len(groups) == 0 {
-		return fmt.Errorf("there are no such groups in the namespace %s", session.Namespace)
+		return cmp.Or(failed, options.none(session))
 	}
 	inputs := make([]timeline.Input, 0, len(groups))
 	for i := range groups {
@@ -83,25 +77,5 @@ func (a *app) timeline(ctx context.Context, session *cluster.Session, names []st
 	default:
 		chart.Text(a.Out, terminal.SizeOf(a.Out).Width, a.palette)
 	}
-	return nil
-}
-
-// targets reads the groups that names or labels choose.
-func (a *app) targets(ctx context.Context, session *cluster.Session, names []string, selected *selector) ([]v1alpha1.TaskGroup, error) {
-	if len(names) == 0 {
-		list, err := session.List(ctx, session.Namespace, selected.labels)
-		if err != nil {
-			return nil, err
-		}
-		return list.Items, nil
-	}
-	groups := make([]v1alpha1.TaskGroup, 0, len(names))
-	for _, name := range names {
-		tg, err := session.Get(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		groups = append(groups, *tg)
-	}
-	return groups, nil
+	return failed
 }

@@ -102,7 +102,7 @@ func (a *app) topLive(ctx context.Context, session *cluster.Session, query clust
 	stop()
 	done()
 	if errors.Is(err, context.Canceled) {
-		return nil
+		return interrupted()
 	}
 	return err
 }

@@ -2,11 +2,13 @@ package command
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
 	"github.com/creack/pty"
 	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
@@ -44,7 +46,7 @@ func TestTopLeavesTheTerminalAsItWas(t *testing.T) {
 			}
 		}
 	}()
-	if code := Run(ctx, b.config(slave), []string{"top"}); code != exitDone {
+	if code := Run(ctx, b.config(slave), []string{"top"}); code != exitInterrupted {
 		t.Errorf("ended with %d: %s", code, b.err.String())
 	}
 	_ = slave.Close()
@@ -113,9 +115,34 @@ func TestEveryCommandHasHelpWithExamples(t *testing.T) {
 			t.Errorf("%s has no example that can be copied:\n%s", command.Name(), b.out.String())
 		}
 	}
-	b.want(exitDone, "version", "--client")
+	b.want(exitDone, "version", "--client", "-o", "json")
 	b.want(exitDone, "version")
 	if !strings.Contains(b.out.String(), "v1.37.2") {
 		t.Errorf("version is %s", b.out.String())
+	}
+}
+
+// TestVersionWithoutACluster: the format does not change the exit code.
+func TestVersionWithoutACluster(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.failure = clientcmd.ErrEmptyConfig
+	for _, format := range []string{"", "json", "yaml"} {
+		b.want(exitFailed, "version", "-o", format)
+		if !strings.Contains(b.out.String(), "kubernetes.covalent.xyz/v1alpha1") || !strings.Contains(b.err.String(), "error: ") {
+			t.Errorf("-o %q printed %q and %q", format, b.out.String(), b.err.String())
+		}
+	}
+}
+
+// TestInterruptsHaveOneExitCode, whatever a command waits for.
+func TestInterruptsHaveOneExitCode(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"wait", "g"}, {"logs", "-f", "g"}} {
+		ctx, stop := context.WithCancelCause(t.Context())
+		b := newBenchWith(t, onWatch(func(client.WithWatch) { stop(errors.New("interrupt signal received")) }), testkit.RunningSample("g"))
+		if code := Run(ctx, b.config(&b.out), args); code != exitInterrupted {
+			t.Errorf("%v ended with %d: %s", args, code, b.err.String())
+		}
 	}
 }

@@ -40,7 +40,7 @@ func (a *app) versionCommand() *cobra.Command {
 				v.Kubernetes, problem = a.kubernetesVersion(cmd)
 			}
 			if format != output.Table {
-				return output.Encode(a.Out, format, v)
+				return joined(output.Encode(a.Out, format, v), problem)
 			}
 			fmt.Fprintf(a.Out, "taskgroup   %s (%s, %s)\nAPI         %s\n", v.Client, v.Go, v.Platform, v.API)
 			if !clientOnly {

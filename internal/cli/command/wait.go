@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
@@ -23,10 +24,9 @@ var errTimeout = errors.New("the time of --timeout is over")
 
 // waitOptions are the flags of wait.
 type waitOptions struct {
-	selector selector
-	all      bool
-	until    string
-	timeout  time.Duration
+	targets
+	until   string
+	timeout time.Duration
 }
 
 // Validate names every flag that cannot work.
@@ -41,21 +41,7 @@ func (o *waitOptions) Validate(names []string) error {
 	case o.timeout < 0:
 		return misused("--timeout is 0, for no limit, or more")
 	}
-	return checkTargets(names, &o.selector, o.all)
-}
-
-// checkTargets wants names, a selector, or --all.
-func checkTargets(names []string, selector *selector, all bool) error {
-	given := 0
-	for _, is := range []bool{len(names) > 0, selector.labels != nil, all} {
-		if is {
-			given++
-		}
-	}
-	if given != 1 {
-		return misused("say which groups: by their names, by labels with -l, or with --all")
-	}
-	return nil
+	return o.targets.Validate(names)
 }
 
 func (a *app) waitCommand() *cobra.Command {
@@ -72,7 +58,8 @@ The exit code is for scripts:
   2  wrong usage
   3  none failed, and one was cancelled or deleted
   4  the time of --timeout is over
-  5  it could not be told: no such group, no cluster`,
+  5  the result is unknown: group not found or cluster unreachable
+130  interrupted by Ctrl-C or SIGTERM`,
 		Example: a.text(`  {cmd} wait my-group --timeout 10m
   {cmd} wait -l dispatch=nightly
   {cmd} wait my-group --for running && {cmd} logs -f my-group`),
@@ -83,15 +70,14 @@ The exit code is for scripts:
 			}
 			session, err := a.session()
 			if err != nil {
-				return untold(err)
+				return unknown(err)
 			}
-			return a.wait(cmd.Context(), session, names, &options)
+			return a.wait(cmd.Context(), session, keysOf(session.Namespace, names), &options)
 		}),
 	}
 	options.bind(cmd)
+	options.targets.bind(cmd, "all groups of the namespace")
 	cmd.Flags().StringVar(&options.until, "for", "finished", "state to wait for: active, finished, a stage, or a word of the column STATUS")
-	cmd.Flags().BoolVar(&options.all, "all", false, "all groups of the namespace")
-	options.selector.bind(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("for", completeFrom(view.States()...))
 	return cmd
 }
@@ -101,30 +87,34 @@ func (o *waitOptions) bind(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait at most, such as 90s or 2h; for ever by default")
 }
 
-// untold is an error that leaves open how groups ended.
-func untold(err error) error {
+// unknown is an error that leaves open how groups ended.
+func unknown(err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok || err == nil {
 		return err
 	}
-	return &exitError{code: exitUntold, err: err}
+	return &exitError{code: exitUnknown, err: err}
 }
 
 // waiting is one wait.
 type waiting struct {
-	names []string
+	keys  []client.ObjectKey
 	until string
-	// last is how each group was when it was last seen, by name.
-	last map[string]v1alpha1.TaskGroup
-	// gone are those that were deleted meanwhile.
-	gone map[string]bool
+	// last is the last observed state of each group.
+	last map[client.ObjectKey]v1alpha1.TaskGroup
+	// gone are the groups that were deleted meanwhile.
+	gone map[client.ObjectKey]bool
 }
 
 // wait waits for groups that exist when it begins.
-func (a *app) wait(ctx context.Context, session *cluster.Session, names []string, options *waitOptions) error {
-	for _, name := range names {
-		if _, err := session.Get(ctx, name); err != nil {
-			return untold(err)
+func (a *app) wait(ctx context.Context, session *cluster.Session, keys []client.ObjectKey, options *waitOptions) error {
+	var missing failures
+	for _, key := range keys {
+		if _, err := session.In(key.Namespace).Get(ctx, key.Name); err != nil {
+			missing = append(missing, err)
 		}
+	}
+	if len(missing) > 0 {
+		return unknown(missing)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	if options.timeout > 0 {
@@ -134,12 +124,16 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, names []string
 	}
 	defer stop()
 	reporter := progress.NewReporter(a.Err, a.Clock)
-	w := &waiting{names: names, until: options.until, last: map[string]v1alpha1.TaskGroup{}, gone: map[string]bool{}}
+	w := &waiting{keys: keys, until: options.until, last: map[client.ObjectKey]v1alpha1.TaskGroup{}, gone: map[client.ObjectKey]bool{}}
 	done := func() {}
 	if reporter.Live() {
 		done = a.redraw(ctx, reporter.Redraw)
 	}
-	err := session.Follow(ctx, cluster.Query{Namespace: session.Namespace, Names: names, Selector: options.selector.labels},
+	query := cluster.Query{Namespace: options.namespace(session), Keys: keys, Selector: options.selector.labels}
+	if len(keys) > 0 {
+		query.Namespace = commonNamespace(keys)
+	}
+	err := session.Follow(ctx, query,
 		func(groups []v1alpha1.TaskGroup) bool {
 			reporter.Show(groups)
 			return w.see(groups)
@@ -150,34 +144,30 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, names []string
 	case errors.Is(err, errTimeout):
 		return &exitError{code: exitTimeout, err: fmt.Errorf("%w, and %s", errTimeout, w.unfinished())}
 	case err != nil:
-		return untold(err)
+		return unknown(err)
 	case len(w.last) == 0:
-		return untold(fmt.Errorf("there are no such groups in the namespace %s", session.Namespace))
+		return unknown(options.none(session))
 	}
 	return w.outcome(a)
 }
 
 // see notes how the groups are, and says whether none is left to wait for.
 func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
-	here := map[string]bool{}
+	here := map[client.ObjectKey]bool{}
 	left := 0
 	for i := range groups {
 		tg := &groups[i]
-		here[tg.Name] = true
-		w.last[tg.Name] = *tg
-		delete(w.gone, tg.Name)
+		key := client.ObjectKeyFromObject(tg)
+		here[key] = true
+		w.last[key] = *tg
+		delete(w.gone, key)
 		if !tg.Status.IsFinished() && !view.Is(tg, w.until) {
 			left++
 		}
 	}
-	for name := range w.last {
-		if !here[name] {
-			w.gone[name] = true
-		}
-	}
-	for _, name := range w.names {
-		if !here[name] {
-			w.gone[name] = true
+	for _, key := range slices.AppendSeq(slices.Clone(w.keys), maps.Keys(w.last)) {
+		if !here[key] {
+			w.gone[key] = true
 		}
 	}
 	return left == 0
@@ -185,9 +175,9 @@ func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
 
 func (w *waiting) unfinished() string {
 	var names []string
-	for name, tg := range w.last {
-		if !tg.Status.IsFinished() && !w.gone[name] {
-			names = append(names, fmt.Sprintf("%s is %s", name, tg.Status.Reason()))
+	for key, tg := range w.last {
+		if !tg.Status.IsFinished() && !w.gone[key] {
+			names = append(names, fmt.Sprintf("%s is %s", key.Name, tg.Status.Reason()))
 		}
 	}
 	slices.Sort(names)
@@ -196,12 +186,12 @@ func (w *waiting) unfinished() string {
 
 // outcome is the worst of all, failure before cancellation.
 func (w *waiting) outcome(a *app) error {
-	code, worst := exitDone, ""
-	for _, name := range slices.Sorted(maps.Keys(w.last)) {
-		tg := w.last[name]
+	code, worst := exitDone, client.ObjectKey{}
+	for _, key := range slices.SortedFunc(maps.Keys(w.last), compareKeys) {
+		tg := w.last[key]
 		switch c := w.codeOf(&tg); {
 		case c == exitFailed && code != exitFailed, c == exitCancelled && code == exitDone:
-			code, worst = c, name
+			code, worst = c, key
 		}
 	}
 	if code == exitDone {
@@ -222,7 +212,7 @@ func (w *waiting) codeOf(tg *v1alpha1.TaskGroup) int {
 	switch {
 	case view.Is(tg, w.until) && w.until != "finished":
 		return exitDone
-	case w.gone[tg.Name] && !tg.Status.IsFinished():
+	case w.gone[client.ObjectKeyFromObject(tg)] && !tg.Status.IsFinished():
 		return exitCancelled
 	}
 	switch view.StageOf(tg) {
@@ -231,11 +221,20 @@ func (w *waiting) codeOf(tg *v1alpha1.TaskGroup) int {
 	case view.Failed:
 		return exitFailed
 	case view.Completed:
-		// A state on the way was there, though too short to be seen.
-		if w.until == "failed" || w.until == "cancelled" {
+		if !isIntermediate(w.until) {
 			return exitFailed
 		}
 	case view.Waiting, view.Running:
 	}
 	return exitDone
+}
+
+// isIntermediate reports whether every group that completes was in the state before:
+// it may have been too short to be observed.
+func isIntermediate(state string) bool {
+	switch state {
+	case "finished", "completed", "active", "waiting", "pending", "queued", "starting", "running":
+		return true
+	}
+	return false
 }

@@ -23,22 +23,28 @@ func TestExitCodesOfWait(t *testing.T) {
 		code int
 		said string
 	}{
-		"one that completed":                    {[]string{"commands"}, exitDone, "commands: Completed 2/2: All 2 tasks completed"},
-		"one that failed, and one cancelled":    {[]string{"cancelled", "too-much-memory"}, exitFailed, "next: give it more memory"},
-		"one that completed, and one cancelled": {[]string{"commands", "cancelled"}, exitCancelled, "cancelled: Cancelled 0/1"},
-		"one that runs, until it runs":          {[]string{"demo-run", "--for", "Running"}, exitDone, "demo-run: Running 0/2"},
-		"one that failed, until it fails":       {[]string{"too-much-memory", "--for=failed"}, exitDone, "OOMKilled"},
-		"one that failed, until it completes":   {[]string{"too-much-memory", "--for=condition=Succeeded"}, exitFailed, "OOMKilled"},
-		"one that completed, until it fails":    {[]string{"commands", "--for=failed"}, exitFailed, "Completed"},
-		"one that completed, until it ran":      {[]string{"commands", "--for=running"}, exitDone, "Completed"},
-		"one that runs, for a moment":           {[]string{"demo-run", "--timeout=1ms"}, exitTimeout, "demo-run is Running"},
-		"all that there are, for a moment":      {[]string{"--all", "--timeout=1ms"}, exitTimeout, "needs-ssd is Queued"},
-		"one that is not there":                 {[]string{"comands"}, exitUntold, `did you mean "commands"?`},
-		"labels that nothing has":               {[]string{"-l", "a=b"}, exitUntold, "no such groups"},
-		"nobody":                                {nil, exitUsage, "say which groups"},
-		"both by name and all":                  {[]string{"commands", "--all"}, exitUsage, "say which groups"},
-		"a state that is none":                  {[]string{"commands", "--for=bored"}, exitUsage, `"bored" is no state`},
-		"less than no time":                     {[]string{"commands", "--timeout=-1s"}, exitUsage, "--timeout"},
+		"one that completed":                         {[]string{"commands"}, exitDone, "commands: Completed 2/2: All 2 tasks completed"},
+		"one that failed, and one cancelled":         {[]string{"cancelled", "too-much-memory"}, exitFailed, "next: give it more memory"},
+		"one that completed, and one cancelled":      {[]string{"commands", "cancelled"}, exitCancelled, "cancelled: Cancelled 0/1"},
+		"one that runs, until it runs":               {[]string{"demo-run", "--for", "Running"}, exitDone, "demo-run: Running 0/2"},
+		"one that failed, until it fails":            {[]string{"too-much-memory", "--for=failed"}, exitDone, "OOMKilled"},
+		"one that failed, until it completes":        {[]string{"too-much-memory", "--for=condition=Succeeded"}, exitFailed, "OOMKilled"},
+		"one that completed, until it fails":         {[]string{"commands", "--for=failed"}, exitFailed, "Completed"},
+		"one that completed, until it ran":           {[]string{"commands", "--for=running"}, exitDone, "Completed"},
+		"one that runs, for a moment":                {[]string{"demo-run", "--timeout=1ms"}, exitTimeout, "demo-run is Running"},
+		"one that completed, until it is OOM-killed": {[]string{"commands", "--for=oomkilled"}, exitFailed, "Completed"},
+		"one that completed, until a task fails":     {[]string{"commands", "--for=TaskError"}, exitFailed, "Completed"},
+		"one that completed, until it is evicted":    {[]string{"commands", "--for=evicted"}, exitFailed, "Completed"},
+		"one that completed, until it is suspended":  {[]string{"commands", "--for=suspended"}, exitFailed, "Completed"},
+		"one that completed, until it is cancelling": {[]string{"commands", "--for=cancelling"}, exitFailed, "Completed"},
+		"one that completed, until it was queued":    {[]string{"commands", "--for=queued"}, exitDone, "Completed"},
+		"all that there are, for a moment":           {[]string{"--all", "--timeout=1ms"}, exitTimeout, "needs-ssd is Queued"},
+		"one that is not there":                      {[]string{"comands"}, exitUnknown, `did you mean "commands"?`},
+		"labels that nothing has":                    {[]string{"-l", "a=b"}, exitUnknown, "no such groups"},
+		"nobody":                                     {nil, exitUsage, "say which groups"},
+		"both by name and all":                       {[]string{"commands", "--all"}, exitUsage, "say which groups"},
+		"a state that is none":                       {[]string{"commands", "--for=bored"}, exitUsage, `"bored" is no state`},
+		"less than no time":                          {[]string{"commands", "--timeout=-1s"}, exitUsage, "--timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, samples()...)
@@ -198,7 +204,7 @@ func TestTimesGoOnOnATerminal(t *testing.T) {
 	b.clock.Step(time.Hour)
 	await("61m")
 	cancel()
-	if code := <-ended; code != exitUntold {
+	if code := <-ended; code != exitInterrupted {
 		t.Errorf("an interrupted wait ended with %d", code)
 	}
 	await("interrupted")
