@@ -83,6 +83,9 @@ func explainConnection(err error) *Problem {
 		if operation, ok := errors.AsType[*net.OpError](err); ok {
 			cause = operation.Err
 		}
+		if host == "" {
+			return &Problem{What: fmt.Sprintf("the connection to the API server failed: %v", cause)}
+		}
 		return &Problem{
 			What: fmt.Sprintf("the API server at %s does not answer: %v", host, cause),
 			Next: "see whether the cluster runs, and whether kubectl config current-context is the one you mean",
@@ -160,8 +163,8 @@ func isOfNamespace(err error) bool {
 	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
 }
 
-// mayPass says whether another try may help.
-func mayPass(err error) bool {
+// MayPass reports whether another request may succeed.
+func MayPass(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || apierrors.IsServerTimeout(err) || apierrors.IsTooManyRequests(err) ||
 		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -27,6 +28,8 @@ type Session struct {
 	Namespace string
 	// Logs opens the log of a pod.
 	Logs func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// Clock measures the delays of retries; the machine's by default.
+	Clock clock.Clock
 	// Version asks the API server's.
 	Version func(ctx context.Context) (string, error)
 }

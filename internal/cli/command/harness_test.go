@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -38,6 +39,21 @@ type bench struct {
 	err     bytes.Buffer
 	logs    map[string]string
 	failure error
+	// open replaces logs.
+	open func(pod string, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// retries measures the delays of retries; the machine's by default.
+	retries clock.Clock
+}
+
+// stamped returns lines as the kubelet does with timestamps, a second apart.
+func stamped(text string) string {
+	var out strings.Builder
+	at := testkit.Now
+	for line := range strings.Lines(text) {
+		out.WriteString(at.UTC().Format(time.RFC3339Nano) + " " + line)
+		at = at.Add(time.Second)
+	}
+	return out.String()
 }
 
 // newBench has these objects in its cluster.
@@ -79,10 +95,17 @@ func (b *bench) connect(*cluster.Flags) (*cluster.Session, error) {
 	}
 	return &cluster.Session{
 		Client: b.client, Namespace: testkit.Namespace,
-		Logs: func(_ context.Context, pod client.ObjectKey, _ *corev1.PodLogOptions) (io.ReadCloser, error) {
+		Clock: b.retries,
+		Logs: func(_ context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
+			if b.open != nil {
+				return b.open(pod.Name, options)
+			}
 			text, ok := b.logs[pod.Name]
 			if !ok {
 				return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, pod.Name)
+			}
+			if options.Timestamps {
+				text = stamped(text)
 			}
 			return io.NopCloser(strings.NewReader(text)), nil
 		},

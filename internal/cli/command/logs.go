@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -76,7 +77,7 @@ func (a *app) logs(ctx context.Context, session *cluster.Session, name string, o
 		return err
 	}
 	l := &logging{session: session, tg: tg, reader: options.mounts.mounts, attempt: cmp.Or(options.attempt, max(tg.Status.Attempt, 1)),
-		writer: podlog.Writer{W: a.Out, Palette: a.palette}}
+		writer: &podlog.Writer{W: a.Out, Palette: a.palette}}
 	if options.task >= 0 {
 		if !slices.ContainsFunc(tg.Spec.Tasks, func(t v1alpha1.TaskSpec) bool { return int64(t.NodeID) == options.task }) {
 			return misused("%s has no task %d: it has %s", name, options.task, nodesOf(tg))
@@ -106,7 +107,10 @@ type logging struct {
 	tg      *v1alpha1.TaskGroup
 	reader  asset.Reader
 	attempt int32
-	writer  podlog.Writer
+	// tail and since bound what is shown of each pod; nil for all.
+	tail   *int64
+	since  *metav1.Time
+	writer *podlog.Writer
 }
 
 // once shows what there is now.
@@ -122,7 +126,7 @@ func (l *logging) once(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(l.position(&a), l.position(&b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
 	})
 	for i := range pods {
-		err := l.show(ctx, &pods[i], false)
+		err := l.show(ctx, &pods[i])
 		switch {
 		case apierrors.IsBadRequest(err) && !l.tg.Status.IsFinished():
 			return &cluster.Problem{What: fmt.Sprintf("pod %s has not started: %s", pods[i].Name, l.tg.Status.Message()), Next: "-f waits until it has", Err: err}
@@ -143,19 +147,23 @@ func (l *logging) once(ctx context.Context) error {
 }
 
 // show copies a pod's log.
-func (l *logging) show(ctx context.Context, pod *corev1.Pod, follow bool) error {
-	stream, err := l.session.Logs(ctx, client.ObjectKeyFromObject(pod), &corev1.PodLogOptions{Container: taskContainer, Follow: follow})
+func (l *logging) show(ctx context.Context, pod *corev1.Pod) error {
+	stream, err := l.session.Logs(ctx, client.ObjectKeyFromObject(pod), &corev1.PodLogOptions{Container: taskContainer, TailLines: l.tail, SinceTime: l.since})
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	prefix := ""
+	return l.writer.Copy(stream, l.prefixOf(pod))
+}
+
+// prefixOf returns the prefix of the lines of a pod: its task, if others run beside it.
+func (l *logging) prefixOf(pod *corev1.Pod) string {
 	if l.isParallel() && l.writer.Only == nil {
 		if i := l.position(pod); i >= 0 && i < len(l.tg.Spec.Tasks) {
-			prefix = fmt.Sprintf("[%d] ", l.tg.Spec.Tasks[i].NodeID)
+			return fmt.Sprintf("[%d] ", l.tg.Spec.Tasks[i].NodeID)
 		}
 	}
-	return l.writer.Copy(stream, prefix)
+	return ""
 }
 
 func (l *logging) isParallel() bool { return l.tg.Spec.Execution == v1alpha1.Parallel }

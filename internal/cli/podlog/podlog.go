@@ -61,6 +61,8 @@ type log struct {
 	current *v1alpha1.NodeID
 	// fresh says that a new line begins.
 	fresh bool
+	// rest is an incomplete last line that was not shown.
+	rest []byte
 }
 
 func (l *log) take(part []byte) error {
