@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
@@ -107,8 +108,10 @@ func explainAnswer(err error) *Problem {
 		}
 	case apierrors.IsUnauthorized(err):
 		return &Problem{What: "the API server does not know you: its answer is Unauthorized", Next: "log in again, or fetch a new kubeconfig"}
+	case isOfNamespace(err) && apierrors.IsNotFound(err):
+		return explainNamespace(status.Status())
 	case apierrors.IsForbidden(err):
-		return explainForbidden(status.Status())
+		return explainForbidden(err, status.Status())
 	case apierrors.IsAlreadyExists(err):
 		return &Problem{What: status.Status().Message, Next: "choose another --name, or leave it out: a group runs once"}
 	case apierrors.IsInvalid(err):
@@ -117,13 +120,26 @@ func explainAnswer(err error) *Problem {
 	return nil
 }
 
-func explainForbidden(status metav1.Status) *Problem {
-	next := "ask for a RoleBinding to the ClusterRole view, to read, or edit, to change (the operator adds TaskGroups to both)"
-	if status.Details != nil && status.Details.Kind == "pods" {
-		next = "ask for a RoleBinding to the ClusterRole view: it lets you read pods and their logs"
+func explainNamespace(status metav1.Status) *Problem {
+	return &Problem{
+		What: status.Message,
+		Next: "create it with kubectl create namespace " + status.Details.Name + ", or choose another one with -n",
 	}
-	if strings.Contains(status.Message, "exceeded quota") {
-		next = "wait until others have ended, or ask for more room in the quota"
+}
+
+// explainForbidden distinguishes the refusals of the authorizer from those of admission,
+// which has the same code. Quotas, webhooks and policies have nothing but their text.
+func explainForbidden(err error, status metav1.Status) *Problem {
+	next := "request a RoleBinding to the ClusterRole view, to read, or edit, to change (the operator adds TaskGroups to both)"
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		next = "wait until the namespace is deleted and create it again, or choose another one with -n"
+	case strings.Contains(status.Message, "exceeded quota"):
+		next = "wait until other groups have finished, or request a larger quota"
+	case strings.Contains(status.Message, "admission webhook"), strings.Contains(status.Message, "ValidatingAdmissionPolicy"):
+		next = "change what the message names: a policy of the cluster refuses it, not a missing permission"
+	case status.Details != nil && status.Details.Kind == "pods":
+		next = "request a RoleBinding to the ClusterRole view: it permits to read pods and their logs"
 	}
 	return &Problem{What: status.Message, Next: next}
 }

@@ -9,7 +9,9 @@ import (
 	"syscall"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -28,7 +30,13 @@ func TestEveryErrorSaysWhatToDo(t *testing.T) {
 		"no CRD":              {unserved, "its CRD is not installed", "kubectl apply -k config/default"},
 		"nobody":              {apierrors.NewUnauthorized("no"), "does not know you", "log in again"},
 		"not allowed":         {apierrors.NewForbidden(resource, "g", errors.New("no")), "forbidden", "RoleBinding"},
-		"over quota":          {apierrors.NewForbidden(resource, "g", errors.New("exceeded quota: team")), "exceeded quota", "room in the quota"},
+		"over quota":          {apierrors.NewForbidden(resource, "g", errors.New("exceeded quota: team")), "exceeded quota", "a larger quota"},
+		"a webhook":           {apierrors.NewForbidden(resource, "g", errors.New("admission webhook \"p\" denied the request")), "denied", "a policy of the cluster"},
+		"a missing namespace": {apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "team-z"), "not found", "kubectl create namespace team-z"},
+		"a terminating namespace": {&apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: "Failure", Code: 403, Reason: metav1.StatusReasonForbidden, Message: "unable to create new content in namespace team-z because it is being terminated",
+			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}},
+		}}, "being terminated", "wait until the namespace is deleted"},
 		"a name that is used": {apierrors.NewAlreadyExists(resource, "g"), "already exists", "--name"},
 		"a broken kubeconfig": {&configError{errors.New("no such context")}, "no such context", "get-contexts"},
 	} {
