@@ -106,7 +106,7 @@ func TestCancelOfADispatcher(t *testing.T) {
 func TestRetry(t *testing.T) {
 	former := testkit.OOMKilledSample("g")
 	former.Labels = map[string]string{"team": "a"}
-	former.Spec.Suspend = true
+	former.Spec.Suspend, former.Spec.DispatchID = true, ""
 	b := newBench(t, former, testkit.RunningSample("g-r1"), testkit.RunningSample("runs"))
 	b.want(exitDone, "retry", "g", "--memory", "2Gi", "--image", "other:1")
 	again := b.get("g-r2")
@@ -132,6 +132,7 @@ func TestRetry(t *testing.T) {
 		t.Errorf("one that runs: %s", b.err.String())
 	}
 	signed := testkit.OOMKilledSample("signed")
+	signed.Spec.DispatchID = ""
 	signed.Spec.Pod.VolumeMounts = []v1alpha1.VolumeMount{{Name: "urls", MountPath: contract.SignedURLsDir}}
 	refusing := newBench(t, signed)
 	refusing.want(exitFailed, "retry", "signed")
@@ -217,5 +218,26 @@ func TestDescribeAndTimelineContinueAfterAnError(t *testing.T) {
 		if !strings.Contains(b.out.String(), "commands") || !strings.Contains(b.err.String(), `there is no TaskGroup "nothing"`) {
 			t.Errorf("%s printed %q and %q", command, b.out.String(), b.err.String())
 		}
+	}
+}
+
+// TestRetryOfAGroupOfAWorkflow: the workflow cannot receive the result of a new group.
+func TestRetryOfAGroupOfAWorkflow(t *testing.T) {
+	t.Parallel()
+	former := testkit.OOMKilledSample("g")
+	former.Labels = map[string]string{v1alpha1.DispatchLabel: "d", v1alpha1.DispatcherLabel: "lab", "team": "a"}
+	former.Spec.Callback = &v1alpha1.Callback{URL: "http://dispatcher:48008"}
+	b := newBench(t, former)
+	b.want(exitFailed, "retry", "g")
+	if !strings.Contains(b.err.String(), `next: run ct.redispatch("`+former.Spec.DispatchID+`"`) {
+		t.Errorf("reported %s", b.err.String())
+	}
+	b.want(exitDone, "retry", "g", "--detach")
+	again := b.get("g-r1")
+	if again.Spec.DispatchID != "" || again.Spec.Callback != nil {
+		t.Errorf("the new group reports to the workflow: %+v", again.Spec)
+	}
+	if diff := cmp.Diff(map[string]string{"team": "a"}, again.Labels); diff != "" {
+		t.Errorf("labels (-want +got):\n%s", diff)
 	}
 }

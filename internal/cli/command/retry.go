@@ -21,7 +21,9 @@ type retryOptions struct {
 	wait    bool
 	waiting waitOptions
 	dryRun  bool
-	format  output.Format
+	// detach permits a new group for a group of a workflow.
+	detach bool
+	format output.Format
 }
 
 func (a *app) retryCommand() *cobra.Command {
@@ -31,7 +33,10 @@ func (a *app) retryCommand() *cobra.Command {
 		Short: "Run a group that failed once more, as a new group",
 		Long: `Run a group that failed or was cancelled once more. A group ends once: the new
 one has its spec, and its name with -r1, -r2 and so on. All its tasks run; results
-go to a folder of the new group. (spec.retries lets a group try again by itself.)`,
+go to a folder of the new group. (spec.retries retries a group automatically.)
+
+A group of Covalent is refused, because its workflow does not receive the result of a
+new group: use ct.redispatch, or --detach.`,
 		Example: a.text(`  {cmd} retry my-group
   {cmd} retry my-group --memory 2Gi --wait
   {cmd} retry my-group --dry-run -o yaml`),
@@ -52,6 +57,7 @@ go to a folder of the new group. (spec.retries lets a group try again by itself.
 	flags.StringVar(&options.changes.Image, "image", "", "image of the new group")
 	flags.StringVar(&options.changes.Memory, "memory", "", "memory of the new group, such as 2Gi")
 	flags.StringVar(&options.changes.CPU, "cpu", "", "processors of the new group, such as 500m")
+	flags.BoolVar(&options.detach, "detach", false, "also for a group of a workflow: the new group has no dispatch and no callback")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
 	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
 	options.waiting.bind(cmd)
@@ -68,6 +74,12 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		return &cluster.Problem{
 			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
 			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
+		}
+	}
+	if former.Spec.DispatchID != "" && !options.detach {
+		return &cluster.Problem{
+			What: fmt.Sprintf("%s belongs to dispatch %s of Covalent: the workflow does not receive the result of a new group", name, former.Spec.DispatchID),
+			Next: fmt.Sprintf("run ct.redispatch(%q, reuse_previous_results=True)(), or repeat the group outside of the workflow with --detach", former.Spec.DispatchID),
 		}
 	}
 	if isPresigned(former) {

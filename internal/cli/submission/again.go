@@ -2,6 +2,7 @@ package submission
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"strings"
 
@@ -28,11 +29,15 @@ func Again(former *v1alpha1.TaskGroup, changes *Changes, taken func(name string)
 	again := &v1alpha1.TaskGroup{
 		TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "TaskGroup"},
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: former.Namespace, Name: nextName(former.Name, taken), Labels: former.Labels,
+			Namespace: former.Namespace, Name: nextName(former.Name, taken), Labels: maps.Clone(former.Labels),
 		},
 		Spec: *former.Spec.DeepCopy(),
 	}
 	again.Spec.Cancel, again.Spec.Suspend = false, false
+	// With these, the dispatcher would attribute the new group to the workflow.
+	again.Spec.DispatchID, again.Spec.Callback = "", nil
+	delete(again.Labels, v1alpha1.DispatchLabel)
+	delete(again.Labels, v1alpha1.DispatcherLabel)
 	return again, changes.apply(&again.Spec)
 }
 

@@ -1,6 +1,8 @@
 package view
 
 import (
+	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -80,10 +82,30 @@ func WhatNext(tg *v1alpha1.TaskGroup, command string) []string {
 	fill := strings.NewReplacer("{cmd}", command, "{name}", name, "{attempt}", strconv.Itoa(int(max(tg.Status.Attempt, 1))))
 	var next []string
 	for _, remedy := range remedies[reason] {
+		if tg.Spec.DispatchID != "" {
+			remedy = redispatched(remedy, tg.Spec.DispatchID)
+		}
 		next = append(next, fill.Replace(remedy))
 	}
 	if len(next) == 0 && StageOf(tg) == Failed {
 		next = append(next, fill.Replace("read its log: {cmd} logs {name}"))
 	}
 	return next
+}
+
+// retry matches the command of a remedy that runs a group again.
+var retry = regexp.MustCompile(`\{cmd\} retry \{name\}( --\S+ \S+)?`)
+
+// redispatched returns the remedy for a group of a workflow. The result of a new group
+// would not reach the workflow: only Covalent can run its node again.
+func redispatched(remedy, dispatch string) string {
+	parts := retry.FindStringSubmatch(remedy)
+	if parts == nil {
+		return remedy
+	}
+	again := fmt.Sprintf("ct.redispatch(%q, reuse_previous_results=True)()", dispatch)
+	if parts[1] != "" {
+		again = "change the executor of the workflow, then " + again
+	}
+	return strings.Replace(remedy, parts[0], again, 1)
 }

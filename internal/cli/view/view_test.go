@@ -71,7 +71,14 @@ func TestWhatNext(t *testing.T) {
 		"give it more memory: kubectl taskgroup retry g -n team-a --memory 2Gi",
 		"or let it grow by itself: spec.retries.limit with spec.retries.oomMemoryFactor",
 	}
-	if diff := cmp.Diff(want, WhatNext(testkit.OOMKilledSample("g"), "kubectl taskgroup")); diff != "" {
+	tg := testkit.OOMKilledSample("g")
+	tg.Spec.DispatchID = "d1"
+	of := []string{`give it more memory: change the executor of the workflow, then ct.redispatch("d1", reuse_previous_results=True)()`, want[1]}
+	if diff := cmp.Diff(of, WhatNext(tg, "kubectl taskgroup")); diff != "" {
+		t.Errorf("of a workflow (-want +got):\n%s", diff)
+	}
+	tg.Spec.DispatchID = ""
+	if diff := cmp.Diff(want, WhatNext(tg, "kubectl taskgroup")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	odd := testkit.OOMKilledSample("g")
