@@ -77,7 +77,7 @@ func (a *app) logs(ctx context.Context, session *cluster.Session, name string, o
 		return err
 	}
 	l := &logging{session: session, tg: tg, reader: options.mounts.mounts, attempt: cmp.Or(options.attempt, max(tg.Status.Attempt, 1)),
-		writer: &podlog.Writer{W: a.Out, Palette: a.palette}}
+		writer: &podlog.Writer{W: a.Out, Palette: a.palette}, messages: a.Err}
 	if options.task >= 0 {
 		if !slices.ContainsFunc(tg.Spec.Tasks, func(t v1alpha1.TaskSpec) bool { return int64(t.NodeID) == options.task }) {
 			return misused("%s has no task %d: it has %s", name, options.task, nodesOf(tg))
@@ -88,7 +88,7 @@ func (a *app) logs(ctx context.Context, session *cluster.Session, name string, o
 	case options.follow:
 		return l.follow(ctx)
 	case options.stderr:
-		return l.fromStore(ctx, contract.AssetStderr)
+		return l.fromStore(ctx, l.wanted(), contract.AssetStderr)
 	}
 	return l.once(ctx)
 }
@@ -111,13 +111,76 @@ type logging struct {
 	tail   *int64
 	since  *metav1.Time
 	writer *podlog.Writer
+	// messages receives notes that are not part of a log.
+	messages io.Writer
 }
 
-// once shows what there is now.
+// once shows what exists now: the logs of the pods of the attempt, and the streams of
+// the store for the tasks whose pod or whose begin is missing.
 func (l *logging) once(ctx context.Context) error {
-	pods, err := l.session.Pods(ctx, l.tg)
+	pods, err := l.podsOfAttempt(ctx)
 	if err != nil {
 		return err
+	}
+	if len(pods) == 0 && l.tg.Status.Attempt == 0 {
+		return &cluster.Problem{What: fmt.Sprintf("%s has no pod yet: it is %s", l.tg.Name, l.tg.Status.Reason()), Next: "-f waits until it has"}
+	}
+	shown := map[v1alpha1.NodeID]bool{}
+	for i := range pods {
+		switch err := l.show(ctx, &pods[i]); {
+		case err == nil:
+			for _, node := range l.tasksOf(&pods[i]) {
+				shown[node] = true
+			}
+		case apierrors.IsBadRequest(err) && !l.tg.Status.IsFinished():
+			return &cluster.Problem{What: fmt.Sprintf("pod %s has not started: %s", pods[i].Name, l.tg.Status.Message()), Next: "-f waits until it has", Err: err}
+		case !errors.Is(err, errRotated) && !hasNoMore(err):
+			return fmt.Errorf("reading the log of pod %s: %w", pods[i].Name, err)
+		}
+	}
+	return l.showMissing(ctx, pods, shown)
+}
+
+// showMissing shows the tasks of the attempt that no pod showed.
+func (l *logging) showMissing(ctx context.Context, pods []corev1.Pod, shown map[v1alpha1.NodeID]bool) error {
+	missing := slices.DeleteFunc(l.wanted(), func(node v1alpha1.NodeID) bool {
+		return shown[node] || len(shown) > 0 && !l.ranInAttempt(node)
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	err := l.fromStore(ctx, missing, contract.AssetStdout, contract.AssetStderr)
+	if err == nil || l.writer.Only == nil || len(pods) == 0 {
+		return err
+	}
+	return l.showRest(ctx, &pods[len(pods)-1], err)
+}
+
+// ranInAttempt reports whether a task may have a log of the attempt.
+func (l *logging) ranInAttempt(node v1alpha1.NodeID) bool {
+	status := view.StatusOf(l.tg, node)
+	return status.State != v1alpha1.TaskPending && (status.Attempt == 0 || status.Attempt == l.attempt)
+}
+
+// showRest shows the end of a rotated log, if the store has no copy because of err.
+func (l *logging) showRest(ctx context.Context, pod *corev1.Pod, err error) error {
+	stream, openErr := l.open(ctx, pod)
+	if openErr != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := l.writer.CopyRest(stream, ""); err != nil {
+		return err
+	}
+	fmt.Fprintf(l.messages, "the begin of the log of task %d is missing: the kubelet keeps only the newest part of a long log\n", *l.writer.Only)
+	return nil
+}
+
+// podsOfAttempt returns the pods of the attempt in the order of their tasks.
+func (l *logging) podsOfAttempt(ctx context.Context) ([]corev1.Pod, error) {
+	pods, err := l.session.Pods(ctx, l.tg)
+	if err != nil {
+		return nil, err
 	}
 	pods = slices.DeleteFunc(pods, func(pod corev1.Pod) bool {
 		return pod.Labels[v1alpha1.AttemptLabel] != strconv.Itoa(int(l.attempt)) || !l.wants(&pod)
@@ -125,35 +188,43 @@ func (l *logging) once(ctx context.Context) error {
 	slices.SortFunc(pods, func(a, b corev1.Pod) int {
 		return cmp.Or(cmp.Compare(l.position(&a), l.position(&b)), a.CreationTimestamp.Compare(b.CreationTimestamp.Time))
 	})
-	for i := range pods {
-		err := l.show(ctx, &pods[i])
-		switch {
-		case apierrors.IsBadRequest(err) && !l.tg.Status.IsFinished():
-			return &cluster.Problem{What: fmt.Sprintf("pod %s has not started: %s", pods[i].Name, l.tg.Status.Message()), Next: "-f waits until it has", Err: err}
-		case apierrors.IsNotFound(err) || apierrors.IsBadRequest(err):
-			// It went meanwhile, or its container never ran.
-			return l.fromStore(ctx, contract.AssetStdout, contract.AssetStderr)
-		case err != nil:
-			return fmt.Errorf("reading the log of pod %s: %w", pods[i].Name, err)
-		}
-	}
-	if len(pods) > 0 {
-		return nil
-	}
-	if l.tg.Status.Attempt == 0 {
-		return &cluster.Problem{What: fmt.Sprintf("%s has no pod yet: it is %s", l.tg.Name, l.tg.Status.Reason()), Next: "-f waits until it has"}
-	}
-	return l.fromStore(ctx, contract.AssetStdout, contract.AssetStderr)
+	return pods, nil
 }
 
-// show copies a pod's log.
+// tasksOf returns the tasks that a pod runs.
+func (l *logging) tasksOf(pod *corev1.Pod) []v1alpha1.NodeID {
+	var nodes []v1alpha1.NodeID
+	for i := range l.tg.Spec.Tasks {
+		if !l.isParallel() || i == l.position(pod) {
+			nodes = append(nodes, l.tg.Spec.Tasks[i].NodeID)
+		}
+	}
+	return nodes
+}
+
+// errRotated is a log without the begin of the task to show.
+var errRotated = errors.New("the begin of the task is missing in the log")
+
+func (l *logging) open(ctx context.Context, pod *corev1.Pod) (io.ReadCloser, error) {
+	return l.session.Logs(ctx, client.ObjectKeyFromObject(pod), &corev1.PodLogOptions{Container: taskContainer, TailLines: l.tail, SinceTime: l.since})
+}
+
+// show copies a pod's log. With --task, a log without the begin of the task is
+// errRotated, unless only its end was requested.
 func (l *logging) show(ctx context.Context, pod *corev1.Pod) error {
-	stream, err := l.session.Logs(ctx, client.ObjectKeyFromObject(pod), &corev1.PodLogOptions{Container: taskContainer, TailLines: l.tail, SinceTime: l.since})
+	stream, err := l.open(ctx, pod)
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	return l.writer.Copy(stream, l.prefixOf(pod))
+	if l.writer.Only == nil || l.tail != nil || l.since != nil {
+		return l.writer.Copy(stream, l.prefixOf(pod))
+	}
+	whole, err := l.writer.CopyWhole(stream, "")
+	if err == nil && !whole && view.StatusOf(l.tg, *l.writer.Only).State != v1alpha1.TaskPending {
+		return errRotated
+	}
+	return err
 }
 
 // prefixOf returns the prefix of the lines of a pod: its task, if others run beside it.
@@ -187,20 +258,16 @@ func (l *logging) wants(pod *corev1.Pod) bool {
 }
 
 // fromStore shows streams that were uploaded, each under a title.
-func (l *logging) fromStore(ctx context.Context, keys ...contract.AssetKey) error {
+func (l *logging) fromStore(ctx context.Context, nodes []v1alpha1.NodeID, keys ...contract.AssetKey) error {
 	if l.tg.Spec.Assets == nil || l.tg.Spec.Assets.Outputs == "" {
 		return &cluster.Problem{
-			What: fmt.Sprintf("no pod of attempt %d of %s is left, and the group keeps no streams: it has no spec.assets.outputs", l.attempt, l.tg.Name),
-			Next: "give groups a place for outputs to keep what they print: submit --outputs URI",
+			What: fmt.Sprintf("the pods of attempt %d of %s were deleted, and the group stores no streams: it has no spec.assets.outputs", l.attempt, l.tg.Name),
+			Next: "give groups a location for outputs to store what they print: submit --outputs URI",
 		}
 	}
 	shown := 0
 	var errs []error
-	for i := range l.tg.Spec.Tasks {
-		node := l.tg.Spec.Tasks[i].NodeID
-		if l.writer.Only != nil && node != *l.writer.Only {
-			continue
-		}
+	for _, node := range nodes {
 		for _, key := range keys {
 			var text strings.Builder
 			err := asset.Stream(ctx, l.reader, l.tg, asset.Source{Attempt: l.attempt, Node: node, Key: key}, &text)
@@ -227,10 +294,22 @@ func (l *logging) title(node v1alpha1.NodeID, key contract.AssetKey, wanted bool
 	}
 }
 
+// wanted returns the tasks to show.
+func (l *logging) wanted() []v1alpha1.NodeID {
+	if l.writer.Only != nil {
+		return []v1alpha1.NodeID{*l.writer.Only}
+	}
+	nodes := make([]v1alpha1.NodeID, 0, len(l.tg.Spec.Tasks))
+	for i := range l.tg.Spec.Tasks {
+		nodes = append(nodes, l.tg.Spec.Tasks[i].NodeID)
+	}
+	return nodes
+}
+
 // unreadable is a store that this machine cannot read.
 func unreadable(err error) error {
 	if errors.Is(err, asset.ErrNone) {
-		return &cluster.Problem{What: err.Error(), Next: "give groups a place for outputs: submit --outputs URI", Err: err}
+		return &cluster.Problem{What: err.Error(), Next: "give groups a location for outputs: submit --outputs URI", Err: err}
 	}
 	return &cluster.Problem{
 		What: err.Error(),

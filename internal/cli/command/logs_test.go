@@ -55,8 +55,8 @@ func TestLogsOfAParallelGroup(t *testing.T) {
 		t.Errorf("showed %q", got)
 	}
 	b.want(exitDone, "logs", "g", "--task", "1")
-	if got := b.out.String(); got != "" {
-		t.Errorf("a line between tasks was shown as task 1's: %q", got)
+	if got := b.out.String(); got != "two\n" || !strings.Contains(b.err.String(), "the begin of the log of task 1 is missing") {
+		t.Errorf("a log without marks: %q and %q", got, b.err.String())
 	}
 }
 
@@ -235,5 +235,46 @@ func TestForgedManifests(t *testing.T) {
 	b.want(exitFailed, "results", "g", "--mount", "/assets="+folder, "--download", t.TempDir())
 	if !strings.Contains(b.err.String(), "file:///etc/passwd is not in the group's folder") {
 		t.Errorf("a URI of somewhere else: %s", b.err.String())
+	}
+}
+
+// TestLogsOfARotatedTask: the kubelet deleted the oldest part of the log.
+func TestLogsOfARotatedTask(t *testing.T) {
+	t.Parallel()
+	const rotated = "line 8\nline 9\n[taskgroup] task 0: completed in 1.000 s\n[taskgroup] task 1: started\ntwo\n[taskgroup] task 1: completed in 1.000 s\n"
+	tg, folder := stored(t)
+	b := newBench(t, tg, podOf(tg, "g-1", "1"))
+	b.logs["g-1"] = rotated
+	b.want(exitDone, "logs", "g", "--task", "0", "--mount", "/assets="+folder)
+	if got := b.out.String(); got != "==> task 0: stdout <==\nout\n" {
+		t.Errorf("from the store: %q", got)
+	}
+	b.want(exitDone, "logs", "g", "--task", "1", "--mount", "/assets="+folder)
+	if got := b.out.String(); got != "[taskgroup] task 1: started\ntwo\n[taskgroup] task 1: completed in 1.000 s\n" {
+		t.Errorf("a whole task: %q", got)
+	}
+	tg.Spec.Assets = nil
+	b = newBench(t, tg, podOf(tg, "g-1", "1"))
+	b.logs["g-1"] = rotated
+	b.want(exitDone, "logs", "g", "--task", "0")
+	if got := b.out.String(); got != "line 8\nline 9\n[taskgroup] task 0: completed in 1.000 s\n" || !strings.Contains(b.err.String(), "the begin of the log of task 0 is missing") {
+		t.Errorf("without a store: %q and %q", got, b.err.String())
+	}
+}
+
+// TestLogsOfAParallelGroupWithDeletedPods shows each task once.
+func TestLogsOfAParallelGroupWithDeletedPods(t *testing.T) {
+	t.Parallel()
+	tg, folder := stored(t)
+	tg.Spec.Execution = v1alpha1.Parallel
+	pod, vanished := podOf(tg, "g-0", "1"), podOf(tg, "g-1", "1")
+	pod.Annotations = map[string]string{"batch.kubernetes.io/job-completion-index": "0"}
+	vanished.Annotations = map[string]string{"batch.kubernetes.io/job-completion-index": "1"}
+	for name, b := range map[string]*bench{"deleted before": newBench(t, tg, pod), "deleted meanwhile": newBench(t, tg, pod, vanished)} {
+		b.logs["g-0"] = "one\n"
+		b.want(exitDone, "logs", "g", "--mount", "/assets="+folder)
+		if got := b.out.String(); got != "[0] one\n==> task 1: stdout <==\nout\n" {
+			t.Errorf("%s: showed %q", name, got)
+		}
 	}
 }

@@ -70,23 +70,8 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 	if err != nil {
 		return err
 	}
-	if !former.Status.IsFinished() {
-		return &cluster.Problem{
-			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
-			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
-		}
-	}
-	if former.Spec.DispatchID != "" && !options.detach {
-		return &cluster.Problem{
-			What: fmt.Sprintf("%s belongs to dispatch %s of Covalent: the workflow does not receive the result of a new group", name, former.Spec.DispatchID),
-			Next: fmt.Sprintf("run ct.redispatch(%q, reuse_previous_results=True)(), or repeat the group outside of the workflow with --detach", former.Spec.DispatchID),
-		}
-	}
-	if isPresigned(former) {
-		return &cluster.Problem{
-			What: name + " was sent with presign: the signed URLs of its pods are of that group alone",
-			Next: "dispatch its workflow again; only its dispatcher can sign others",
-		}
+	if err := a.refuseRetry(former, options); err != nil {
+		return err
 	}
 	names, err := session.List(cmd.Context(), session.Namespace, nil)
 	if err != nil {
@@ -115,6 +100,30 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		}
 		return a.retried(cmd, session, former, again, options)
 	}
+}
+
+// refuseRetry returns an error for a group that a new group cannot replace.
+func (a *app) refuseRetry(former *v1alpha1.TaskGroup, options *retryOptions) error {
+	name := former.Name
+	if !former.Status.IsFinished() {
+		return &cluster.Problem{
+			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
+			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
+		}
+	}
+	if former.Spec.DispatchID != "" && !options.detach {
+		return &cluster.Problem{
+			What: fmt.Sprintf("%s belongs to dispatch %s of Covalent: the workflow does not receive the result of a new group", name, former.Spec.DispatchID),
+			Next: fmt.Sprintf("run ct.redispatch(%q, reuse_previous_results=True)(), or repeat the group outside of the workflow with --detach", former.Spec.DispatchID),
+		}
+	}
+	if isPresigned(former) {
+		return &cluster.Problem{
+			What: name + " was sent with presign: the signed URLs of its pods are of that group alone",
+			Next: "dispatch its workflow again; only its dispatcher can sign others",
+		}
+	}
+	return nil
 }
 
 // isPresigned says whether a group's pods have signed URLs in place of credentials.

@@ -35,7 +35,24 @@ type Writer struct {
 
 // Copy shows a pod's log. Each line has the prefix.
 func (w *Writer) Copy(r io.Reader, prefix string) error {
-	log := &log{Writer: w, prefix: prefix, fresh: true}
+	return w.copyFrom(r, &log{Writer: w, prefix: prefix, fresh: true})
+}
+
+// CopyWhole shows the log of the task Only if its begin is in the log, and reports
+// whether it is: the kubelet deletes the oldest part of a long log.
+func (w *Writer) CopyWhole(r io.Reader, prefix string) (whole bool, err error) {
+	l := &log{Writer: w, prefix: prefix, fresh: true, onlyWhole: true}
+	err = w.copyFrom(r, l)
+	return l.begun, err
+}
+
+// CopyRest shows the log of the task Only, whose begin is missing: all up to the mark of
+// its end.
+func (w *Writer) CopyRest(r io.Reader, prefix string) error {
+	return w.copyFrom(r, &log{Writer: w, prefix: prefix, fresh: true, current: w.Only})
+}
+
+func (w *Writer) copyFrom(r io.Reader, log *log) error {
 	reader := bufio.NewReaderSize(r, maxLine)
 	for {
 		part, err := reader.ReadSlice('\n')
@@ -61,6 +78,8 @@ type log struct {
 	current *v1alpha1.NodeID
 	// fresh says that a new line begins.
 	fresh bool
+	// onlyWhole omits a task without its begin, and begun is set at the begin of Only.
+	onlyWhole, begun bool
 	// rest is an incomplete last line that was not shown.
 	rest []byte
 }
@@ -84,6 +103,7 @@ func (l *log) take(part []byte) error {
 	switch {
 	case what == "started":
 		l.current = &node
+		l.begun = l.begun || l.Only != nil && node == *l.Only
 	case isEnd(what):
 		l.current = nil
 	}
@@ -103,7 +123,7 @@ func isEnd(what string) bool {
 
 // write shows a part of a line, if it is of a task that is shown.
 func (l *log) write(part []byte, node *v1alpha1.NodeID, colour terminal.Colour) error {
-	if l.Only != nil && (node == nil || *node != *l.Only) {
+	if l.Only != nil && (node == nil || *node != *l.Only || l.onlyWhole && !l.begun) {
 		return nil
 	}
 	text, ended := bytes.CutSuffix(part, []byte("\n"))
