@@ -110,12 +110,13 @@ func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, er
 
 // List reads all groups of a namespace, or of all where it is empty, in order.
 func (s *Session) List(ctx context.Context, namespace string, selector labels.Selector) (*v1alpha1.TaskGroupList, error) {
+	return s.Read(ctx, Query{Namespace: namespace, Selector: selector})
+}
+
+// Read reads the groups of a query, in order.
+func (s *Session) Read(ctx context.Context, query Query) (*v1alpha1.TaskGroupList, error) {
 	var list v1alpha1.TaskGroupList
-	options := []client.ListOption{client.InNamespace(namespace)}
-	if selector != nil {
-		options = append(options, client.MatchingLabelsSelector{Selector: selector})
-	}
-	if err := s.Client.List(ctx, &list, options...); err != nil {
+	if err := s.Client.List(ctx, &list, query.options()...); err != nil {
 		return nil, fmt.Errorf("listing TaskGroups: %w", err)
 	}
 	view.Sort(list.Items)

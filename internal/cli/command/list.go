@@ -1,17 +1,21 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/progress"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/table"
@@ -24,6 +28,14 @@ type listOptions struct {
 	allNamespaces bool
 	states        []string
 	format        output.Format
+	fields        string
+	sortBy        string
+	noHeaders     bool
+	watch         bool
+
+	// printer is that of a format with an expression.
+	printer output.Printer
+	query   cluster.Query
 }
 
 // Validate names every flag that cannot work.
@@ -33,10 +45,34 @@ func (o *listOptions) Validate() error {
 			return misused("--state: %q is no state: use one of %s", state, strings.Join(view.States(), ", "))
 		}
 	}
-	if err := o.format.Check(output.Table, output.Wide, output.JSON, output.YAML, output.Name); err != nil {
+	selected, err := fields.ParseSelector(o.fields)
+	if err != nil {
+		return misused("--field-selector: %w", err)
+	}
+	if o.fields != "" {
+		o.query.Fields = selected
+	}
+	if o.printer, err = output.ParseTemplate(o.format); err != nil {
 		return misused("%w", err)
 	}
+	if o.printer != nil {
+		return nil
+	}
+	allowed := []output.Format{output.Table, output.Wide, output.JSON, output.YAML, output.Name}
+	if err := o.format.Check(allowed...); err != nil {
+		return misused("%w, jsonpath=, go-template=, custom-columns=", err)
+	}
 	return nil
+}
+
+// isTable reports whether the format is the table of the command.
+func (o *listOptions) isTable() bool {
+	return o.printer == nil && (o.format == output.Table || o.format == output.Wide)
+}
+
+// hides reports whether --state omits a group.
+func (o *listOptions) hides(tg v1alpha1.TaskGroup) bool {
+	return len(o.states) > 0 && !slices.ContainsFunc(o.states, func(state string) bool { return view.Is(&tg, state) })
 }
 
 func (a *app) listCommand() *cobra.Command {
@@ -50,6 +86,9 @@ completed, failed, cancelled), active, finished, or any word of the column STATU
 		Example: a.text(`  {cmd} list
   {cmd} list -A --state failed -o wide
   {cmd} list -l team=a -o name
+  {cmd} list -w
+  {cmd} list --sort-by .status.startTime -o custom-columns=NAME:.metadata.name,NODE:.status.nodeName
+  {cmd} list --field-selector spec.dispatchID=ID -o jsonpath='{.items[*].metadata.name}'
   {cmd} list -o json | jq -r '.items[].status.nodeName'`),
 		Args: cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
@@ -60,7 +99,13 @@ completed, failed, cancelled), active, finished, or any word of the column STATU
 	cmd.Flags().StringSliceVar(&options.states, "state", nil, "only groups in one of these states (repeatable, or with commas)")
 	_ = cmd.RegisterFlagCompletionFunc("state", completeFrom(view.States()...))
 	options.selector.bind(cmd)
-	outputFlag(cmd, &options.format, output.Wide, output.JSON, output.YAML, output.Name)
+	cmd.Flags().StringVar(&options.fields, "field-selector", "", "only groups with these fields: metadata.name, metadata.namespace, spec.dispatchID")
+	cmd.Flags().StringVar(&options.sortBy, "sort-by", "", "field to sort by, such as .metadata.creationTimestamp; namespace and name by default")
+	cmd.Flags().BoolVar(&options.noHeaders, "no-headers", false, "without the line of the names of the columns")
+	cmd.Flags().BoolVarP(&options.watch, "watch", "w", false, "after the list, print each group that changes, until Ctrl-C")
+	_ = cmd.RegisterFlagCompletionFunc("field-selector", completeFrom("metadata.name=", "metadata.namespace=", "spec.dispatchID="))
+	_ = cmd.RegisterFlagCompletionFunc("sort-by", completeFrom(".metadata.creationTimestamp", ".metadata.name", ".status.startTime", ".status.completionTime", ".status.attempt"))
+	outputFlag(cmd, &options.format, output.Wide, output.JSON, output.YAML, output.Name, output.JSONPath+"=", output.GoTemplate+"=", output.CustomColumns+"=")
 	return cmd
 }
 
@@ -72,26 +117,66 @@ func (a *app) list(cmd *cobra.Command, options *listOptions) error {
 	if err != nil {
 		return err
 	}
-	namespace := session.Namespace
+	options.query.Namespace, options.query.Selector = session.Namespace, options.selector.labels
 	if options.allNamespaces {
-		namespace = ""
+		options.query.Namespace = ""
 	}
-	list, err := session.List(cmd.Context(), namespace, options.selector.labels)
+	printed := table.Table{Palette: a.palette, NoHeader: options.noHeaders}
+	if options.watch {
+		return a.watchList(cmd.Context(), session, options, &printed)
+	}
+	list, err := session.Read(cmd.Context(), options.query)
 	if err != nil {
 		return err
 	}
-	groups := slices.DeleteFunc(list.Items, func(tg v1alpha1.TaskGroup) bool {
-		return len(options.states) > 0 && !slices.ContainsFunc(options.states, func(state string) bool { return view.Is(&tg, state) })
-	})
-	if options.format != output.Table && options.format != output.Wide {
-		return output.PrintList(a.Out, options.format, groups)
-	}
-	if len(groups) == 0 {
-		a.sayNone(namespace, options)
+	groups := slices.DeleteFunc(list.Items, options.hides)
+	if len(groups) == 0 && options.isTable() {
+		a.sayNone(options.query.Namespace, options)
 		return nil
 	}
-	a.printGroups(groups, options.allNamespaces, options.format == output.Wide)
+	return a.printList(groups, options, &printed)
+}
+
+// printList prints groups in the format of the options.
+func (a *app) printList(groups []v1alpha1.TaskGroup, options *listOptions, printed *table.Table) error {
+	if options.sortBy != "" {
+		if err := sortGroups(groups, options.sortBy); err != nil {
+			return err
+		}
+	}
+	switch {
+	case options.printer != nil:
+		if err := options.printer(a.Out, groups, !printed.NoHeader); err != nil {
+			return fmt.Errorf("printing the list: %w", err)
+		}
+		return nil
+	case !options.isTable():
+		return output.PrintList(a.Out, options.format, groups)
+	}
+	a.printGroups(groups, options.allNamespaces, options.format == output.Wide, printed)
 	return nil
+}
+
+// watchList prints all groups, then each that changed, until ctx is cancelled.
+func (a *app) watchList(ctx context.Context, session *cluster.Session, options *listOptions, printed *table.Table) error {
+	seen := map[types.UID]string{}
+	var failed error
+	err := session.Follow(ctx, options.query, func(groups []v1alpha1.TaskGroup) bool {
+		groups = slices.DeleteFunc(groups, func(tg v1alpha1.TaskGroup) bool {
+			same := seen[tg.UID] == tg.ResourceVersion
+			seen[tg.UID] = tg.ResourceVersion
+			return same || options.hides(tg)
+		})
+		if len(groups) > 0 {
+			failed = a.printList(groups, options, printed)
+			printed.NoHeader = true
+		}
+		return failed != nil
+	})
+	if ctx.Err() != nil {
+		return interrupted()
+	}
+	return joined(failed, err)
 }
 
 // sayNone is for people; programs read an empty standard output.
@@ -108,8 +193,8 @@ func (a *app) sayNone(namespace string, options *listOptions) {
 }
 
 // printGroups has the columns of `kubectl get tg`.
-func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool) {
-	out := table.Table{Palette: a.palette}
+func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool, out *table.Table) {
+	out.Header, out.Rows = nil, nil
 	if namespaces {
 		out.Header = append(out.Header, "NAMESPACE")
 	}

@@ -1,10 +1,12 @@
 package command
 
 import (
+	"context"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -79,3 +81,66 @@ func TestWrongFlagsOfList(t *testing.T) {
 		}
 	}
 }
+
+func TestListExpressions(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, testkit.OOMKilledSample("b"), testkit.RunningSample("a"), testkit.Sample("c", 1))
+	for want, args := range map[string][]string{
+		"a b c":  {"-o", "jsonpath={.items[*].metadata.name}"},
+		"a,b,c,": {"-o", "go-template={{range .items}}{{.metadata.name}},{{end}}"},
+		"NAME   NODE\na      node-1\nb      node-1\nc      <none>\n":                                                      {"-o", "custom-columns=NAME:.metadata.name,NODE:{.status.nodeName}"},
+		"c      <none>\na      1\nb      2\n":                                                                             {"-o", "custom-columns=NAME:.metadata.name,N:.status.attempt", "--no-headers", "--sort-by", "{.status.attempt}"},
+		"b      OOMKilled   1/3    2         60s\n":                                                                       {"--field-selector", "metadata.name=b", "--no-headers"},
+		"taskgroup.kubernetes.covalent.xyz/c\ntaskgroup.kubernetes.covalent.xyz/a\ntaskgroup.kubernetes.covalent.xyz/b\n": {"-o", "name", "--sort-by=status.attempt"},
+	} {
+		b.want(exitDone, append([]string{"list"}, args...)...)
+		if got := b.out.String(); got != want {
+			t.Errorf("%v printed %q, want %q", args, got, want)
+		}
+	}
+	for wrong, args := range map[string][]string{
+		"needs an expression":       {"-o", "jsonpath"},
+		"reading --output jsonpath": {"-o", "jsonpath={"},
+		"a column is NAME:.path":    {"-o", "custom-columns=NAME"},
+		"--field-selector":          {"--field-selector", "a"},
+		"--sort-by":                 {"--sort-by", "{.[}"},
+	} {
+		b.want(exitUsage, append([]string{"list"}, args...)...)
+		if !strings.Contains(b.err.String(), wrong) {
+			t.Errorf("%v reports %q, want %q", args, b.err.String(), wrong)
+		}
+	}
+}
+
+// TestListWatches prints a group again only when it changes.
+func TestListWatches(t *testing.T) {
+	t.Parallel()
+	ctx, stop := context.WithCancel(t.Context())
+	b := newBenchWith(t, onWatch(func(c client.WithWatch) { become(t, c, testkit.CompletedSample("long-name")) }), testkit.RunningSample("long-name"), testkit.Sample("x", 1))
+	out := &untilText{text: "Completed", found: stop}
+	if code := Run(ctx, b.config(out), []string{"list", "-w"}); code != exitInterrupted {
+		t.Errorf("ended with %d: %s", code, b.err.String())
+	}
+	want := "NAME        STATUS    DONE   ATTEMPT   AGE\nlong-name   Running   0/2    1         60s\nx           Pending                    60s\nlong-name   Completed   2/2    1         60s\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// untilText calls found when the text was written.
+type untilText struct {
+	strings.Builder
+	text  string
+	found func()
+}
+
+func (u *untilText) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Contains(u.String(), u.text) {
+		u.found()
+	}
+	return n, err
+}
+
+// WriteString shadows that of the builder, which io.WriteString would call.
+func (u *untilText) WriteString(s string) (int, error) { return u.Write([]byte(s)) }

@@ -34,6 +34,11 @@ func Blank(s string) Cell { return Cell{Text: s} }
 type Table struct {
 	Header []string
 	Rows   [][]Cell
+	// NoHeader omits the header, whose widths still count.
+	NoHeader bool
+	// Widths are the least widths of the columns, so that tables that follow one another
+	// are aligned; Fprint sets them.
+	Widths []int
 	// Indent is before each line.
 	Indent string
 	// Palette colours cells; the zero value does not.
@@ -49,11 +54,12 @@ func (t *Table) Add(cells ...Cell) { t.Rows = append(t.Rows, cells) }
 func (t *Table) Fprint(w io.Writer) {
 	var text strings.Builder
 	widths := t.widths()
+	t.Widths = widths
 	header := make([]Cell, len(t.Header))
 	for i, title := range t.Header {
 		header[i] = Cell{Text: title, Colour: terminal.Bold}
 	}
-	if len(header) > 0 {
+	if len(header) > 0 && !t.NoHeader {
 		t.line(&text, header, widths)
 	}
 	for _, row := range t.Rows {
@@ -64,8 +70,9 @@ func (t *Table) Fprint(w io.Writer) {
 
 func (t *Table) widths() []int {
 	widths := make([]int, len(t.Header))
+	copy(widths, t.Widths)
 	for i, title := range t.Header {
-		widths[i] = Width(title)
+		widths[i] = max(widths[i], Width(title))
 	}
 	for _, row := range t.Rows {
 		for i := range min(len(row), len(widths)) {
