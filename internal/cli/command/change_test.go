@@ -5,11 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -239,5 +242,46 @@ func TestRetryOfAGroupOfAWorkflow(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"team": "a"}, again.Labels); diff != "" {
 		t.Errorf("labels (-want +got):\n%s", diff)
+	}
+}
+
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	b := newBenchWith(t, interceptor.Funcs{Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+		if o.GetName() == "demo-run" {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "taskgroups"}, "demo-run", nil)
+		}
+		return c.Delete(ctx, o, opts...)
+	}}, samples()...)
+	b.want(exitFailed, "delete", "demo-run", "nothing", "commands")
+	if b.out.String() != "taskgroup.kubernetes.covalent.xyz/commands deleted\n" || strings.Count(b.err.String(), "error: ") != 2 {
+		t.Errorf("printed %q and %q", b.out.String(), b.err.String())
+	}
+	b.want(exitUsage, "delete")
+	b.want(exitFailed, "delete", "--all")
+	var list v1alpha1.TaskGroupList
+	if err := b.client.List(t.Context(), &list); err != nil || len(list.Items) != 1 {
+		t.Errorf("%d groups remain (%v)", len(list.Items), err)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	event := func(name, group string, after time.Duration) *corev1.Event {
+		return &corev1.Event{
+			ObjectMeta:     metav1.ObjectMeta{Namespace: testkit.Namespace, Name: name},
+			InvolvedObject: corev1.ObjectReference{Name: group, UID: types.UID("uid-of-" + group)},
+			Type:           "Normal", Reason: "Started", Message: "Attempt 1 started", EventTime: metav1.MicroTime{Time: testkit.After(after).Time},
+		}
+	}
+	b := newBench(t, append(samples(), event("1", "demo-run", 20*time.Second), event("2", "commands", 10*time.Second), event("3", "new", time.Second))...)
+	b.want(exitFailed, "events", "demo-run", "commands", "nothing")
+	want := "AGE   TYPE     REASON    NAME       MESSAGE\n50s   Normal   Started   commands   Attempt 1 started\n40s   Normal   Started   demo-run   Attempt 1 started\n"
+	if diff := cmp.Diff(want, b.out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	b.want(exitDone, "events", "-A", "--all", "--no-headers")
+	if strings.Count(b.out.String(), "team-a") != 3 || strings.Contains(b.out.String(), "REASON") {
+		t.Errorf("of all namespaces: %s", b.out.String())
 	}
 }

@@ -38,8 +38,8 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
 	a.flags.Bind(root.PersistentFlags())
 	root.AddGroup(&cobra.Group{ID: groupLook, Title: "To look:"}, &cobra.Group{ID: groupChange, Title: "To run and change:"})
 	for id, commands := range map[string][]*cobra.Command{
-		groupLook:   {a.listCommand(), a.describeCommand(), a.waitCommand(), a.logsCommand(), a.resultsCommand(), a.timelineCommand(), a.topCommand()},
-		groupChange: append(a.changeCommands(), a.retryCommand(), a.submitCommand()),
+		groupLook:   {a.listCommand(), a.describeCommand(), a.waitCommand(), a.logsCommand(), a.resultsCommand(), a.timelineCommand(), a.topCommand(), a.eventsCommand()},
+		groupChange: append(a.changeCommands(), a.retryCommand(), a.submitCommand(), a.deleteCommand()),
 	} {
 		for _, command := range commands {
 			command.GroupID = id

@@ -174,20 +174,20 @@ func (f *Facts) events(w io.Writer) {
 		return
 	}
 	events := slices.Clone(f.Events)
-	slices.SortStableFunc(events, func(a, b corev1.Event) int { return eventTime(&a).Compare(eventTime(&b)) })
+	slices.SortStableFunc(events, func(a, b corev1.Event) int { return EventTime(&a).Compare(EventTime(&b)) })
 	f.title(w, "Events")
 	out := table.Table{Indent: "  ", Palette: f.Palette, Header: []string{"AGE", "TYPE", "REASON", "FROM", "MESSAGE"}}
 	for i := range events {
 		event := &events[i]
 		from := cmp.Or(event.ReportingController, event.Source.Component)
-		out.Add(table.Text(view.Age(eventTime(event), f.Now)), table.Text(event.Type), table.Text(event.Reason), table.Text(from), table.Blank(event.Message))
+		out.Add(table.Text(view.Age(EventTime(event), f.Now)), table.Text(event.Type), table.Text(event.Reason), table.Text(from), table.Blank(event.Message))
 	}
 	out.Fprint(w)
 }
 
-// eventTime is when an event was last seen; each kind of recorder fills in
-// another field.
-func eventTime(event *corev1.Event) time.Time {
+// EventTime returns when an event was last observed. Each kind of recorder sets another
+// field.
+func EventTime(event *corev1.Event) time.Time {
 	switch {
 	case event.Series != nil && !event.Series.LastObservedTime.IsZero():
 		return event.Series.LastObservedTime.Time
