@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -33,32 +35,52 @@ type logsOptions struct {
 	task    int64
 	attempt int32
 	stderr  bool
+	tail    int64
+	since   time.Duration
+	targets targets
 	mounts  mountFlag
 }
 
+// Validate rejects flags that do not work together.
+func (o *logsOptions) Validate(names []string) error {
+	switch {
+	case o.follow && (o.stderr || o.attempt > 0):
+		return misused("--follow is for what runs now: leave out --stderr and --attempt")
+	case o.stderr && (o.tail >= 0 || o.since > 0):
+		return misused("--tail and --since are for the logs of pods: leave out --stderr")
+	case o.since < 0 || o.tail < -1:
+		return misused("--since and --tail are 0 or more")
+	case len(names) > 1:
+		return misused("name one group, or select several with -l, --dispatch, --dispatcher or --all")
+	}
+	return o.targets.Validate(names)
+}
+
 func (a *app) logsCommand() *cobra.Command {
-	options := logsOptions{task: -1, mounts: newMounts()}
+	options := logsOptions{task: -1, tail: -1, mounts: newMounts()}
 	cmd := &cobra.Command{
-		Use:   "logs NAME",
+		Use:   "logs NAME | -l LABELS | --all",
 		Short: "Show what the tasks printed",
 		Long: `Show what the tasks printed, with the runner's marks of where each begins and
 ends. It is read from the group's pods; where they are gone, or with --stderr
 (a pod's log has both streams in one), from the store that the group's outputs
-go to, if this machine can read it.`,
+go to, if this machine can read it. The lines of several groups begin with the name
+of their group.`,
 		Example: a.text(`  {cmd} logs -f my-group
   {cmd} logs my-group --task 3
+  {cmd} logs my-group --tail 20 --since 10m
+  {cmd} logs -f -l team=a
   {cmd} logs my-group --attempt 1 --stderr --mount /assets=./assets`),
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: one(a.completeNames(anyGroup)),
 		RunE: a.run(func(cmd *cobra.Command, names []string) error {
-			if options.follow && (options.stderr || options.attempt > 0) {
-				return misused("--follow is for what runs now: leave out --stderr and --attempt")
+			if err := options.Validate(names); err != nil {
+				return err
 			}
 			session, err := a.session()
 			if err != nil {
 				return err
 			}
-			return a.logs(cmd.Context(), session, names[0], &options)
+			return a.logsOfAll(cmd.Context(), session, names, &options)
 		}),
 	}
 	flags := cmd.Flags()
@@ -66,23 +88,63 @@ go to, if this machine can read it.`,
 	flags.Int64Var(&options.task, "task", -1, "only the task with this nodeID")
 	flags.Int32Var(&options.attempt, "attempt", 0, "that attempt's; the newest by default")
 	flags.BoolVar(&options.stderr, "stderr", false, "only the standard error, from the store")
+	flags.Int64Var(&options.tail, "tail", -1, "only the last lines of each pod; all by default")
+	flags.DurationVar(&options.since, "since", 0, "only lines that are not older than this, such as 90s or 2h")
+	options.targets.bind(cmd, "all groups of the namespace")
 	_ = cmd.RegisterFlagCompletionFunc("task", a.completeTasks)
 	options.mounts.bind(cmd)
 	return cmd
 }
 
-func (a *app) logs(ctx context.Context, session *cluster.Session, name string, options *logsOptions) error {
-	tg, err := session.Get(ctx, name)
+// logsOfAll shows the logs of the selected groups, one after the other or, with --follow,
+// side by side.
+func (a *app) logsOfAll(ctx context.Context, session *cluster.Session, names []string, options *logsOptions) error {
+	groups, err := options.targets.read(ctx, session, names)
 	if err != nil {
 		return err
 	}
-	l := &logging{session: session, tg: tg, reader: options.mounts.mounts, attempt: cmp.Or(options.attempt, max(tg.Status.Attempt, 1)),
-		writer: &podlog.Writer{W: a.Out, Palette: a.palette}, messages: a.Err}
+	if len(groups) == 0 {
+		return options.targets.none(session)
+	}
+	writer := podlog.NewWriter(a.Out, a.palette)
+	show := func(tg *v1alpha1.TaskGroup) error {
+		l := &logging{session: session, tg: tg, reader: options.mounts.mounts, attempt: cmp.Or(options.attempt, max(tg.Status.Attempt, 1)), writer: writer, messages: a.Err}
+		if len(names) == 0 {
+			l.prefix = tg.Name + ": "
+		}
+		return a.logs(ctx, l, options)
+	}
+	if !options.follow {
+		var errs failures
+		for i := range groups {
+			errs = append(errs, show(&groups[i]))
+		}
+		return joined(errs...)
+	}
+	errs := make(failures, len(groups))
+	var all sync.WaitGroup
+	for i := range groups {
+		all.Go(func() { errs[i] = show(&groups[i]) })
+	}
+	all.Wait()
+	return joined(errs...)
+}
+
+// logs shows the log of one group.
+func (a *app) logs(ctx context.Context, l *logging, options *logsOptions) error {
+	tg := l.tg
+	if options.tail >= 0 {
+		l.tail = &options.tail
+	}
+	if options.since > 0 {
+		l.since = &metav1.Time{Time: a.Clock.Now().Add(-options.since)}
+	}
 	if options.task >= 0 {
 		if !slices.ContainsFunc(tg.Spec.Tasks, func(t v1alpha1.TaskSpec) bool { return int64(t.NodeID) == options.task }) {
-			return misused("%s has no task %d: it has %s", name, options.task, nodesOf(tg))
+			return misused("%s has no task %d: it has %s", tg.Name, options.task, nodesOf(tg))
 		}
-		l.writer.Only = new(v1alpha1.NodeID(options.task))
+		// The writers of several groups share the lock of one output.
+		l.writer = l.writer.OnlyTask(v1alpha1.NodeID(options.task))
 	}
 	switch {
 	case options.follow:
@@ -111,6 +173,8 @@ type logging struct {
 	tail   *int64
 	since  *metav1.Time
 	writer *podlog.Writer
+	// prefix is before each line, if several groups are shown.
+	prefix string
 	// messages receives notes that are not part of a log.
 	messages io.Writer
 }
@@ -169,7 +233,7 @@ func (l *logging) showRest(ctx context.Context, pod *corev1.Pod, err error) erro
 		return err
 	}
 	defer stream.Close()
-	if err := l.writer.CopyRest(stream, ""); err != nil {
+	if err := l.writer.CopyRest(stream, l.prefixOf(pod)); err != nil {
 		return err
 	}
 	fmt.Fprintf(l.messages, "the begin of the log of task %d is missing: the kubelet keeps only the newest part of a long log\n", *l.writer.Only)
@@ -220,7 +284,7 @@ func (l *logging) show(ctx context.Context, pod *corev1.Pod) error {
 	if l.writer.Only == nil || l.tail != nil || l.since != nil {
 		return l.writer.Copy(stream, l.prefixOf(pod))
 	}
-	whole, err := l.writer.CopyWhole(stream, "")
+	whole, err := l.writer.CopyWhole(stream, l.prefixOf(pod))
 	if err == nil && !whole && view.StatusOf(l.tg, *l.writer.Only).State != v1alpha1.TaskPending {
 		return errRotated
 	}
@@ -231,10 +295,10 @@ func (l *logging) show(ctx context.Context, pod *corev1.Pod) error {
 func (l *logging) prefixOf(pod *corev1.Pod) string {
 	if l.isParallel() && l.writer.Only == nil {
 		if i := l.position(pod); i >= 0 && i < len(l.tg.Spec.Tasks) {
-			return fmt.Sprintf("[%d] ", l.tg.Spec.Tasks[i].NodeID)
+			return fmt.Sprintf("%s[%d] ", l.prefix, l.tg.Spec.Tasks[i].NodeID)
 		}
 	}
-	return ""
+	return l.prefix
 }
 
 func (l *logging) isParallel() bool { return l.tg.Spec.Execution == v1alpha1.Parallel }
@@ -290,7 +354,7 @@ func (l *logging) fromStore(ctx context.Context, nodes []v1alpha1.NodeID, keys .
 
 func (l *logging) title(node v1alpha1.NodeID, key contract.AssetKey, wanted bool) {
 	if wanted {
-		fmt.Fprintf(l.writer.W, "==> task %d: %s <==\n", node, key)
+		fmt.Fprintf(l.writer.W, "==> %stask %d: %s <==\n", l.prefix, node, key)
 	}
 }
 

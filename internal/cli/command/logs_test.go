@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -277,4 +278,34 @@ func TestLogsOfAParallelGroupWithDeletedPods(t *testing.T) {
 			t.Errorf("%s: showed %q", name, got)
 		}
 	}
+}
+
+func TestLogsOfSeveralGroups(t *testing.T) {
+	t.Parallel()
+	one, two := testkit.CompletedSample("one"), testkit.CompletedSample("two")
+	one.Labels, two.Labels = map[string]string{"team": "a"}, map[string]string{"team": "a"}
+	first, second := podOf(one, "one-1", "1"), podOf(two, "two-1", "1")
+	first.UID, first.Status.Phase, second.UID, second.Status.Phase = "p", corev1.PodSucceeded, "q", corev1.PodSucceeded
+	b := newBench(t, one, two, first, second)
+	b.logs["one-1"], b.logs["two-1"] = "1\n", "2\n"
+	b.want(exitDone, "logs", "-l", "team=a")
+	if got := b.out.String(); got != "one: 1\ntwo: 2\n" {
+		t.Errorf("showed %q", got)
+	}
+	b.want(exitDone, "logs", "-f", "-l", "team=a")
+	if got := b.out.String(); got != "one: 1\ntwo: 2\n" && got != "two: 2\none: 1\n" {
+		t.Errorf("followed %q", got)
+	}
+	var options corev1.PodLogOptions
+	b.open = func(_ string, o *corev1.PodLogOptions) (io.ReadCloser, error) {
+		options = *o
+		return io.NopCloser(strings.NewReader("")), nil
+	}
+	b.want(exitDone, "logs", "one", "--tail", "3", "--since", "1m")
+	if options.TailLines == nil || *options.TailLines != 3 || options.SinceTime == nil || !options.SinceTime.Time.Equal(testkit.Now.Add(-time.Minute)) {
+		t.Errorf("read with %+v", options)
+	}
+	b.want(exitUsage, "logs", "one", "two")
+	b.want(exitUsage, "logs", "one", "--tail", "-7")
+	b.want(exitUsage, "logs", "one", "--tail", "1", "--stderr")
 }

@@ -30,7 +30,20 @@ type Writer struct {
 	// Only is the one task that is shown; nil for all.
 	Only *v1alpha1.NodeID
 
-	mu sync.Mutex
+	// mu is shared by the writers of one output.
+	mu *sync.Mutex
+}
+
+// NewWriter returns a writer of all tasks.
+func NewWriter(w io.Writer, palette terminal.Palette) *Writer {
+	return &Writer{W: w, Palette: palette, mu: &sync.Mutex{}}
+}
+
+// OnlyTask returns a writer to the same output that shows one task.
+func (w *Writer) OnlyTask(node v1alpha1.NodeID) *Writer {
+	only := *w
+	only.Only = &node
+	return &only
 }
 
 // Copy shows a pod's log. Each line has the prefix.

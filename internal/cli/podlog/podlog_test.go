@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
 )
 
 const text = `[taskgroup] task 1: completed in attempt 1
@@ -36,7 +37,8 @@ func TestTasksAreToldApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			w := Writer{W: &out, Only: tc.only}
+			w := NewWriter(&out, terminal.Palette{})
+			w.Only = tc.only
 			if err := w.Copy(strings.NewReader(text), ""); err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +52,7 @@ func TestTasksAreToldApart(t *testing.T) {
 func TestLongLinesAndMissingEnds(t *testing.T) {
 	long := strings.Repeat("x", 3*maxLine)
 	var out strings.Builder
-	w := Writer{W: &out}
+	w := NewWriter(&out, terminal.Palette{})
 	if err := w.Copy(strings.NewReader(long+"\nlast"), "[task 1] "); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +63,7 @@ func TestLongLinesAndMissingEnds(t *testing.T) {
 
 func TestErrorsOfTheLogAreTold(t *testing.T) {
 	broken := errors.New("broken")
-	w := Writer{W: &strings.Builder{}}
+	w := NewWriter(&strings.Builder{}, terminal.Palette{})
 	if err := w.Copy(iotest.ErrReader(broken), ""); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
@@ -72,11 +74,11 @@ func FuzzCopy(f *testing.F) {
 	f.Add("[taskgroup] task 99999999999999999999: x\n", int64(0))
 	f.Fuzz(func(t *testing.T, text string, node int64) {
 		var all, one strings.Builder
-		if err := (&Writer{W: &all}).Copy(strings.NewReader(text), ""); err != nil {
+		if err := NewWriter(&all, terminal.Palette{}).Copy(strings.NewReader(text), ""); err != nil {
 			t.Fatal(err)
 		}
 		only := v1alpha1.NodeID(node)
-		if err := (&Writer{W: &one, Only: &only}).Copy(strings.NewReader(text), ""); err != nil {
+		if err := NewWriter(&one, terminal.Palette{}).OnlyTask(only).Copy(strings.NewReader(text), ""); err != nil {
 			t.Fatal(err)
 		}
 		if one.Len() > all.Len()+1 {

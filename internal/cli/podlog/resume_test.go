@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
 )
 
 // openedAt returns the lines that a kubelet returns for sinceTime.
@@ -53,7 +55,7 @@ func TestResumeAtEveryByte(t *testing.T) {
 	for _, broken := range []error{io.EOF, io.ErrUnexpectedEOF} {
 		for cut := range len(whole) + 1 {
 			var out strings.Builder
-			stream := (&Writer{W: &out}).Stream("")
+			stream := NewWriter(&out, terminal.Palette{}).Stream("")
 			if err := stream.Copy(brokenAfter{strings.NewReader(whole[:cut]), broken}); !errors.Is(broken, io.EOF) && !errors.Is(err, broken) {
 				t.Fatalf("the error of the stream is %v", err)
 			}
@@ -80,7 +82,7 @@ func TestResumeInsideALongLine(t *testing.T) {
 	whole := strings.Join(lines, "")
 	for cut := 1000; cut < len(whole); cut += 10007 {
 		var out strings.Builder
-		stream := (&Writer{W: &out}).Stream("> ")
+		stream := NewWriter(&out, terminal.Palette{}).Stream("> ")
 		_ = stream.Copy(brokenAfter{strings.NewReader(whole[:cut]), io.ErrUnexpectedEOF})
 		_ = stream.Copy(brokenAfter{strings.NewReader(whole[:cut+1]), io.ErrUnexpectedEOF})
 		if err := errors.Join(stream.Copy(strings.NewReader(openedAt(lines, stream.Since()))), stream.Close()); err != nil {
@@ -96,7 +98,7 @@ func TestResumeInsideALongLine(t *testing.T) {
 func TestLinesWithoutATimestamp(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	stream := (&Writer{W: &out}).Stream("")
+	stream := NewWriter(&out, terminal.Palette{}).Stream("")
 	if err := errors.Join(stream.Copy(strings.NewReader("unable to retrieve container logs\nx")), stream.Close()); err != nil {
 		t.Fatal(err)
 	}
