@@ -1,21 +1,31 @@
 package command
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/podlog"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/submission"
 )
 
 // submitOptions are the flags of submit.
 type submitOptions struct {
 	request submission.Request
+	file    string
 	dryRun  bool
 	wait    bool
+	follow  bool
 	waiting waitOptions
 	format  output.Format
 }
@@ -35,6 +45,8 @@ imports, nothing else. What the function returns is printed.
   {cmd} submit --task 'make' --task 'make check' --memory 2Gi
   {cmd} submit --parallel --task 'sh part.sh 1' --task 'sh part.sh 2'
   {cmd} submit --python model.py:train --arg 10 --kwarg rate=0.1
+  {cmd} submit --gpu 1 --node-selector disk=ssd --follow -- python3 train.py
+  {cmd} submit --file group.yaml --name nightly --wait
   {cmd} submit --dry-run -o yaml -- sh -c 'date' > group.yaml`),
 		RunE: a.run(func(cmd *cobra.Command, command []string) error {
 			options.request.Command = command
@@ -43,6 +55,8 @@ imports, nothing else. What the function returns is printed.
 	}
 	bindRequest(cmd, &options.request)
 	flags := cmd.Flags()
+	flags.StringVar(&options.file, "file", "", "a manifest of one TaskGroup, or - for standard input, in place of what to run")
+	flags.BoolVar(&options.follow, "follow", false, "show what it prints, then the exit code of wait")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
 	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
 	options.waiting.bind(cmd)
@@ -66,6 +80,10 @@ func bindRequest(cmd *cobra.Command, r *submission.Request) {
 	flags.StringVar(&r.ServiceAccount, "service-account", "", "identity of the pod")
 	flags.StringVar(&r.Memory, "memory", "", "memory request and limit, such as 2Gi")
 	flags.StringVar(&r.CPU, "cpu", "", "processors to set aside, such as 500m")
+	flags.Int64Var(&r.GPU, "gpu", 0, "number of GPUs")
+	flags.StringVar(&r.GPUResource, "gpu-resource", "nvidia.com/gpu", "resource that --gpu counts")
+	flags.Var(pairs{&r.NodeSelector}, "node-selector", "labels of the nodes to run on, such as disk=ssd (repeatable)")
+	_ = cmd.RegisterFlagCompletionFunc("gpu-resource", completeFrom("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915"))
 	flags.Var(pairs{&r.Env}, "env", "environment, as NAME=value (repeatable)")
 	flags.StringArrayVar(&r.Volumes, "volume", nil, "a claim to mount, as CLAIM:/path or CLAIM:/path:ro (repeatable)")
 	flags.StringVar(&r.Outputs, "outputs", "", "URI below which results go; without one they are in the pod's log only")
@@ -81,34 +99,79 @@ func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
 	if err := options.format.Check(output.Table, output.JSON, output.YAML, output.Name); err != nil {
 		return misused("%w", err)
 	}
-	tg, err := options.request.TaskGroup()
+	tg, err := a.requested(options)
 	if err != nil {
 		return misused("%w", err)
 	}
 	if options.dryRun {
-		tg.Namespace = cmd.Flag("namespace").Value.String()
+		tg.Namespace = cmp.Or(tg.Namespace, cmd.Flag("namespace").Value.String())
 		return a.printNew(options.format, tg)
 	}
 	session, err := a.session()
 	if err != nil {
 		return err
 	}
-	tg.Namespace = session.Namespace
+	tg.Namespace = cmp.Or(tg.Namespace, session.Namespace)
+	session = session.In(tg.Namespace)
 	if err := session.Client.Create(cmd.Context(), tg); err != nil {
 		return fmt.Errorf("creating the TaskGroup: %w", err)
 	}
-	switch {
-	case options.format != output.Table:
-		if err := output.Print(a.Out, options.format, tg); err != nil {
+	if err := a.printCreated(options.format, tg); err != nil {
+		return err
+	}
+	if options.follow {
+		if err := a.followNew(cmd.Context(), session, tg); err != nil {
 			return err
 		}
-	default:
-		output.PrintName(a.Out, tg, "created")
 	}
-	if !options.wait {
+	if !options.wait && !options.follow {
 		return nil
 	}
 	return a.wait(cmd.Context(), session, []client.ObjectKey{client.ObjectKeyFromObject(tg)}, &options.waiting)
+}
+
+func (a *app) printCreated(format output.Format, tg *v1alpha1.TaskGroup) error {
+	if format != output.Table {
+		return output.Print(a.Out, format, tg)
+	}
+	output.PrintName(a.Out, tg, "created")
+	return nil
+}
+
+// requested returns the group of the flags or of the file.
+func (a *app) requested(options *submitOptions) (*v1alpha1.TaskGroup, error) {
+	r := &options.request
+	if options.file == "" {
+		return r.TaskGroup()
+	}
+	if len(r.Command)+len(r.Lines)+len(r.Python) > 0 {
+		return nil, errors.New("--file has what to run: leave out the command, --task and --python")
+	}
+	raw, err := a.readFile(options.file)
+	if err != nil {
+		return nil, fmt.Errorf("reading --file: %w", err)
+	}
+	tg, err := submission.Decode(raw)
+	if err != nil {
+		return nil, fmt.Errorf("reading --file %s: %w", options.file, err)
+	}
+	if r.Name != "" {
+		tg.Name, tg.GenerateName = r.Name, ""
+	}
+	return tg, nil
+}
+
+func (a *app) readFile(path string) ([]byte, error) {
+	if path == "-" {
+		return io.ReadAll(a.In)
+	}
+	return os.ReadFile(path)
+}
+
+// followNew shows what a new group prints until it has finished.
+func (a *app) followNew(ctx context.Context, session *cluster.Session, tg *v1alpha1.TaskGroup) error {
+	l := &logging{session: session, tg: tg, attempt: 1, writer: podlog.NewWriter(a.Out, a.palette), messages: a.Err}
+	return l.follow(ctx)
 }
 
 // pairs is a flag that is repeated, each time as name=value: a value may have

@@ -1,12 +1,18 @@
 package command
 
 import (
+	"context"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
@@ -222,5 +228,50 @@ func TestWrongUsageOfSubmit(t *testing.T) {
 		if !strings.Contains(b.err.String(), want) {
 			t.Errorf("%v says %q, want %q", args, b.err.String(), want)
 		}
+	}
+}
+
+func TestSubmitOfAFile(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.want(exitDone, "submit", "--dry-run", "--name", "g", "--gpu", "2", "--node-selector", "disk=ssd", "--", "true")
+	path := pythonFile(t, "group.yaml", b.out.String())
+	b.want(exitDone, "submit", "--file", path)
+	pod := b.get("g").Spec.Pod
+	if pod.NodeSelector["disk"] != "ssd" || pod.Resources.Limits["nvidia.com/gpu"].Text != "2" || len(pod.Resources.Requests) > 0 {
+		t.Errorf("created %+v", pod)
+	}
+	b.want(exitDone, "submit", "--file", path, "--name", "other")
+	b.get("other")
+	for want, args := range map[string][]string{
+		"--gpu is 0 or more":    {"--gpu", "-1", "--", "true"},
+		"leave out the command": {"--file", path, "--", "true"},
+		"no such file":          {"--file", "nowhere.yaml"},
+		"unknown field":         {"--file", pythonFile(t, "g.yaml", "apiVersion: kubernetes.covalent.xyz/v1alpha1\nkind: TaskGroup\nspecs: {}\n")},
+		`it is a "Pod" of "v1"`: {"--file", pythonFile(t, "p.yaml", "apiVersion: v1\nkind: Pod\n")},
+	} {
+		b.want(exitUsage, append([]string{"submit"}, args...)...)
+		if !strings.Contains(b.err.String(), want) {
+			t.Errorf("%v reports %q, want %q", args, b.err.String(), want)
+		}
+	}
+}
+
+// TestSubmitFollows shows the log of the new group and returns its exit code.
+func TestSubmitFollows(t *testing.T) {
+	t.Parallel()
+	b := newBenchWith(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+		o.SetUID("uid-of-g")
+		pod := runningPod("g-1", "1")
+		pod.Labels[v1alpha1.UIDLabel] = "uid-of-g"
+		return errors.Join(c.Create(ctx, o, opts...), c.Create(ctx, pod))
+	}})
+	b.open = func(string, *corev1.PodLogOptions) (io.ReadCloser, error) {
+		b.finish("g-1")
+		return io.NopCloser(strings.NewReader(stamped("hello\n"))), nil
+	}
+	b.want(exitDone, "submit", "--name", "g", "--follow", "--", "true")
+	if got := b.out.String(); !strings.HasSuffix(got, "created\nhello\n") || !strings.Contains(b.err.String(), "Completed") {
+		t.Errorf("printed %q and %q", got, b.err.String())
 	}
 }

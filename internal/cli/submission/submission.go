@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -38,7 +40,11 @@ type Request struct {
 
 	Image, ServiceAccount string
 	Memory, CPU           string
-	Env                   map[string]string
+	// GPU is a number of GPUResource.
+	GPU          int64
+	GPUResource  string
+	NodeSelector map[string]string
+	Env          map[string]string
 	// Volumes are claim:path, or claim:path:ro.
 	Volumes     []string
 	Outputs     string
@@ -128,7 +134,7 @@ func (r *Request) shape(spec *v1alpha1.TaskGroupSpec) {
 
 // pod is nil where it is the operator's default.
 func (r *Request) pod() (*v1alpha1.PodOptions, error) {
-	pod := &v1alpha1.PodOptions{Image: r.Image, ServiceAccountName: r.ServiceAccount}
+	pod := &v1alpha1.PodOptions{Image: r.Image, ServiceAccountName: r.ServiceAccount, NodeSelector: r.NodeSelector}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		pod.Env = append(pod.Env, corev1.EnvVar{Name: name, Value: r.Env[name]})
 	}
@@ -138,15 +144,36 @@ func (r *Request) pod() (*v1alpha1.PodOptions, error) {
 			return nil, err
 		}
 	}
+	if err := r.devices(pod); err != nil {
+		return nil, err
+	}
 	for _, volume := range r.Volumes {
 		if err := mount(pod, volume); err != nil {
 			return nil, err
 		}
 	}
-	if r.Image == "" && r.ServiceAccount == "" && len(pod.Env)+len(pod.Volumes) == 0 && pod.Resources == nil {
+	if reflect.DeepEqual(pod, &v1alpha1.PodOptions{}) {
 		return nil, nil
 	}
 	return pod, nil
+}
+
+// devices adds the GPUs. A device has a limit only: the API server sets the request to it.
+func (r *Request) devices(pod *v1alpha1.PodOptions) error {
+	if r.GPU < 0 {
+		return fmt.Errorf("--gpu is 0 or more, not %d", r.GPU)
+	}
+	if r.GPU == 0 {
+		return nil
+	}
+	if pod.Resources == nil {
+		pod.Resources = &v1alpha1.Resources{}
+	}
+	if pod.Resources.Limits == nil {
+		pod.Resources.Limits = v1alpha1.Amounts{}
+	}
+	pod.Resources.Limits[corev1.ResourceName(r.GPUResource)] = v1alpha1.AmountOf(*resource.NewQuantity(r.GPU, resource.DecimalSI))
+	return nil
 }
 
 // mount adds a claim, as claim:path or claim:path:ro.
