@@ -130,7 +130,7 @@ func explainNamespace(status metav1.Status) *Problem {
 // explainForbidden distinguishes the refusals of the authorizer from those of admission,
 // which has the same code. Quotas, webhooks and policies have nothing but their text.
 func explainForbidden(err error, status metav1.Status) *Problem {
-	next := "request a RoleBinding to the ClusterRole view, to read, or edit, to change (the operator adds TaskGroups to both)"
+	next := "ask for a RoleBinding to the ClusterRole view, to read, or edit, to change (the operator adds TaskGroups to both)"
 	switch {
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		next = "wait until the namespace is deleted and create it again, or choose another one with -n"
@@ -139,7 +139,7 @@ func explainForbidden(err error, status metav1.Status) *Problem {
 	case strings.Contains(status.Message, "admission webhook"), strings.Contains(status.Message, "ValidatingAdmissionPolicy"):
 		next = "change what the message names: a policy of the cluster refuses it, not a missing permission"
 	case status.Details != nil && status.Details.Kind == "pods":
-		next = "request a RoleBinding to the ClusterRole view: it permits to read pods and their logs"
+		next = "ask for a RoleBinding to the ClusterRole view: it permits to read pods and their logs"
 	}
 	return &Problem{What: status.Message, Next: next}
 }
