@@ -21,18 +21,22 @@ func (a *app) executorCommand() *cobra.Command {
 		Short: "Serve the executor to a dispatcher of another language, over a Unix socket",
 		Long: a.text(`Serve the executor to a dispatcher of another language, over a Unix socket.
 
-Covalent's plugin starts this by itself. Whoever can open the socket acts as its
-user, so it is that user's alone (mode 0600). Requests name their own kubeconfig,
-context and namespace. With --callback-hosts, the ends of groups that ask for it
-are told to those hosts; --namespace then names one to watch from the start.`),
+Covalent's plugin starts this by itself. The socket has mode 0600, because a
+process that can open it acts as its user. --kubeconfig, --context and --namespace
+are used by requests that name none. With --callback-hosts, the dispatcher at these
+hosts is called back when groups with a callback finish; --namespace is then watched
+from the start. If several dispatchers share a namespace, each bridge needs
+--dispatcher, so that it calls back only for the groups of its own.`),
 		Example: a.text("  {cmd} executor --listen unix:///run/user/1000/taskgroup.sock"),
 		Args:    cobra.NoArgs,
 		RunE: a.run(func(cmd *cobra.Command, _ []string) error {
 			if err := options.Validate(); err != nil {
 				return misused("%w", err)
 			}
-			if len(options.CallbackHosts) > 0 {
-				options.CallbackClusters = namedCluster(cmd)
+			settings := namedCluster(cmd)
+			options.Cluster = settings
+			if len(options.CallbackHosts) > 0 && settings != (executor.ClusterSettings{}) {
+				options.CallbackClusters = []executor.ClusterSettings{settings}
 			}
 			ctx := cmd.Context()
 			if untilEOF {
@@ -40,7 +44,7 @@ are told to those hosts; --namespace then names one to watch from the start.`),
 				ctx, cancel = context.WithCancel(ctx)
 				defer cancel()
 				go func() {
-					// A parent that is killed closes its end too.
+					// The kernel closes the other end if the parent is killed.
 					_, _ = io.Copy(io.Discard, a.In)
 					cancel()
 				}()
@@ -52,22 +56,20 @@ are told to those hosts; --namespace then names one to watch from the start.`),
 		}),
 	}
 	cmd.Flags().StringVar(&options.Listen, "listen", "", "unix:///absolute/path of the socket")
-	cmd.Flags().StringSliceVar(&options.CallbackHosts, "callback-hosts", nil, "hosts that may be told of ends, as host or host:port; none by default")
+	cmd.Flags().StringSliceVar(&options.CallbackHosts, "callback-hosts", nil, "hosts that may be called back when groups finish, as host or host:port; none by default")
+	cmd.Flags().StringVar(&options.Dispatcher, "dispatcher", "", "call back only for groups with this value of the label kubernetes.covalent.xyz/dispatcher; all by default")
 	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, and so with the process that started this")
 	_ = cmd.MarkFlagRequired("listen")
 	return cmd
 }
 
-// namedCluster is the one that the flags name; none where they do not.
-func namedCluster(cmd *cobra.Command) []executor.ClusterSettings {
+// namedCluster returns the cluster that the flags name; empty if they name none.
+func namedCluster(cmd *cobra.Command) executor.ClusterSettings {
 	var settings executor.ClusterSettings
 	for name, value := range map[string]*string{"kubeconfig": &settings.Kubeconfig, "context": &settings.Context, "namespace": &settings.Namespace} {
 		if flag := cmd.Flags().Lookup(name); flag != nil {
 			*value = flag.Value.String()
 		}
 	}
-	if settings == (executor.ClusterSettings{}) {
-		return nil
-	}
-	return []executor.ClusterSettings{settings}
+	return settings
 }
