@@ -88,10 +88,11 @@ class Server:
         pidfile.unlink()
 
     def bridge(self) -> int:
-        """Return the process ID of the server's bridge, which the bridge itself tells."""
+        """Return the process ID of the server's bridge, as the bridge reports it."""
 
         def pid() -> int:
-            for path in (self.home / "run").glob("taskgroup-*/bridge.sock"):
+            # Its folder is in dispatcher.cache_dir, or in a temporary folder if that path is too long for a socket.
+            for path in self.home.glob("**/taskgroup-*/bridge.sock"):
                 connection = http.client.HTTPConnection("bridge")
                 connection.sock = socket.socket(socket.AF_UNIX)
                 if connection.sock.connect_ex(str(path)) == 0:
