@@ -51,6 +51,19 @@ func TestStoriesThatHold(t *testing.T) {
 			s.succeeds("u", 2)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
 		},
+		"the Job of a deleted group is read while others are held": func(s *story) {
+			for _, group := range []string{"u", "v"} {
+				s.group(group)
+				s.job(group, 1)
+				s.suspends(group+"/1", true)
+				s.is(group, reports(v1alpha1.ReasonQueued), attempts(1))
+			}
+			s.now = s.now.Add(time.Minute)
+			s.asks(person, "delete", "taskgroups", "u")
+			s.gone("u", "u/1")
+			s.asks(operatorUser, "get", "jobs", "u/1")
+			s.now = s.now.Add(time.Minute)
+		},
 		"held by a queue, and released": func(s *story) {
 			s.group("u")
 			s.job("u", 1)
@@ -452,6 +465,15 @@ func TestStoriesThatBreak(t *testing.T) {
 		"I40: a read for a suspended group": {func(s *story) {
 			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
 			s.is("u", reports(v1alpha1.ReasonSuspended))
+			s.now = s.now.Add(20 * time.Second)
+			s.asks(operatorUser, "list", "pods", "u")
+		}, []string{"I40"}},
+		"I40: a read long after another group was deleted": {func(s *story) {
+			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
+			s.is("u", reports(v1alpha1.ReasonSuspended))
+			s.group("v", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
+			s.is("v", reports(v1alpha1.ReasonSuspended))
+			s.gone("v")
 			s.now = s.now.Add(20 * time.Second)
 			s.asks(operatorUser, "list", "pods", "u")
 		}, []string{"I40"}},

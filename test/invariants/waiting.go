@@ -11,8 +11,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// waitingSettles is how long after a group began to wait the operator may still read
-// and report it.
+// waitingSettles is how long after a group began to wait, or after an object of the
+// namespace was deleted, the operator may still read and report.
 const waitingSettles = 15 * time.Second
 
 // waitingIsFree is I40: groups that are suspended, or whose Job a queue holds, cause no
@@ -60,10 +60,15 @@ func (ix *index) waits() []waitingTime {
 		switch waiting := state[namespace].waits(); {
 		case waiting && !open:
 			began[namespace] = waitingTime{namespace: namespace, from: e.At, revision: e.Revision}
-		case !waiting && open:
+		case open && (!waiting || e.Type == watch.Deleted):
 			known.to = e.At
 			all = append(all, known)
 			delete(began, namespace)
+			if waiting {
+				// The operator may learn that a Job is gone before it learns that its
+				// group is, and reads both.
+				began[namespace] = waitingTime{namespace: namespace, from: e.At, revision: e.Revision}
+			}
 		}
 	}
 	for _, open := range began {
