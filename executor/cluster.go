@@ -2,18 +2,20 @@ package executor
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/watch"
 )
 
 // Cluster is a namespace of a cluster: the client for it, and the one watch that
@@ -25,17 +27,12 @@ type Cluster struct {
 	client   client.WithWatch
 	context  string
 	identity Identity
-	watch    *groupWatch
+	watch    *watch.Groups
 	// lookups are lists of a dispatch's groups under way. A dispatcher cancels all
 	// nodes of a dispatch at once, and one list answers them all.
 	lookups singleflight.Group
 	// errorFiles are those that receives wrote.
 	errorFiles errorFiles
-
-	begin, end sync.Once
-	// stop is closed to end the watch.
-	stop chan struct{}
-	done sync.WaitGroup
 }
 
 // ClusterConfig is what a Cluster is made of.
@@ -66,18 +63,11 @@ func NewCluster(config ClusterConfig) *Cluster {
 	if config.Namespace == "" {
 		config.Namespace = "default"
 	}
-	if config.Doubt == 0 {
-		config.Doubt = 2 * time.Second
-	}
-	if config.Grace == 0 {
-		config.Grace = 15 * time.Second
-	}
-	if config.Log.GetSink() == nil {
-		config.Log = logr.Discard()
-	}
 	return &Cluster{
 		Namespace: config.Namespace, client: config.Client, context: config.Context, identity: config.Identity,
-		watch: newGroupWatch(config), stop: make(chan struct{}),
+		watch: watch.New(watch.Config{
+			Client: config.Client, Namespace: config.Namespace, Log: config.Log, Observe: config.Observe, Doubt: config.Doubt, Grace: config.Grace,
+		}),
 	}
 }
 
@@ -92,26 +82,10 @@ func (c *Cluster) checkHandle(handle *Handle) error {
 }
 
 // Close ends the watch, and with ErrUnavailable the polls that wait for it.
-func (c *Cluster) Close() {
-	// No watch begins after this.
-	c.begin.Do(func() {})
-	c.end.Do(func() { close(c.stop) })
-	c.done.Wait()
-	c.watch.fail(errorf(ErrUnavailable, "the executor stops"))
-}
+func (c *Cluster) Close() { c.watch.Stop(errorf(ErrUnavailable, "the executor stops")) }
 
 // StartWatch begins the watch where no poll has yet.
-func (c *Cluster) StartWatch() {
-	c.begin.Do(func() {
-		// Not the caller's context: the watch outlives the poll that begins it.
-		ctx, cancel := context.WithCancel(context.Background())
-		c.done.Go(func() { c.watch.run(ctx) })
-		c.done.Go(func() {
-			<-c.stop
-			cancel()
-		})
-	})
-}
+func (c *Cluster) StartWatch() { c.watch.Start() }
 
 // groupsOf lists the groups of a dispatch.
 func (c *Cluster) groupsOf(ctx context.Context, dispatchID string) ([]v1alpha1.TaskGroup, error) {
@@ -146,4 +120,12 @@ func NewClient(config *rest.Config) (client.WithWatch, error) {
 		return nil, errorf(ErrConfiguration, "making a client: %w", err)
 	}
 	return c, nil
+}
+
+// groupMapper maps the kinds that are requested, so that nothing has to be discovered.
+func groupMapper() meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1alpha1.GroupVersion, corev1.SchemeGroupVersion})
+	mapper.Add(v1alpha1.GroupVersion.WithKind("TaskGroup"), meta.RESTScopeNamespace)
+	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	return mapper
 }

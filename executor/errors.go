@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"net/url"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
 )
 
 // Code names an error to another process. Codes are part of the wire contract:
@@ -190,17 +188,8 @@ func classifyNotFound(err error) class {
 
 func isCancelled(err error) bool { return errors.Is(err, ErrCancelled) }
 
-// isTransient says whether the same request may succeed a moment later.
-func isTransient(err error) bool {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		code := status.Status().Code
-		return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
-	}
-	var dial net.Error
-	var call *url.Error
-	return errors.As(err, &dial) || errors.As(err, &call) || isSilent(err)
-}
+// isTransient reports whether the same request may succeed a moment later.
+func isTransient(err error) bool { return apifault.IsTransient(err) || isSilent(err) }
 
 // reasonOf is an error without what only repeats the question.
 func reasonOf(err error) string {

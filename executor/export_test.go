@@ -5,23 +5,21 @@ import (
 	"time"
 )
 
-// AwaitKnown waits until the watch has told of a group that somebody polls.
+// AwaitKnown waits until the watch has reported a group that is polled.
 func AwaitKnown(t *testing.T, c *Cluster, name string) {
-	await(t, c, func() bool { r := c.watch.records[name]; return r != nil && r.uid != "" && r.wanted })
+	await(t, func() bool { k := c.watch.Kept()[name]; return k.UID != "" && k.Wanted })
 }
 
-// AwaitGone waits until the watch has told that a group was deleted.
+// AwaitGone waits until the watch has reported that a group was deleted.
 func AwaitGone(t *testing.T, c *Cluster, name string) {
-	await(t, c, func() bool { r := c.watch.records[name]; return r == nil || !r.gone.IsZero() })
+	await(t, func() bool { k, ok := c.watch.Kept()[name]; return !ok || k.Deleted })
 }
 
-// Kept is how many groups the watch knows, and of how many it has the status.
+// Kept returns how many groups the watch knows, and of how many it keeps the status.
 func Kept(c *Cluster) (known, detailed int) {
-	c.watch.mu.Lock()
-	defer c.watch.mu.Unlock()
-	for _, r := range c.watch.records {
+	for _, k := range c.watch.Kept() {
 		known++
-		if r.group != nil {
+		if k.Detailed {
 			detailed++
 		}
 	}
@@ -31,17 +29,11 @@ func Kept(c *Cluster) (known, detailed int) {
 // PruneErrors prunes with a bound of the test's own.
 var PruneErrors = pruneErrors
 
-func await(t *testing.T, c *Cluster, done func() bool) {
+func await(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		c.watch.mu.Lock()
-		ok := done()
-		c.watch.mu.Unlock()
-		if ok {
-			return
-		}
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the watch did not tell")
+			t.Fatal("the watch did not report it")
 		}
 	}
 }
