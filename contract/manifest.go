@@ -81,11 +81,14 @@ type Asset struct {
 	SHA256 string `json:"sha256"`
 }
 
+// GroupURI returns the location below outputs that belongs to one object.
+func GroupURI(outputs, uid string) string { return strings.TrimRight(outputs, "/") + "/" + uid }
+
 // AttemptURI is the place below outputs that belongs to one attempt of one
 // object. The UID is part of it, so that a group that is deleted and created
 // anew under the same name never sees what the former one wrote.
 func AttemptURI(outputs, uid string, attempt int32) string {
-	return strings.TrimRight(outputs, "/") + "/" + uid + "/a" + strconv.Itoa(int(attempt))
+	return GroupURI(outputs, uid) + "/a" + strconv.Itoa(int(attempt))
 }
 
 // ManifestURI is where an attempt commits its manifest.

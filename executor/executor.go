@@ -7,6 +7,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 )
 
 // Config is what an Executor is made of.
@@ -29,7 +30,7 @@ type Config struct {
 	Warn func(error)
 	// Signer makes the signed URLs of Options.Presign; without one they are
 	// ErrConfiguration.
-	Signer Signer
+	Signer presign.Signer
 }
 
 // Executor implements Covalent's AsyncBaseExecutor
@@ -40,7 +41,7 @@ type Executor struct {
 	cluster    *Cluster
 	dispatcher Dispatcher
 	objects    ObjectReader
-	signer     Signer
+	signer     presign.Signer
 	resends    bool
 	warn       func(error)
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 )
 
 // signer signs with what has the entropy of a signature, and remembers what.
@@ -51,7 +52,7 @@ func (s *signer) Sign(_ context.Context, endpoint string, lifetime time.Duration
 }
 
 // presigning makes the executor one with presign.
-func presigning(s executor.Signer) func(*executor.Config) {
+func presigning(s presign.Signer) func(*executor.Config) {
 	return func(c *executor.Config) {
 		c.Options.Presign, c.Options.Outputs, c.Signer = true, "s3://bucket/out", s
 		c.Options.InfrastructureRetries = new(int32(0))
@@ -258,7 +259,7 @@ func TestPresignThatCannotBe(t *testing.T) {
 	}}
 	tests := map[string]struct {
 		funcs  interceptor.Funcs
-		signs  func() executor.Signer
+		signs  func() presign.Signer
 		change func(*executor.Options)
 		tasks  int
 		kind   error
@@ -267,8 +268,8 @@ func TestPresignThatCannotBe(t *testing.T) {
 		created bool
 	}{
 		"no right to create Secrets": {funcs: secretRefused, kind: executor.ErrForbidden, text: "taskgroup-executor-presign", created: true},
-		"nobody to sign":             {signs: func() executor.Signer { return nil }, kind: executor.ErrConfiguration, text: "cannot sign"},
-		"no credentials":             {signs: func() executor.Signer { return &signer{err: errors.New("no credentials: set X")} }, kind: executor.ErrConfiguration, text: "no credentials: set X"},
+		"nobody to sign":             {signs: func() presign.Signer { return nil }, kind: executor.ErrConfiguration, text: "cannot sign"},
+		"no credentials":             {signs: func() presign.Signer { return &signer{err: errors.New("no credentials: set X")} }, kind: executor.ErrConfiguration, text: "no credentials: set X"},
 		"too many": {tasks: 256, change: func(o *executor.Options) { o.Retries = 100 }, kind: executor.ErrInvalid,
 			text: "lower retries or infrastructure_retries (103 attempts)"},
 		"a volume of that name": {kind: executor.ErrInvalid, text: "presigned-urls", change: func(o *executor.Options) {

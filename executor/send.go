@@ -13,6 +13,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 )
 
 // Send creates the TaskGroup of a group and returns its handle
@@ -35,7 +36,7 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 	if err != nil {
 		return Handle{}, err
 	}
-	var inputs *signed
+	var inputs *presign.URLs
 	if e.options.Presign {
 		if inputs, err = e.signInputs(ctx, desired); err != nil {
 			return Handle{}, err
@@ -151,7 +152,7 @@ func isSameGroup(desired, existing *v1alpha1.TaskGroupSpec) bool {
 func fixedPart(spec *v1alpha1.TaskGroupSpec) *v1alpha1.TaskGroupSpec {
 	fixed := spec.DeepCopy()
 	fixed.Suspend, fixed.Cancel, fixed.TTLSecondsAfterFinished = false, false, nil
-	if urls := urlsSecretOf(fixed); urls != nil {
+	if urls := presign.SecretSource(fixed); urls != nil {
 		// Each Send names another one, and that of the first is the group's.
 		urls.SecretName = ""
 	}

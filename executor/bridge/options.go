@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 )
 
 const (
@@ -31,7 +32,7 @@ type Options struct {
 	// executor.ObjectReader. Keys are schemes without "://".
 	Objects map[string]executor.ObjectReader
 	// Signer makes the URLs of executors with presign; they cannot send without it.
-	Signer executor.Signer
+	Signer presign.Signer
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
 	// nobody is by default.
 	CallbackHosts []string
