@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/watch"
 )
 
@@ -31,8 +32,8 @@ type Cluster struct {
 	// lookups are lists of a dispatch's groups under way. A dispatcher cancels all
 	// nodes of a dispatch at once, and one list answers them all.
 	lookups singleflight.Group
-	// errorFiles are those that receives wrote.
-	errorFiles errorFiles
+	// cache has the files that receives wrote.
+	cache results.Cache
 }
 
 // ClusterConfig is what a Cluster is made of.

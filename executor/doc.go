@@ -17,5 +17,9 @@
 // A group that failed is no error of Poll: only Receive brings what it left.
 //
 // The package imports the API types and Kubernetes' clients, never the
-// controllers: it is the dispatcher's side, the controllers are the cluster's.
+// controllers: it is the dispatcher's side, the controllers are the cluster's. Below it
+// are executor/watch (the watch that all polls share), executor/results (reading what
+// groups left) and executor/presign (signed URLs for pods), which do not know it. Above it
+// are executor/bridge (the executor for other languages) and executor/covalent (the part
+// of the contract that needs no cluster).
 package executor

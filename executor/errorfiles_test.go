@@ -1,7 +1,6 @@
 package executor_test
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -46,30 +45,6 @@ func files(t *testing.T, dir string) []string {
 		}
 	}
 	return found
-}
-
-func TestErrorFilesArePruned(t *testing.T) {
-	dir := t.TempDir()
-	for i, age := range []time.Duration{25 * time.Hour, 20 * time.Hour, 3 * time.Hour, 2 * time.Hour, time.Minute, 0} {
-		errorFile(t, dir, fmt.Sprintf("uid-%d", i), "error-3.txt", age)
-	}
-	errorFile(t, dir, "uid-0", "somebody-elses.txt", 25*time.Hour)
-	executor.PruneErrors(dir, time.Now(), 10)
-	want := []string{"uid-0/somebody-elses.txt", "uid-1/error-3.txt", "uid-2/error-3.txt", "uid-3/error-3.txt", "uid-4/error-3.txt", "uid-5/error-3.txt"}
-	if diff := cmp.Diff(want, files(t, dir)); diff != "" {
-		t.Errorf("by their age (-want +got):\n%s", diff)
-	}
-	// More than there may be: the oldest go, but none of the last hour, in which the
-	// first folder changed.
-	executor.PruneErrors(dir, time.Now(), 4)
-	if diff := cmp.Diff([]string{"uid-0/somebody-elses.txt", "uid-3/error-3.txt", "uid-4/error-3.txt", "uid-5/error-3.txt"}, files(t, dir)); diff != "" {
-		t.Errorf("by their number (-want +got):\n%s", diff)
-	}
-	executor.PruneErrors(dir, time.Now(), 1)
-	if diff := cmp.Diff([]string{"uid-0/somebody-elses.txt", "uid-4/error-3.txt", "uid-5/error-3.txt"}, files(t, dir)); diff != "" {
-		t.Errorf("fresh ones (-want +got):\n%s", diff)
-	}
-	executor.PruneErrors(filepath.Join(dir, "nowhere"), time.Now(), 1)
 }
 
 // TestReceivePrunes at the first error that it writes, and not at each: nothing but

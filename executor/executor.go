@@ -1,13 +1,13 @@
 package executor
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 // Config is what an Executor is made of.
@@ -20,7 +20,7 @@ type Config struct {
 	// and nobody requests a cancellation.
 	Dispatcher Dispatcher
 	// Objects reads manifests; files of this machine if nil.
-	Objects ObjectReader
+	Objects results.ObjectReader
 	// Resends announces that the caller repeats a Send that was ErrUnavailable, and
 	// cancels the group when it gives up. Without it, such a Send cancels the group
 	// that it may have created: it would run without an owner.
@@ -40,10 +40,9 @@ type Executor struct {
 	options    Options
 	cluster    *Cluster
 	dispatcher Dispatcher
-	objects    ObjectReader
+	results    *results.Reader
 	signer     presign.Signer
 	resends    bool
-	warn       func(error)
 }
 
 // New makes an Executor. It asks nobody.
@@ -54,46 +53,33 @@ func New(config Config) (*Executor, error) {
 	if config.Cluster == nil {
 		return nil, errorf(ErrConfiguration, "an executor needs a cluster")
 	}
-	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, objects: config.Objects, signer: config.Signer, resends: config.Resends, warn: config.Warn}
-	if e.warn == nil {
-		e.warn = func(error) {}
+	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, signer: config.Signer, resends: config.Resends}
+	e.results = &results.Reader{Objects: config.Objects, Cache: &config.Cluster.cache, CacheDir: e.cacheDir, Warn: config.Warn}
+	if e.results.Warn == nil {
+		e.results.Warn = func(error) {}
 	}
-	if e.objects == nil {
-		e.objects = e.files()
+	if e.results.Objects == nil {
+		e.results.Objects = e.files()
 	}
 	return e, nil
 }
 
+func (e *Executor) files() results.Files { return results.Files{LocalPaths: e.options.LocalPaths} }
+
 // cacheDir is where this machine keeps what the dispatcher fetches from it.
 func (e *Executor) cacheDir() (string, error) {
 	if e.options.CacheDir != "" {
-		return expandHome(e.options.CacheDir)
+		dir, err := results.ExpandHome(e.options.CacheDir)
+		if err != nil {
+			return "", errorf(ErrConfiguration, "%w", err)
+		}
+		return dir, nil
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		return "", errorf(ErrConfiguration, "no cache folder: set cache_dir: %w", err)
 	}
 	return filepath.Join(dir, "taskgroup"), nil
-}
-
-// DispatchInfo is Covalent's word for the dispatch that a task belongs to
-// (covalent/_shared_files/util_classes.py).
-type DispatchInfo struct {
-	DispatchID string
-}
-
-type dispatchKey struct{}
-
-// GetDispatchContext returns a context in which DispatchOf finds the dispatch
-// (covalent/executor/base.py, get_dispatch_context).
-func (e *Executor) GetDispatchContext(ctx context.Context, info DispatchInfo) context.Context {
-	return context.WithValue(ctx, dispatchKey{}, info)
-}
-
-// DispatchOf is the dispatch of GetDispatchContext.
-func DispatchOf(ctx context.Context) (DispatchInfo, bool) {
-	info, ok := ctx.Value(dispatchKey{}).(DispatchInfo)
-	return info, ok
 }
 
 // assetsOf are URIs by node, as the API and pods have them; an empty URI is an

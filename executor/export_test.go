@@ -26,9 +26,6 @@ func Kept(c *Cluster) (known, detailed int) {
 	return known, detailed
 }
 
-// PruneErrors prunes with a bound of the test's own.
-var PruneErrors = pruneErrors
-
 func await(t *testing.T, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {

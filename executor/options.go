@@ -2,7 +2,6 @@ package executor
 
 import (
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"strings"
 
@@ -11,13 +10,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
-)
-
-// The identity of the Python class that stores its attributes with every node.
-const (
-	pythonType = "<class 'covalent_taskgroup_plugin.taskgroup.TaskGroupExecutor'>"
-	shortName  = "taskgroup"
 )
 
 const (
@@ -140,34 +134,6 @@ func (o *Options) Validate() error {
 	return o.validatePresign()
 }
 
-// ToDict returns the executor as Covalent stores it (covalent/executor/base.py, to_dict).
-func (o Options) ToDict() (contract.ExecutorRecord, error) {
-	record := contract.ExecutorRecord{Type: pythonType, ShortName: shortName}
-	raw, err := json.Marshal(o)
-	if err == nil {
-		err = json.Unmarshal(raw, &record.Attributes)
-	}
-	if err != nil {
-		return record, fmt.Errorf("encoding the options: %w", err)
-	}
-	return record, nil
-}
-
-// FromDict is the inverse of ToDict. Attributes that an older release did not write
-// have their defaults. Attributes that this release does not support are left out,
-// because the dispatch of a newer release must still finish.
-func FromDict(record contract.ExecutorRecord) (Options, error) {
-	options := DefaultOptions()
-	raw, err := json.Marshal(record.Attributes)
-	if err != nil {
-		return options, errorf(ErrInvalid, "reading the executor's attributes: %w", err)
-	}
-	if err := json.Unmarshal(raw, &options); err != nil {
-		return options, errorf(ErrInvalid, "reading the executor's attributes: %w", err)
-	}
-	return options, options.Validate()
-}
-
 // UnmarshalJSON reads options over the defaults.
 func (o *Options) UnmarshalJSON(raw []byte) error {
 	type plain Options
@@ -249,12 +215,12 @@ func (e *Executor) UploadURI(group contract.TaskGroupMetadata, key string) strin
 // podURI returns the URI that pods see of an object below this machine's folder of
 // Assets. Other URIs are returned unchanged, because they may be URIs of pods.
 func (e *Executor) podURI(uri string) string {
-	pods, err := filePath(e.options.Assets)
+	pods, err := results.FilePath(e.options.Assets)
 	if err != nil {
 		return uri
 	}
-	folder := e.files().local(pods)
-	path, err := filePath(uri)
+	folder := e.files().Local(pods)
+	path, err := results.FilePath(uri)
 	if err != nil || folder == pods {
 		return uri
 	}

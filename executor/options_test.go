@@ -3,7 +3,6 @@ package executor_test
 import (
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -16,13 +15,15 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/covalent"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 func TestOptionsRoundTrip(t *testing.T) {
 	options := executor.DefaultOptions()
 	options.LogStdout, options.TimeLimit, options.Retries = "out.log", 60, 2
 	options.Pod = &v1alpha1.PodOptions{Image: "python:3.11"}
-	record, err := options.ToDict()
+	record, err := covalent.ToDict(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +35,7 @@ func TestOptionsRoundTrip(t *testing.T) {
 	if err := json.Unmarshal(raw, &stored); err != nil {
 		t.Fatal(err)
 	}
-	back, err := executor.FromDict(stored)
+	back, err := covalent.FromDict(stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,11 +60,11 @@ func TestAttributes(t *testing.T) {
 	if err := json.Unmarshal(raw, &attributes); err != nil {
 		t.Fatal(err)
 	}
-	options, err := executor.FromDict(contract.ExecutorRecord{Attributes: attributes})
+	options, err := covalent.FromDict(contract.ExecutorRecord{Attributes: attributes})
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := options.ToDict()
+	back, err := covalent.ToDict(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +104,13 @@ func TestOptionsAreChecked(t *testing.T) {
 
 // TestOptionsOfOtherReleases: a dispatch may continue under another release.
 func TestOptionsOfOtherReleases(t *testing.T) {
-	back, err := executor.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": 1, "of_a_later_release": true}})
+	back, err := covalent.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": 1, "of_a_later_release": true}})
 	want := executor.DefaultOptions()
 	want.Retries = 1
 	if diff := cmp.Diff(want, back); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if _, err := executor.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": "many"}}); !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
+	if _, err := covalent.FromDict(contract.ExecutorRecord{Attributes: map[string]any{"retries": "many"}}); !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -205,37 +206,6 @@ func TestUploadsGoWhereThePodsRead(t *testing.T) {
 	}
 }
 
-func TestJobStatus(t *testing.T) {
-	cluster, _ := fakeCluster(t, interceptor.Funcs{})
-	d := &dispatcher{}
-	e := newExecutor(t, cluster, func(c *executor.Config) { c.Dispatcher = d })
-	for state, want := range map[contract.TaskState]bool{contract.TaskRunning: true, contract.TaskCompleted: true, "NEW_OBJECT": false, "": false} {
-		delete(d.put, executor.JobStatus)
-		got, err := e.SetJobStatus(t.Context(), contract.Status{Status: state})
-		if _, put := d.put[executor.JobStatus]; got != want || put != want || err != nil {
-			t.Errorf("%q: %t, %v, recorded %t", state, got, err, put)
-		}
-	}
-}
-
-func TestWriteStreamsToFile(t *testing.T) {
-	dir := t.TempDir()
-	absolute := filepath.Join(dir, "elsewhere", "err.log")
-	for range 2 {
-		if err := executor.WriteStreamsToFile([]string{"out\n", "err\n", "nowhere"}, []string{"a/out.log", absolute, ""}, "d1", dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for path, want := range map[string]string{filepath.Join(dir, "d1", "a", "out.log"): "out\nout\n", absolute: "err\nerr\n"} {
-		if got, err := os.ReadFile(path); string(got) != want {
-			t.Errorf("%s has %q, %v; want %q", path, got, err, want)
-		}
-	}
-	if err := executor.WriteStreamsToFile([]string{"x"}, []string{"out.log"}, "../d1", dir); !cmp.Equal(err, executor.ErrInvalid, cmpopts.EquateErrors()) {
-		t.Errorf("a dispatch that leads elsewhere: %v", err)
-	}
-}
-
 // TestLocalPaths reads the cases that clients in other languages are tested with.
 func TestLocalPaths(t *testing.T) {
 	raw, err := os.ReadFile("../contract/testdata/local_paths.json")
@@ -250,19 +220,8 @@ func TestLocalPaths(t *testing.T) {
 		t.Fatal(len(cases), err)
 	}
 	for _, tc := range cases {
-		if got := (executor.Files{LocalPaths: tc.LocalPaths}).LocalURI(tc.URI); got != tc.Here {
+		if got := (results.Files{LocalPaths: tc.LocalPaths}).LocalURI(tc.URI); got != tc.Here {
 			t.Errorf("%v: %s is %s here, want %s", tc.LocalPaths, tc.URI, got, tc.Here)
 		}
-	}
-}
-
-func TestDispatchContext(t *testing.T) {
-	cluster, _ := fakeCluster(t, interceptor.Funcs{})
-	ctx := newExecutor(t, cluster).GetDispatchContext(t.Context(), executor.DispatchInfo{DispatchID: "d1"})
-	if info, ok := executor.DispatchOf(ctx); !ok || info.DispatchID != "d1" {
-		t.Errorf("got %+v, %t", info, ok)
-	}
-	if _, ok := executor.DispatchOf(t.Context()); ok {
-		t.Error("a context without one has one")
 	}
 }

@@ -9,7 +9,9 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
 // Receive says how the nodes of group.NodeIDs ended and what they left
@@ -62,19 +64,19 @@ func (e *Executor) updates(ctx context.Context, tg *v1alpha1.TaskGroup, group co
 	for i := range tg.Status.Tasks {
 		statuses[contract.NodeID(tg.Status.Tasks[i].NodeID)] = &tg.Status.Tasks[i]
 	}
-	records, failures := e.recordsOf(ctx, tg, group.NodeIDs)
+	records, failures := e.results.Records(ctx, tg, group.NodeIDs)
 	updates := make([]contract.TaskUpdate, 0, len(group.NodeIDs))
 	for _, node := range group.NodeIDs {
 		status := statuses[node]
 		if status == nil {
 			return nil, errorf(ErrInvalid, "node %d is none of TaskGroup %s", node, tg.Name)
 		}
-		update, err := e.update(ctx, tg, status, records[node], failures[node])
+		update, err := e.update(ctx, tg, status, records[node], manifestError(failures[node]))
 		switch {
 		case err == nil || len(group.NodeIDs) == 1:
 		case errors.Is(err, ErrTaskFailed):
 			// Its text would fail nodes that completed.
-			e.warn(err)
+			e.results.Warn(err)
 			err = nil
 		case errors.Is(err, ErrManifestInvalid):
 			// The results of the other nodes are valid.
@@ -101,7 +103,7 @@ func (e *Executor) update(ctx context.Context, tg *v1alpha1.TaskGroup, status *v
 		return update, errorf(ErrNotFinished, "node %d of TaskGroup %s is %s", node, tg.Name, state)
 	case unread != nil && (completed || mayPass(unread)):
 		return update, unread
-	case completed && outputsOf(tg) != "" && record == nil:
+	case completed && tg.Spec.OutputsURI() != "" && record == nil:
 		return update, errorf(ErrManifestInvalid, "node %d of TaskGroup %s completed, and no manifest tells of it", node, tg.Name)
 	}
 	var err error
@@ -118,9 +120,9 @@ func (e *Executor) update(ctx context.Context, tg *v1alpha1.TaskGroup, status *v
 // addError makes a text the error of a node. If no file can be written for it, the text
 // itself is returned as ErrTaskFailed: a dispatcher shows the text of an error.
 func (e *Executor) addError(tg *v1alpha1.TaskGroup, update *contract.TaskUpdate, text string) error {
-	asset, err := e.writeError(tg, update.NodeID, text)
+	asset, err := e.results.WriteError(tg, update.NodeID, text)
 	if err != nil {
-		e.warn(err)
+		e.results.Warn(err)
 		return errorf(ErrTaskFailed, "%s", strings.TrimSpace(text))
 	}
 	update.Assets[contract.AssetError] = asset
@@ -131,7 +133,7 @@ func (e *Executor) addError(tg *v1alpha1.TaskGroup, update *contract.TaskUpdate,
 func (e *Executor) invalidUpdate(tg *v1alpha1.TaskGroup, node contract.NodeID, err error) contract.TaskUpdate {
 	update := contract.TaskUpdate{NodeID: node, Status: contract.Status{Status: contract.TaskFailed}, Assets: map[contract.AssetKey]contract.AssetUpdate{}}
 	if missing := e.addError(tg, &update, err.Error()); missing != nil {
-		e.warn(missing)
+		e.results.Warn(missing)
 	}
 	return update
 }
@@ -139,16 +141,42 @@ func (e *Executor) invalidUpdate(tg *v1alpha1.TaskGroup, node contract.NodeID, e
 // assets are what a node left: as its record says, or found where it has none.
 func (e *Executor) assets(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID, state contract.TaskState, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
 	if record == nil || record.State != state {
-		return e.strayStreams(ctx, tg, node), nil
+		return e.results.StrayStreams(ctx, tg, node), nil
 	}
-	return e.assetUpdates(ctx, tg, record)
+	updates, err := e.results.Assets(ctx, tg, record)
+	if err != nil {
+		return updates, errorf(ErrManifestInvalid, "%w", err)
+	}
+	return updates, nil
+}
+
+// manifestError returns the kind of an error of reading a manifest.
+func manifestError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, manifest.ErrInvalid):
+		return errorf(ErrManifestInvalid, "%w", err)
+	}
+	return errorf(ErrManifestUnavailable, "%w", err)
+}
+
+// mayPass reports whether a manifest that could not be read may be read later.
+func mayPass(err error) bool {
+	return errors.Is(err, ErrManifestUnavailable) && !results.IsMissing(err)
+}
+
+// copyStreams appends the streams of the nodes to log_stdout and log_stderr.
+func (e *Executor) copyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, group contract.TaskGroupMetadata, updates []contract.TaskUpdate) {
+	logs := results.Logs{DispatchID: group.DispatchID, Stdout: e.options.LogStdout, Stderr: e.options.LogStderr}
+	e.results.CopyStreams(ctx, tg, logs, updates)
 }
 
 // localise names assets as this machine finds them, where pods call them otherwise.
 func (e *Executor) localise(tg *v1alpha1.TaskGroup, updates []contract.TaskUpdate) {
 	for _, update := range updates {
 		for key, asset := range update.Assets {
-			if store.Below(placeOf(tg), asset.RemoteURI) == nil {
+			if store.Below(results.Location(tg), asset.RemoteURI) == nil {
 				asset.RemoteURI = e.files().LocalURI(asset.RemoteURI)
 				update.Assets[key] = asset
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
@@ -73,7 +74,7 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 	if !ok {
 		return nil, errorf(ErrManifestInvalid, "node %d completed without an output", update.NodeID)
 	}
-	result, err := readObject(ctx, e.objects, outputsOf(tg), output.RemoteURI, maxResult)
+	result, err := results.Read(ctx, e.results.Objects, tg.Spec.OutputsURI(), output.RemoteURI, maxResult)
 	if err != nil {
 		return nil, errorf(ErrManifestUnavailable, "reading the result %s: %w", output.RemoteURI, err)
 	}
@@ -86,8 +87,8 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 // wordsOf is why a function failed: what the runner wrote, or the status says.
 func (e *Executor) wordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, update contract.TaskUpdate) string {
 	words := errorText(tg, &tg.Status.Tasks[0], nil)
-	if said := update.Assets[contract.AssetError]; store.Below(placeOf(tg), said.RemoteURI) == nil {
-		if raw, err := readObject(ctx, e.objects, outputsOf(tg), said.RemoteURI, maxWords); err == nil {
+	if said := update.Assets[contract.AssetError]; store.Below(results.Location(tg), said.RemoteURI) == nil {
+		if raw, err := results.Read(ctx, e.results.Objects, tg.Spec.OutputsURI(), said.RemoteURI, maxWords); err == nil {
 			words = string(raw)
 		}
 	}
@@ -105,7 +106,7 @@ func (e *Executor) stage(call Call, task contract.TaskMetadata, group contract.T
 	}
 	put := func(key string, raw []byte) (string, error) {
 		// The pod may read it already, where an earlier call was broken off.
-		if err := writeFile(filepath.Join(dir, key), raw, 0o644); err != nil {
+		if err := results.WriteFile(filepath.Join(dir, key), raw, 0o644); err != nil {
 			return "", errorf(ErrConfiguration, "writing the objects of a run: %w", err)
 		}
 		return e.UploadURI(group, key), nil

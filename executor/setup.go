@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 // Setup prepares a Run (covalent/executor/base.py, setup): the folder for its
@@ -45,10 +46,10 @@ func runGroup(task contract.TaskMetadata) contract.TaskGroupMetadata {
 
 // runDir is the folder for the objects of a run, on this machine.
 func (e *Executor) runDir(task contract.TaskMetadata) (string, error) {
-	dir, err := filePath(e.options.Assets)
+	dir, err := results.FilePath(e.options.Assets)
 	if err != nil {
 		return "", errorf(ErrInvalid, "running a function needs assets, a file:// URI of a volume that pods share with this machine: %w", err)
 	}
 	group := runGroup(task)
-	return filepath.Join(e.files().local(dir), Name(group.DispatchID, group.TaskGroupID)), nil
+	return filepath.Join(e.files().Local(dir), Name(group.DispatchID, group.TaskGroupID)), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
@@ -111,7 +112,7 @@ func TestReceiveFailsOnlyTheNodeThatIsInvalid(t *testing.T) {
 
 // busyStore fails some reads before it opens files.
 type busyStore struct {
-	executor.Files
+	results.Files
 	failures int
 	err      error
 }

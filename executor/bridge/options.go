@@ -13,6 +13,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 const (
@@ -29,8 +30,8 @@ type Options struct {
 	// Version is the release's, for clients to compare.
 	Version string
 	// Objects reads manifests by the scheme of their URI, in place of files; see
-	// executor.ObjectReader. Keys are schemes without "://".
-	Objects map[string]executor.ObjectReader
+	// results.ObjectReader. Keys are schemes without "://".
+	Objects map[string]results.ObjectReader
 	// Signer makes the URLs of executors with presign; they cannot send without it.
 	Signer presign.Signer
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;

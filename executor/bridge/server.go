@@ -14,6 +14,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 const (
@@ -123,7 +124,7 @@ func (s *server) executor(config executor.Config, handle *executor.Handle) (*exe
 		return nil, err
 	}
 	config.Cluster = cluster
-	config.Objects = objectReaders{files: executor.Files{LocalPaths: config.Options.LocalPaths}, others: s.options.Objects}
+	config.Objects = objectReaders{files: results.Files{LocalPaths: config.Options.LocalPaths}, others: s.options.Objects}
 	config.Signer = s.options.Signer
 	return executor.New(config)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
 func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {
@@ -208,8 +209,8 @@ func (s *server) run(ctx context.Context, r *RunRequest) (*RunResponse, error) {
 
 // objectReaders reads objects by their scheme.
 type objectReaders struct {
-	files  executor.Files
-	others map[string]executor.ObjectReader
+	files  results.Files
+	others map[string]results.ObjectReader
 }
 
 // Open opens an object with the reader of its scheme.

@@ -5,15 +5,15 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
 )
 
 // remoteObjects read manifests from the object stores, with the credentials of this
 // process. They look for them when they are first used. The executor reads files.
-func remoteObjects() map[string]executor.ObjectReader {
-	readers := map[string]executor.ObjectReader{}
+func remoteObjects() map[string]results.ObjectReader {
+	readers := map[string]results.ObjectReader{}
 	for scheme, backend := range backends.All() {
 		if scheme != "file" {
 			readers[scheme] = remote{backend}

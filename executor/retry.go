@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
-
-	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // How long a call waits for an API server that does not answer, refused
@@ -49,26 +47,6 @@ func persist(ctx context.Context, patience time.Duration, call func(context.Cont
 				return last
 			}
 			return silentError(patience)
-		case <-time.After(pause.Step()):
-		}
-	}
-}
-
-// readPatience is how long a store may fail until a read is given up: less than a
-// client of the bridge waits for an answer.
-const readPatience = time.Minute
-
-// persistRead retries a read of a store while the store or the network fails.
-func persistRead(ctx context.Context, read func() error) error {
-	pause, begun := backoff, time.Now()
-	for {
-		err := read()
-		if !store.IsTransient(err) || time.Since(begun) >= readPatience {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return err
 		case <-time.After(pause.Step()):
 		}
 	}

@@ -3,8 +3,6 @@ package executor
 import (
 	"context"
 	"encoding/json"
-
-	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 // Attribute is something that a dispatcher knows of a job
@@ -30,30 +28,6 @@ type Dispatcher interface {
 	Get(ctx context.Context, attribute Attribute) (json.RawMessage, error)
 	// Put writes one; it is durable when Put returns.
 	Put(ctx context.Context, attribute Attribute, value any) error
-}
-
-// ValidateStatus says whether a state may be recorded for a job: one of
-// Covalent's, and of no more than the 24 characters that its table has room for
-// (covalent_dispatcher/_db/models.py, Job).
-func ValidateStatus(status contract.Status) bool {
-	switch status.Status {
-	case contract.TaskPending, contract.TaskRunning, contract.TaskCompleted, contract.TaskFailed, contract.TaskCancelled:
-		return true
-	}
-	return false
-}
-
-// SetJobStatus records the state of the job; false where the state is not legal,
-// as covalent/executor/base.py has it.
-func (e *Executor) SetJobStatus(ctx context.Context, status contract.Status) (bool, error) {
-	if !ValidateStatus(status) {
-		return false, nil
-	}
-	if e.dispatcher == nil {
-		return true, nil
-	}
-	err := e.dispatcher.Put(ctx, JobStatus, status)
-	return err == nil, err
 }
 
 // GetCancelRequested asks whether the job is to be cancelled; never without a

@@ -1,4 +1,4 @@
-package executor
+package results
 
 import (
 	"context"
@@ -15,8 +15,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
-// ObjectReader reads results of groups. The executor opens manifests, and streams if
-// log_stdout or log_stderr is set; the dispatcher fetches all other objects itself.
+// ObjectReader opens objects of groups: manifests, and streams if log_stdout or
+// log_stderr is set. The dispatcher fetches all other objects itself.
 type ObjectReader interface {
 	// Open opens an object below a location: a record of a task must not lead
 	// elsewhere; see store.Below. Size is -1 if the store does not report it. A
@@ -33,11 +33,11 @@ type Files struct {
 // Open opens a regular file. It follows no symbolic link out of the location: tasks can
 // create links to files that they must not read.
 func (f Files) Open(_ context.Context, location, uri string) (io.ReadCloser, int64, error) {
-	dir, err := filePath(location)
+	dir, err := FilePath(location)
 	if err != nil {
 		return nil, 0, err
 	}
-	path, err := filePath(uri)
+	path, err := FilePath(uri)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -48,7 +48,7 @@ func (f Files) Open(_ context.Context, location, uri string) (io.ReadCloser, int
 	if err != nil {
 		return nil, 0, err
 	}
-	root, err := os.OpenRoot(f.local(dir))
+	root, err := os.OpenRoot(f.Local(dir))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -68,20 +68,20 @@ func (f Files) Open(_ context.Context, location, uri string) (io.ReadCloser, int
 	return file, info.Size(), nil
 }
 
-// LocalURI is a file:// URI as this machine finds it; another URI stays.
+// LocalURI returns a file:// URI as this machine finds it, and other URIs unchanged.
 func (f Files) LocalURI(uri string) string {
-	path, err := filePath(uri)
+	path, err := FilePath(uri)
 	if err != nil || len(f.LocalPaths) == 0 {
 		return uri
 	}
-	return local.URI(f.local(path))
+	return local.URI(f.Local(path))
 }
 
-// local returns the path on this machine of a path in the pods.
-func (f Files) local(path string) string { return local.Translate(f.LocalPaths, path) }
+// Local returns the path on this machine of a path in the pods.
+func (f Files) Local(path string) string { return local.Translate(f.LocalPaths, path) }
 
-// filePath is the path of a file:// URI.
-func filePath(uri string) (string, error) {
+// FilePath returns the path of a file:// URI.
+func FilePath(uri string) (string, error) {
 	parsed, err := url.Parse(uri)
 	switch {
 	case err != nil:
@@ -96,8 +96,8 @@ func filePath(uri string) (string, error) {
 	return filepath.Clean(parsed.Path), nil
 }
 
-// readObject reads an object of at most limit bytes.
-func readObject(ctx context.Context, from ObjectReader, location, uri string, limit int64) ([]byte, error) {
+// Read reads an object of at most limit bytes.
+func Read(ctx context.Context, from ObjectReader, location, uri string, limit int64) ([]byte, error) {
 	object, _, err := from.Open(ctx, location, uri)
 	if err != nil {
 		return nil, err
@@ -110,9 +110,9 @@ func readObject(ctx context.Context, from ObjectReader, location, uri string, li
 	return raw, err
 }
 
-// sizeOf is the size of an object that exists.
-func sizeOf(ctx context.Context, from ObjectReader, place, uri string) (int64, error) {
-	object, size, err := from.Open(ctx, place, uri)
+// sizeOf returns the size of an object that exists.
+func sizeOf(ctx context.Context, from ObjectReader, location, uri string) (int64, error) {
+	object, size, err := from.Open(ctx, location, uri)
 	if err != nil {
 		return 0, err
 	}
@@ -123,17 +123,5 @@ func sizeOf(ctx context.Context, from ObjectReader, place, uri string) (int64, e
 	return size, err
 }
 
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
-
-// expandHome is a path whose first part may be ~.
-func expandHome(path string) (string, error) {
-	rest, ok := strings.CutPrefix(path, "~")
-	if !ok || (rest != "" && rest[0] != '/') {
-		return path, nil
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return "", errorf(ErrConfiguration, "expanding %s: %w", path, err)
-	}
-	return filepath.Join(home, rest), nil
-}
+// IsMissing reports whether an object does not exist.
+func IsMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) }
