@@ -15,6 +15,9 @@ import (
 const (
 	// PlanVersion is the version of the Plan's shape that this package writes.
 	PlanVersion = 1
+	// IndexedPlanVersion is that of a plan with an Index: a runner that does not read it
+	// must not run the functions without their arguments.
+	IndexedPlanVersion = 2
 	// PlanEnv is the environment variable of the pod that holds the encoded plan.
 	PlanEnv = "TASKGROUP_PLAN"
 	// MaxEncodedPlan bounds the encoded plan, in bytes. Linux refuses to start a
@@ -45,6 +48,9 @@ type Plan struct {
 	Tasks []PlanTask `json:"tasks"`
 	// Inputs maps nodes outside the group to the URIs of their outputs.
 	Inputs map[NodeID]string `json:"inputs,omitempty"`
+	// Index is the object with further args, kwargs and inputs of the tasks; nil if there
+	// are none. The version is IndexedPlanVersion if it is set.
+	Index *ObjectReference `json:"index,omitempty"`
 	// Outputs is the URI below which this attempt, and no other, writes:
 	// <Outputs>/<node>/{output,stdout,stderr,error} and <Outputs>/manifest.json.
 	// Empty means that nothing is kept but the pod's log; only plans without
@@ -160,8 +166,8 @@ func DecodePlan(encoded string) (*Plan, error) {
 	if err := json.Unmarshal(raw, &p); err != nil {
 		return nil, fmt.Errorf("decoding the plan: %w", err)
 	}
-	if p.Version != PlanVersion {
-		return nil, fmt.Errorf("decoding the plan: version %d, this runner knows %d: use the runner image of the operator's release", p.Version, PlanVersion)
+	if p.Version != PlanVersion && p.Version != IndexedPlanVersion {
+		return nil, fmt.Errorf("decoding the plan: version %d, this runner knows %d and %d: use the runner image of the operator's release", p.Version, PlanVersion, IndexedPlanVersion)
 	}
 	return &p, nil
 }

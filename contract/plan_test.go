@@ -108,8 +108,8 @@ func TestDecodePlanRefuses(t *testing.T) {
 		"a bomb":      {packed(t, []byte(`{"name":"`+strings.Repeat("a", 9<<20)+`"}`)), "it is larger than"},
 		"no JSON":     {packed(t, []byte("{")), "decoding the plan"},
 		"a list":      {packed(t, []byte("[]")), "decoding the plan"},
-		"no version":  {packed(t, []byte("{}")), "version 0, this runner knows 1"},
-		"a later one": {packed(t, []byte(`{"version":2}`)), "version 2, this runner knows 1"},
+		"no version":  {packed(t, []byte("{}")), "version 0, this runner knows 1 and 2"},
+		"a later one": {packed(t, []byte(`{"version":3}`)), "version 3, this runner knows 1 and 2"},
 		"a bad node":  {packed(t, []byte(`{"version":1,"inputs":{"x":"file:///x"}}`)), "decoding the plan"},
 	}
 	for name, test := range tests {

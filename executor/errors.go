@@ -47,6 +47,9 @@ var (
 	ErrManifestUnavailable = errors.New("manifest unavailable")
 	// ErrManifestInvalid is a manifest that is not what the status says it is.
 	ErrManifestInvalid = errors.New("manifest invalid")
+	// ErrStoreRefused is a store that refuses an operation for a reason that does not pass by
+	// itself, such as missing permissions, or that has another object than the recorded one.
+	ErrStoreRefused = errors.New("refused by the store")
 	// ErrTaskFailed is Run's word for a function that failed.
 	ErrTaskFailed = errors.New("task failed")
 	// ErrInternal is everything else.
@@ -71,6 +74,7 @@ var codes = []struct {
 	{"NotFinished", ErrNotFinished, true},
 	{"ManifestUnavailable", ErrManifestUnavailable, true},
 	{"ManifestInvalid", ErrManifestInvalid, false},
+	{"StoreRefused", ErrStoreRefused, false},
 	{"TaskFailed", ErrTaskFailed, false},
 	{"Internal", ErrInternal, false},
 }

@@ -18,7 +18,7 @@ func TestCodes(t *testing.T) {
 		"Configuration": executor.ErrConfiguration, "Unauthorized": executor.ErrUnauthorized, "Forbidden": executor.ErrForbidden,
 		"NotInstalled": executor.ErrNotInstalled, "Namespace": executor.ErrNamespace, "Unavailable": executor.ErrUnavailable,
 		"NotFinished": executor.ErrNotFinished, "ManifestUnavailable": executor.ErrManifestUnavailable,
-		"ManifestInvalid": executor.ErrManifestInvalid, "TaskFailed": executor.ErrTaskFailed, "Internal": executor.ErrInternal,
+		"ManifestInvalid": executor.ErrManifestInvalid, "StoreRefused": executor.ErrStoreRefused, "TaskFailed": executor.ErrTaskFailed, "Internal": executor.ErrInternal,
 	}
 	got := map[executor.Code]error{}
 	for _, code := range executor.Codes() {

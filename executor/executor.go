@@ -8,6 +8,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 // Config is what an Executor is made of.
@@ -31,6 +32,9 @@ type Config struct {
 	// Signer makes the signed URLs of Options.Presign; without one they are
 	// ErrConfiguration.
 	Signer presign.Signer
+	// Stores are written to by Send, if a group has too many arguments for a TaskGroup;
+	// such a group is ErrInvalid without them.
+	Stores map[string]store.Backend
 }
 
 // Executor implements Covalent's AsyncBaseExecutor
@@ -42,6 +46,7 @@ type Executor struct {
 	dispatcher Dispatcher
 	results    *results.Reader
 	signer     presign.Signer
+	stores     map[string]store.Backend
 	resends    bool
 }
 
@@ -53,7 +58,7 @@ func New(config Config) (*Executor, error) {
 	if config.Cluster == nil {
 		return nil, errorf(ErrConfiguration, "an executor needs a cluster")
 	}
-	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, signer: config.Signer, resends: config.Resends}
+	e := &Executor{options: config.Options, cluster: config.Cluster, dispatcher: config.Dispatcher, signer: config.Signer, stores: config.Stores, resends: config.Resends}
 	e.results = &results.Reader{Objects: config.Objects, Cache: &config.Cluster.cache, CacheDir: e.cacheDir, Warn: config.Warn}
 	if e.results.Warn == nil {
 		e.results.Warn = func(error) {}

@@ -36,11 +36,9 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 	if err != nil {
 		return Handle{}, err
 	}
-	var inputs *presign.URLs
-	if e.options.Presign {
-		if inputs, err = e.signInputs(ctx, desired); err != nil {
-			return Handle{}, err
-		}
+	inputs, err := e.prepareInputs(ctx, desired)
+	if err != nil {
+		return Handle{}, err
 	}
 	handle := e.Handle(group)
 	if err := e.SetJobHandle(ctx, handle); err != nil {
@@ -66,6 +64,17 @@ func (e *Executor) Send(ctx context.Context, tasks []contract.TaskSpec, resource
 		return handle, e.abandon(ctx, handle, err)
 	}
 	return handle, nil
+}
+
+// prepareInputs moves long lists of arguments to the store, and returns the signed URLs
+// of what the group reads; nil without Options.Presign.
+func (e *Executor) prepareInputs(ctx context.Context, desired *v1alpha1.TaskGroup) (*presign.URLs, error) {
+	all := desired.DeepCopy()
+	if err := e.moveToIndex(ctx, &desired.Spec); err != nil || !e.options.Presign {
+		return nil, err
+	}
+	all.Spec.Assets.Index = desired.Spec.Assets.Index
+	return e.signInputs(ctx, all)
 }
 
 // abandon cancels a group that was created and cannot be, or is not to be, run.

@@ -307,6 +307,12 @@ type Assets struct {
 	// +kubebuilder:validation:MaxProperties=1024
 	Inputs AssetURIs `json:"inputs,omitempty"`
 
+	// index is an object with the args, kwargs and inputs of tasks that have too many of
+	// them for a TaskGroup: a list of any length. A task in the index has neither in
+	// spec.tasks. The executor writes it; its format is contract.Index.
+	// +optional
+	Index *ObjectReference `json:"index,omitempty"`
+
 	// hooks are executed before and after a function: Covalent's deps.
 	// +optional
 	// +mapType=atomic
@@ -320,4 +326,25 @@ type Assets struct {
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(s3|gs|azblob|blob)://[^/@?#:%\\])[^?]*$')`,message="must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 	Outputs AssetURI `json:"outputs,omitempty"`
+}
+
+// ObjectReference is an object and its content.
+type ObjectReference struct {
+	// uri is the location of the object.
+	// +required
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(s3|gs|azblob|blob)://[^/@?#:%\\])')`,message="must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
+	URI AssetURI `json:"uri"`
+
+	// size is the size of the object in bytes.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=67108864
+	Size int64 `json:"size"`
+
+	// sha256 is the digest of the object, in lower-case hexadecimal. The pod refuses
+	// another content.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	SHA256 string `json:"sha256"`
 }

@@ -39,6 +39,10 @@ func runnerPlan(tg *v1alpha1.TaskGroup, attempt Attempt, defaults contract.Runne
 		p.Tasks = append(p.Tasks, planTask(&tasks[i], assets))
 	}
 	p.Inputs = usedInputs(p.Tasks, assets)
+	if index := assets.Index; index != nil {
+		p.Version = contract.IndexedPlanVersion
+		p.Index = &contract.ObjectReference{URI: string(index.URI), Size: index.Size, SHA256: index.SHA256}
+	}
 	return p
 }
 

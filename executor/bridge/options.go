@@ -14,6 +14,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 const (
@@ -32,6 +33,9 @@ type Options struct {
 	// Objects reads manifests by the scheme of their URI, in place of files; see
 	// results.ObjectReader. Keys are schemes without "://".
 	Objects map[string]results.ObjectReader
+	// Stores are those of uploads and downloads, and of lists of arguments, by the scheme of
+	// their URI without "://".
+	Stores map[string]store.Backend
 	// Signer makes the URLs of executors with presign; they cannot send without it.
 	Signer presign.Signer
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;

@@ -126,6 +126,7 @@ func (s *server) executor(config executor.Config, handle *executor.Handle) (*exe
 	config.Cluster = cluster
 	config.Objects = objectReaders{files: results.Files{LocalPaths: config.Options.LocalPaths}, others: s.options.Objects}
 	config.Signer = s.options.Signer
+	config.Stores = s.options.Stores
 	return executor.New(config)
 }
 
@@ -174,7 +175,7 @@ func statusOf(err error) int {
 		http.StatusNotFound:            {executor.ErrNotInstalled, executor.ErrNamespace},
 		http.StatusConflict:            {executor.ErrConflict, executor.ErrNotFinished},
 		http.StatusGone:                {executor.ErrCancelled},
-		http.StatusUnprocessableEntity: {executor.ErrTaskFailed, executor.ErrManifestInvalid},
+		http.StatusUnprocessableEntity: {executor.ErrTaskFailed, executor.ErrManifestInvalid, executor.ErrStoreRefused},
 		http.StatusServiceUnavailable:  {executor.ErrUnavailable, executor.ErrManifestUnavailable},
 	} {
 		for _, kind := range kinds {

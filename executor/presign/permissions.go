@@ -27,6 +27,9 @@ func inputPermissions(spec *v1alpha1.TaskGroupSpec) []contract.Permission {
 			}
 		}
 	}
+	if index := spec.Assets.Index; index != nil && isS3(string(index.URI)) {
+		uris[string(index.URI)] = true
+	}
 	permissions := make([]contract.Permission, 0, len(uris))
 	for uri := range uris {
 		permissions = append(permissions, contract.Permission{Access: contract.AccessGet, URI: uri})

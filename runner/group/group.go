@@ -93,7 +93,8 @@ type run struct {
 	// terminating is closed when the pod receives SIGTERM.
 	terminating <-chan struct{}
 	earlier     earlier
-	// unusable is why the manifest to resume from cannot be used; nil if it can.
+	// unusable is why the index, or the manifest to resume from, cannot be used; nil if
+	// they can.
 	unusable *outcome
 }
 
@@ -116,6 +117,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	r.terminating = ctx.Done()
 	ctx, cancel := r.groupTime(ctx)
 	defer cancel()
+	r.readIndex(ctx)
 	r.resume(ctx)
 	r.probe = r.startProbe(ctx)
 	r.stage = stage.Start(ctx, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), r.needs())

@@ -38,6 +38,9 @@ type takenOver struct {
 // be relied on fails the first task, and nothing of it is used: a task that runs on the
 // wrong inputs is worse than one that does not run.
 func (r *run) resume(ctx context.Context) {
+	if r.unusable != nil {
+		return
+	}
 	if r.Plan.Previous != nil {
 		previous, bad := r.readPrevious(ctx, r.Plan.Previous)
 		if bad != nil {

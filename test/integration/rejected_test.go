@@ -46,6 +46,16 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 		`{tasks: [{nodeID: 1, command: [x], args: [1]}]}`, `each number in args and kwargs must be the nodeID of an earlier task`},
 	"a keyword argument from nowhere": {
 		`{tasks: [{nodeID: 1, command: [x], kwargs: {a: 9}}]}`, `spec.tasks: Invalid value: each number in args and kwargs must be the nodeID of an earlier task or have an entry in spec.assets.inputs`},
+	"an index without a digest": {
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///i", size: 1}}}`, `spec.assets.index.sha256: Required value`},
+	"an index with another digest": {
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///i", size: 1, sha256: XYZ}}}`, `spec.assets.index.sha256: Invalid value: "XYZ": spec.assets.index.sha256 in body should match '^[0-9a-f]{64}$'`},
+	"an index that is too large": {
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///i", size: 67108865, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.size: Invalid value: 67108865: spec.assets.index.size in body should be less than or equal to 67108864`},
+	"an index in no store": {
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "gopher://x/y", size: 1, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.uri: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob`},
+	"an index at a path with dots": {
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///a/../b", size: 1, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.uri: Invalid value: "file:///a/../b": must not contain control characters, nor . or .. as a part of its path`},
 	"functions without a place for results": {
 		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}}}`, `spec.assets.outputs: Invalid value: is required with spec.assets.functions: results need a location`},
 	"a function of no task": {

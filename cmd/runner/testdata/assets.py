@@ -16,6 +16,10 @@ def add(a, b=0, *, shift=0):
     return a + b + shift
 
 
+def weighted(*args, factor):
+    return sum(i * a for i, a in enumerate(args)) * factor
+
+
 def unicode(text):
     print("größe", text)
     return {"日本語": text + "🙂"}

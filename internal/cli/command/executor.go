@@ -10,11 +10,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
+	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
 	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 )
 
 func (a *app) executorCommand() *cobra.Command {
-	options := bridge.Options{Version: version.String(), Log: a.Err, Objects: remoteObjects(), Signer: &s3.Signer{}}
+	stores := backends.All()
+	options := bridge.Options{Version: version.String(), Log: a.Err, Objects: readersOf(stores), Stores: stores, Signer: &s3.Signer{}}
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",

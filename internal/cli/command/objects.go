@@ -12,9 +12,11 @@ import (
 
 // remoteObjects read manifests from the object stores, with the credentials of this
 // process. They look for them when they are first used. The executor reads files.
-func remoteObjects() map[string]results.ObjectReader {
+func remoteObjects() map[string]results.ObjectReader { return readersOf(backends.All()) }
+
+func readersOf(stores map[string]store.Backend) map[string]results.ObjectReader {
 	readers := map[string]results.ObjectReader{}
-	for scheme, backend := range backends.All() {
+	for scheme, backend := range stores {
 		if scheme != "file" {
 			readers[scheme] = remote{backend}
 		}
