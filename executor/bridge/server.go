@@ -69,6 +69,8 @@ var routes = []route{
 	post("/v1/receive", (*server).receive),
 	post("/v1/cancel", (*server).cancel),
 	post("/v1/run", (*server).run),
+	post("/v1/upload", (*server).upload),
+	post("/v1/download", (*server).download),
 }
 
 func (s *server) routes() http.Handler {
