@@ -11,7 +11,7 @@ _QUANTITY = re.compile(r"\+?(\d+(\.\d*)?|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\
 _BYTES = re.compile(r"\+?((?:\d+(?:\.\d*)?|\.\d+))\s*([kKmMgGtTpPeE]i?)?[bB]?")
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _SECONDS = (24 * 60 * 60, 60 * 60, 60, 1)
-_GIGA = 1000**3
+_PREFIXES = "num_kMGTPE"
 # No container runs with less memory: a smaller number without a unit was meant to have one.
 _SMALLEST = 1000**2
 
@@ -56,6 +56,26 @@ def size(name: str, value: Any) -> str:
     if parts is None:
         raise ValueError(f"{name} is {value!r}: {forms}")
     return parts[1] + _unit(parts[2] or "")
+
+
+def bytes_of(quantity: str) -> int:
+    """Return the number of bytes of what size returns.
+
+    Raises:
+        ValueError: it is no quantity.
+    """
+    parts = _QUANTITY.fullmatch(quantity)
+    if parts is None:
+        raise ValueError(f"{quantity!r} is no quantity")
+    unit = parts[3] or ""
+    number = float(quantity[: len(quantity) - len(unit)])
+    if unit.endswith("i"):
+        number *= 1024.0 ** ("KMGTPE".index(unit[0]) + 1)
+    elif unit[:1] in ("e", "E") and unit[1:]:
+        number *= 10.0 ** int(unit[1:])
+    elif unit:
+        number *= 1000.0 ** (_PREFIXES.index(unit) - 3)
+    return math.ceil(number)
 
 
 def _unit(text: str) -> str:
@@ -129,11 +149,11 @@ def _plain(name: str, value: float) -> str:
 
 
 def _gigabytes(name: str, value: float) -> str:
-    """Return a number of GB in the largest unit in which it is a whole number."""
+    """Return a number of GB, rounded to kB, in the largest unit in which it is a whole number."""
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} is {value!r}: it must be a positive number of GB")
-    number = round(value * _GIGA)
-    for unit, width in (("G", _GIGA), ("M", 1000**2), ("k", 1000)):
+    number = max(1, round(value * 1000**2))
+    for unit, width in (("G", 1000**2), ("M", 1000)):
         if number % width == 0:
             return f"{number // width}{unit}"
-    return str(number)
+    return f"{number}k"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -114,17 +114,37 @@ async def persist(
     Raises:
         As call does; the last error after all tries.
     """
+    return await retry(path, lambda: call(path, request, seconds), within, retried)
+
+
+async def retry(
+    what: str,
+    attempt: Callable[[], Awaitable[Any]],
+    within: float | None,
+    retried: Callable[[BridgeError], bool] = passes,
+) -> Any:
+    """Await attempt(), and repeat it while its BridgeError may pass, waiting longer each time; see persist.
+
+    Args:
+        what: what is attempted, for the log.
+        attempt: what is repeated.
+        within: as for persist.
+        retried: as for persist.
+
+    Raises:
+        As attempt does; its last error after all tries.
+    """
     delay, deadline = FIRST_DELAY, None
     while True:
         try:
-            return await call(path, request, seconds)
+            return await attempt()
         except BridgeError as err:
             now = time.monotonic()
             if within is not None and deadline is None:
                 deadline = now + within
             if not retried(err) or (deadline is not None and now >= deadline):
                 raise
-            warn(path, err)
+            warn(what, err)
         await asyncio.sleep(delay)
         delay = min(delay * 2, LONGEST_DELAY)
 

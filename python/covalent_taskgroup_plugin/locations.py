@@ -1,16 +1,15 @@
-"""URIs and folders that Covalent's file transfers and the CRD both accept."""
+"""URIs and folders as the bridge and the CRD read them."""
 
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-# Covalent makes its clients for these without arguments (covalent/_file_transfer/strategies, guess_transfer_strategy).
-_WITHOUT_CREDENTIALS = ("gs", "blob", "azblob")
-# Covalent's File writes every other character as an escape into the name of the file itself.
-_PLAIN = re.compile(r"[A-Za-z0-9/._~+@=,:-]*")
+# The schemes of the stores that the bridge and the runner have clients for (store/backends).
+_SCHEMES = ("file", "s3", "gs", "azblob", "blob", "http", "https")
+# The characters of a path that a URI may have as they are, as Go's net/url writes them.
+_SAFE = "/~+@=,:$&-._"
 
 
 def uri(name: str, value: Any) -> str:
@@ -24,17 +23,17 @@ def uri(name: str, value: Any) -> str:
     if not text:
         return ""
     if text.startswith("/"):
-        return "file://" + _plain(name, text)
+        return _file(text)
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme:
         raise ValueError(f"{name} is {text}: it must be a URI such as s3://bucket/prefix, or an absolute path")
     text = f"{scheme.lower()}://{rest}"
     parts = urlsplit(text)
-    _check_scheme(name, text, parts.scheme)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"{name} is {text}: it must begin with one of {', '.join(f'{s}://' for s in _SCHEMES)}")
     if parts.scheme == "file":
         if parts.netloc or len(parts.path) < 2:
             raise ValueError(f'{name} is {text}: the path must be absolute, did you mean "file:///{rest.lstrip("/")}"?')
-        _plain(name, unquote(parts.path))
     elif not parts.netloc:
         raise ValueError(f"{name} is {text}: the host or bucket is missing")
     if parts.username is not None:
@@ -43,7 +42,7 @@ def uri(name: str, value: Any) -> str:
         raise ValueError(
             f"{name} is {text}: names of objects are appended, so that it must not have a query or fragment"
         )
-    return text
+    return _file(unquote(parts.path)) if parts.scheme == "file" else text
 
 
 def folder(name: str, value: Any) -> str:
@@ -51,9 +50,8 @@ def folder(name: str, value: Any) -> str:
 
     Raises:
         TypeError: it is neither a string nor a path.
-        ValueError: it has characters that Covalent's file transfers change.
     """
-    return _plain(name, _text(name, value))
+    return _text(name, value)
 
 
 def folders(name: str, value: Any) -> dict[str, str]:
@@ -61,7 +59,7 @@ def folders(name: str, value: Any) -> dict[str, str]:
 
     Raises:
         TypeError: it is no dictionary of paths.
-        ValueError: a path is relative, or has characters that Covalent's file transfers change.
+        ValueError: a path is relative.
     """
     if not isinstance(value, dict):
         raise TypeError(f"{name} is {value!r}: it must be a dictionary")
@@ -72,26 +70,12 @@ def folders(name: str, value: Any) -> dict[str, str]:
     return paths
 
 
+def _file(path: str) -> str:
+    return "file://" + quote(path, safe=_SAFE)
+
+
 def _text(name: str, value: Any) -> str:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(text, str):
         raise TypeError(f"{name} is {value!r}: it must be a string")
     return text
-
-
-def _plain(name: str, path: str) -> str:
-    if not _PLAIN.fullmatch(path):
-        wrong = sorted(set(_PLAIN.sub("", path)))
-        raise ValueError(
-            f"{name} has {' '.join(map(repr, wrong))} in {path!r}: Covalent's file transfers write such characters to "
-            "another folder; use letters without accents, digits and . _ ~ + @ = , : -"
-        )
-    return path
-
-
-def _check_scheme(name: str, text: str, scheme: str) -> None:
-    if scheme in _WITHOUT_CREDENTIALS:
-        raise ValueError(
-            f"{name} is {text}: Covalent's server has no credentials for gs://, blob:// and azblob://; "
-            "use s3://, http://, https:// or file://"
-        )

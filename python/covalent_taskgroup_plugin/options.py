@@ -84,6 +84,7 @@ DEFAULTS: dict[str, Any] = {
     "presign_seconds": 0,
     "presign_endpoint": "",
     "python_images": {},
+    "download_limit": "16Mi",
     # Who sends, and what becomes of the groups when it stops.
     "dispatcher": "",
     "cancel_on_stop": False,
@@ -135,7 +136,7 @@ def _of_type(expected: type, name: str, value: Any) -> Any:
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     "cpu": amounts.cpus,
     "oom_memory_factor": amounts.factor,
-    **dict.fromkeys(("memory", "disk", "shared_memory"), amounts.size),
+    **dict.fromkeys(("memory", "disk", "shared_memory", "download_limit"), amounts.size),
     **dict.fromkeys(
         ("time_limit", "queued_seconds", "starting_seconds", "task_seconds", "presign_seconds"), amounts.seconds
     ),

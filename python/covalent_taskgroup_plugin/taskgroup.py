@@ -23,13 +23,12 @@ from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from covalent_taskgroup_plugin import bridge, calls, section
+from covalent_taskgroup_plugin import bridge, calls, objects, section, transfers
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.options import (
     DEFAULTS,
     changed,
     executor_options,
-    here,
     tolerated,
     without_aliases,
 )
@@ -92,6 +91,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         presign: whether pods of an s3:// store get signed URLs in place of credentials.
         presign_seconds: how long these URLs are valid. The default is 7 days.
         presign_endpoint: URL of the store for the pods, if it differs from the dispatcher's.
+        download_limit: outputs that are larger stay in the store, if only tasks with the same storage read them, and
+            the server has a reference that is fetched when it is unpickled. "" downloads all.
         python_images: images by Python version, as {"3.11": "..."}, if image is not set.
         dispatcher: name of this dispatcher, as a label of its TaskGroups.
         cancel_on_stop: whether running groups are cancelled when the dispatcher stops.
@@ -155,6 +156,7 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         presign_seconds: Duration | None = 0,
         presign_endpoint: str | None = "",
         python_images: Mapping[str, str] | None = None,
+        download_limit: float | str | None = "16Mi",
         dispatcher: str | None = "",
         cancel_on_stop: bool | None = False,
         execution: str | None = "",
@@ -213,14 +215,13 @@ class TaskGroupExecutor(AsyncBaseExecutor):
     def get_upload_uri(self, task_group_metadata: JSON, object_key: str) -> str:
         """Return where the dispatcher puts an object before send; "" for nowhere, without assets.
 
-        It is called on the event loop for every object and cannot wait, so it asks nobody. A dispatch has one folder,
-        to be removed as a whole; the bridge's send turns local_paths back.
+        It is called on the event loop for every object and cannot wait, so it asks nobody. The upload to this URI only
+        records the file; send uploads what the pods need.
         """
-        assets = here(self.__dict__["assets"], self.__dict__["local_paths"])
-        if not assets:
+        if not self.__dict__["assets"]:
             return ""
         group = f"{task_group_metadata['dispatch_id']}/{task_group_metadata['task_group_id']}"
-        return f"{assets.rstrip('/')}/{group}/{object_key}"
+        return objects.upload_uri(group, object_key)
 
     def validate_status(self, status: Status) -> bool:
         """Say whether a state may be recorded for a job, as executor/status.go has it."""
@@ -228,6 +229,9 @@ class TaskGroupExecutor(AsyncBaseExecutor):
 
     async def send(self, task_specs: list[TaskSpec], resources: ResourceMap, task_group_metadata: JSON) -> Any:
         """Create the TaskGroup and return its handle, {"context", "namespace", "name", "uid"}, for poll.
+
+        Functions and inputs are uploaded first, each content once. Covalent's own nodes for lists, dictionaries and
+        unpacking need no TaskGroup: their output is computed here, and the handle is {"output": name, ...}.
 
         The handle is the dispatcher's before there is a TaskGroup: a failure in between leaves none that nobody can
         cancel. Sending again finds the TaskGroup of the first time.
@@ -238,7 +242,12 @@ class TaskGroupExecutor(AsyncBaseExecutor):
                 may exist, and is cancelled as soon as the cluster can be reached.
         """
         await self._refuse_cancelled()
+        files = transfers.recorded(resources)
+        output = await transfers.helper_output(task_specs, resources, files)
+        if output is not None:
+            return output
         identity, kept = await self._keep_handle(task_group_metadata)
+        resources = await transfers.upload(self.__dict__, task_group_metadata["dispatch_id"], resources, files)
         request = calls.send_request(identity, task_specs, resources)
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
@@ -263,6 +272,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             BridgeError: the bridge refuses to wait for it. A bridge, a kubeconfig or a cluster that is unavailable is
                 waited out, with warnings in Covalent's log: the group runs regardless of it.
         """
+        if transfers.is_output(data):
+            return data
         if self.__dict__["callback"]:
             raise NotImplementedError
         return await poller_of(self._options(), data).wait(data, self.__dict__["cancel_on_stop"])
@@ -277,11 +288,14 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         if data is None:
             return calls.all_cancelled(task_group_metadata)
+        if transfers.is_output(data):
+            return [transfers.helper_update(task_group_metadata, data)]
         request = calls.receive_request(self._options(), task_group_metadata, data)
         answer = await _received(request)
         for warning in answer.get("warnings", []):
             logger.app_log.warning("TaskGroup executor: %s", warning)
-        return [TaskUpdate(**update) for update in answer["task_updates"]]
+        updates = await transfers.downloads(self.__dict__, answer["task_updates"])
+        return [TaskUpdate(**update) for update in updates]
 
     async def cancel(self, task_metadata: JSON, job_handle: Any) -> bool:
         """Cancel the group that the handle names; True when the cluster has taken it, False for nothing to cancel.

@@ -10,14 +10,14 @@ import covalent_taskgroup_plugin.taskgroup as module
 import pytest
 from click.testing import CliRunner
 from covalent._file_transfer.file import File
-from covalent._file_transfer.file_transfer import _downloaders, _uploaders, guess_transfer_strategy, register_uploader
-from covalent._file_transfer.strategies.shutil_strategy import Shutil
+from covalent._file_transfer.file_transfer import guess_transfer_strategy
 from covalent._shared_files.config import get_config
 from covalent._shared_files.util_classes import RESULT_STATUS, Status
 from covalent.executor import _executor_manager
 from covalent.executor.base import AsyncBaseExecutor
 from covalent_dispatcher._cli.cli import cli
 from covalent_dispatcher._core.runner_modules.utils import get_executor
+from covalent_taskgroup_plugin import objects
 from covalent_taskgroup_plugin.options import DEFAULTS, executor_options, here
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
@@ -145,27 +145,6 @@ def test_arguments_that_are_refused(arguments, words):
         TaskGroupExecutor(**arguments)
 
 
-@pytest.mark.parametrize("name", ["assets", "outputs"])
-@pytest.mark.parametrize("store", ["gs://bucket/a", "blob://account/container"])
-def test_stores_for_which_covalent_has_no_credentials(name, store):
-    with pytest.raises(ValueError, match=f"^{name} is {store}: .* use s3://"):
-        TaskGroupExecutor(**{name: store})
-
-
-def test_a_scheme_of_somebody_elses_uploader():
-    uploaders, downloaders = dict(_uploaders), dict(_downloaders)
-    register_uploader("mine", Shutil)
-    try:
-        executor = TaskGroupExecutor(assets="mine://store")
-        uri = executor.get_upload_uri({"dispatch_id": "d", "task_group_id": 3}, "node_1")
-        assert guess_transfer_strategy(File("/here"), File(uri)) is Shutil
-    finally:
-        del _uploaders["mine"]
-    # There is none of the plugin's own.
-    assert (uploaders, downloaders) == (_uploaders, _downloaders)
-    assert not any("taskgroup" in strategy.__module__ for strategy in (uploaders | downloaders).values())
-
-
 def test_covalent_deploy_has_nothing_to_deploy():
     for command in (["up", "taskgroup"], ["down", "taskgroup"]):
         told = CliRunner().invoke(cli, ["deploy", *command])
@@ -204,11 +183,10 @@ def test_validate_status():
 def test_upload_uris():
     executor = TaskGroupExecutor(assets="file:///shared/")
     group = {"dispatch_id": "d", "task_group_id": 3, "node_ids": [3]}
-    assert executor.get_upload_uri(group, "function-3") == "file:///shared/d/3/function-3"
+    uri = executor.get_upload_uri(group, "function-3")
+    assert uri == "taskgroup://upload/d/3/function-3"
+    assert guess_transfer_strategy(File("/here"), File(uri)) is objects.Strategy
     assert TaskGroupExecutor().get_upload_uri(group, "function-3") == ""
-    # Pods see the dispatcher's folder elsewhere.
-    executor = TaskGroupExecutor(assets="file:///data/assets", local_paths={"/data": "/srv/nfs"})
-    assert executor.get_upload_uri(group, "function-3") == "file:///srv/nfs/assets/d/3/function-3"
 
 
 @pytest.mark.parametrize("case", json.loads((CONTRACT / "local_paths.json").read_text()), ids=lambda case: case["uri"])
@@ -219,8 +197,8 @@ def test_local_paths_mean_what_they_mean_in_go(case):
 def test_every_attribute_of_the_bridge_has_its_argument():
     theirs = json.loads((CONTRACT / "attributes.json").read_text()).keys()
     assert theirs <= DEFAULTS.keys()
-    # The other arguments are short forms of fields of pod and runner.
-    short = {name: SHORT[name] for name in DEFAULTS.keys() - theirs}
+    # The other arguments are short forms of fields of pod and runner, except one of the plugin's own.
+    short = {name: SHORT[name] for name in DEFAULTS.keys() - theirs - {"download_limit"}}
     options = executor_options({**DEFAULTS, **short})
     assert options.keys() - executor_options(DEFAULTS).keys() == {"pod", "runner"}
     for name, value in short.items():

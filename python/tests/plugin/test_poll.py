@@ -10,6 +10,7 @@ from covalent_taskgroup_plugin import poller, taskgroup
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import GROUP, OUTCOME, SENT, error
+from stored import reference
 
 UPDATE = {
     "dispatch_id": "d",
@@ -160,7 +161,8 @@ def test_receive_gives_covalents_own_shapes(play):
         assert update.status == RESULT_STATUS.FAILED
         assert RESULT_STATUS.is_terminal(update.status)
         assert (update.dispatch_id, update.node_id) == ("d", 3)
-        assert update.assets["error"].remote_uri == "file:///e"
+        assert reference(update.assets["error"].remote_uri).uri == "file:///e"
+        assert reference(update.assets["stdout"].remote_uri).sha256 == "x"
         assert update.assets["stdout"].digest_alg == "sha256"
         assert fake.bodies("/v1/receive")[1] == {
             "executor": fake.bodies("/v1/receive")[0]["executor"],

@@ -87,7 +87,7 @@ def test_natural_values_in_covalent_conf(configure, warned, keys, attribute):
         {"pod": {"tollerations": []}},
         {"pod": "none"},
         {"volumes": {"/a": "b:c:d"}},
-        {"assets": "gs://b"},
+        {"assets": "mine://b"},
     ],
     ids=str,
 )

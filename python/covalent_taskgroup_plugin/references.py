@@ -1,0 +1,128 @@
+"""Outputs that stay in the store: what Covalent's server has in their place, and when.
+
+A large output that only tasks with the same storage read is not copied to the dispatcher's machine and back. The server
+has a reference instead: an archive whose header names the object, and whose pickle fetches the object where it is
+unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Optional
+
+import cloudpickle  # type: ignore[import-untyped]
+from covalent._shared_files import logger
+
+from .archives import Archive, Deferred, dump
+from .options import DEFAULTS
+
+# The key of a reference in the header of an archive.
+_KEY = "taskgroup_object"
+# Attributes of an executor that say nothing about where its pods read and write, and with which permissions.
+_NOT_STORAGE = frozenset(
+    (
+        *("log_stdout", "log_stderr", "cache_dir", "download_limit", "python_images", "dispatcher", "cancel_on_stop"),
+        *("image", "cpu", "memory", "gpu", "gpu_resource", "disk", "shared_memory", "workdir", "node_selector"),
+        *("tolerations", "priority", "python", "runner", "execution", "parallelism", "time_limit", "retries"),
+        *("infrastructure_retries", "oom_memory_factor", "queued_seconds", "starting_seconds", "task_seconds"),
+        *("ttl_seconds_after_finished", "queue", "labels", "annotations", "callback"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An object in a store.
+
+    Attributes:
+        uri: its URI on the dispatcher's machine.
+        size: its bytes.
+        sha256: its digest, in lower-case hexadecimal.
+        storage: the storage of the executor that wrote it; see storage_of.
+        executor: the options of the bridge that reads it, such as {"kubeconfig": str}.
+    """
+
+    uri: str
+    size: int
+    sha256: str
+    storage: str
+    executor: dict[str, Any]
+
+    def archive(self) -> bytes:
+        """Return the archive that Covalent's server has in place of the object."""
+        header = {
+            "py_version": platform.python_version(),
+            "cloudpickle_version": cloudpickle.__version__,
+            "attrs": {"doc": "", "name": ""},
+            _KEY: asdict(self),
+        }
+        pickled = dump(Deferred(load, json.dumps(asdict(self))))
+        return Archive(header, f"<{self.size} bytes at {self.uri}>", pickled).encode()
+
+
+def is_reference(header: Mapping[str, Any]) -> bool:
+    """Return whether an archive with this header is that of a reference."""
+    return _KEY in header
+
+
+def of(header: Mapping[str, Any]) -> Optional[Reference]:
+    """Return the reference of the archive with this header; None for the archive of an object."""
+    found = header.get(_KEY)
+    return Reference(**found) if isinstance(found, dict) else None
+
+
+def load(reference: str) -> Any:
+    """Fetch and unpickle the object of a reference; pickles of references call this.
+
+    Raises:
+        BridgeError: the object cannot be fetched on this machine.
+    """
+    from covalent._workflow.transportable_object import TransportableObject
+
+    from . import objects
+
+    with objects.temporary() as path:
+        objects.fetch_now(Reference(**json.loads(reference)), path)
+        return TransportableObject.deserialize(path.read_bytes()).get_deserialized()
+
+
+def storage_of(attributes: Mapping[str, Any]) -> str:
+    """Return a name of where the pods of an executor read and write, and with which permissions.
+
+    Executors with the same name read each other's results under the same URIs.
+    """
+    relevant = {name: attributes[name] for name in DEFAULTS if name not in _NOT_STORAGE}
+    if isinstance(relevant["pod"], dict):
+        relevant["pod"] = {name: value for name, value in relevant["pod"].items() if name not in ("resources", "image")}
+    text = json.dumps(relevant, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def only_read_with(storage: str, dispatch_id: str, node_id: int, read: Any) -> bool:
+    """Return whether all readers of a node's output are tasks of executors with the same storage; False if unknown.
+
+    It asks Covalent's database, and blocks.
+
+    Args:
+        storage: that of storage_of.
+        dispatch_id: the dispatch.
+        node_id: the node.
+        read: the function that returns the storage of a stored executor, {"attributes": {...}}.
+    """
+    try:
+        # The dispatcher's own module: executors have no other way to ask who reads a node.
+        from covalent_dispatcher._core.data_modules.graph import (  # type: ignore[import-untyped]
+            get_node_successors_sync,
+        )
+
+        readers = get_node_successors_sync(dispatch_id, node_id, ["executor", "executor_data"])
+        return bool(readers) and all(
+            reader["executor"] == "taskgroup" and read(reader["executor_data"]) == storage for reader in readers
+        )
+    except Exception as err:  # Another release of Covalent, or no dispatcher: the output is downloaded.
+        logger.app_log.warning("TaskGroup executor: who reads node %s of %s: %r", node_id, dispatch_id, err)
+        return False
