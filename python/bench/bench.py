@@ -1,8 +1,10 @@
 """Measures how long an electron takes from its dispatch to its result, by executor, and where the time goes.
 
 Every round dispatches, for each executor in turn, a workflow of one electron and one of
-many that do not depend on each other; every electron returns its argument. run.sh has the
-server and the cluster. Usage: bench.py --assets FOLDER [--rounds N] [--width N] [--json FILE]
+many that do not depend on each other; every electron returns its argument. Two further
+scenarios have TaskGroups only: an electron with a dictionary of lists as its argument, and
+a chain of three electrons that pass a large object on. run.sh has the server and the cluster.
+Usage: bench.py --assets FOLDER [--scenario NAME] [--rounds N] [--width N] [--mebibytes N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +21,7 @@ from statistics import median
 from typing import Any
 
 import covalent as ct
+from covalent._shared_files.config import get_config
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from watch import Object, Watch
 
@@ -127,6 +131,74 @@ def trial(executor: Any, width: int, cluster: Cluster | None) -> dict[str, float
     return {**{name: median(e[name] for e in electrons) for name in electrons[0]}, "total": end - begin}
 
 
+def electron_with_arguments(executor: Any) -> tuple[Any, Any]:
+    """Return a lattice whose electron gets a dictionary of lists, and its result."""
+
+    @ct.electron(executor=executor)
+    def train(config):
+        return config["lr"] * sum(config["layers"])
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def arguments():
+        return train({"lr": 0.5, "layers": [64, 64]})
+
+    return arguments, 64.0
+
+
+def chain(executor: Any, mebibytes: int) -> tuple[Any, Any]:
+    """Return a lattice of three electrons, of which two return that many MiB, and its result."""
+
+    @ct.electron(executor=executor)
+    def make(mebibytes):
+        return bytes(mebibytes << 20)
+
+    @ct.electron(executor=executor)
+    def forward(data):
+        return data
+
+    @ct.electron(executor=executor)
+    def length(data):
+        return len(data)
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def passing():
+        return length(forward(make(mebibytes)))
+
+    return passing, mebibytes << 20
+
+
+def measure_workflow(scenario: tuple[Any, Any], rounds: int, folders: dict[str, Path]) -> list[dict[str, float]]:
+    """Run a workflow several times; return its seconds, its TaskGroups, and the MiB by which each folder grew."""
+    lattice, want = scenario
+    runs = []
+    for number in range(rounds + 1):
+        before = {name: mebibytes_in(folder) for name, folder in folders.items()}
+        begin = time.time()
+        dispatch = ct.dispatch(lattice)()
+        result = ct.get_result(dispatch, wait=True)
+        if str(result.status) != "COMPLETED" or result.result != want:
+            raise SystemExit(f"the workflow did not end as it should:\n{result}")
+        figures = {"seconds": seconds(result.end_time) - begin, "TaskGroups": taskgroups_of(dispatch)}
+        figures |= {f"MiB in {name}": mebibytes_in(folder) - before[name] for name, folder in folders.items()}
+        print(f"round {number}: " + ", ".join(f"{name} {value:.2f}" for name, value in figures.items()), flush=True)
+        if number:
+            runs.append(figures)
+    print("\nmedian: " + ", ".join(f"{name} {median(one[name] for one in runs):.2f}" for name in runs[0]))
+    return runs
+
+
+def mebibytes_in(folder: Path) -> float:
+    """Return the size of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
+
+
+def taskgroups_of(dispatch: str) -> int:
+    """Return the number of TaskGroups of a dispatch."""
+    selector = f"kubernetes.covalent.xyz/dispatch={dispatch}"
+    command = [os.environ["KUBECTL"], "-n", NAMESPACE, "get", "taskgroups", "-l", selector, "-o", "name"]
+    return len(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
+
+
 def report(runs: dict[str, list[dict[str, float]]]) -> None:
     """Print each phase's median over the rounds, and of the total its range."""
     print(f"\n{'milliseconds, median of the rounds':70}" + "".join(f"{name:>16}" for name in runs))
@@ -144,22 +216,45 @@ def main() -> None:
     """Measure, print and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--assets", required=True)
+    parser.add_argument("--scenario", choices=("electrons", "arguments", "chain"), default="electrons")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--width", type=int, default=50)
+    parser.add_argument("--mebibytes", type=int, default=1024, help="size of the object of a chain")
     parser.add_argument("--json", help="file for every round's figures")
     options = parser.parse_args()
-    on_cluster = TaskGroupExecutor(
+    if options.scenario == "electrons":
+        measured: Any = measure_electrons(options)
+    else:
+        folders = {"the store": Path(options.assets), "the server": Path(get_config("dispatcher.results_dir"))}
+        if options.scenario == "arguments":
+            scenario = electron_with_arguments(on_cluster(options.assets, "64Mi"))
+        else:
+            memory = f"{256 + 4 * options.mebibytes}Mi"
+            scenario = chain(on_cluster(options.assets, memory), options.mebibytes)
+        measured = measure_workflow(scenario, options.rounds, folders)
+    if options.json:
+        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "covalent": ct.__version__}
+        Path(options.json).write_text(json.dumps({**machine, "seconds": measured}, indent=1) + "\n")
+
+
+def on_cluster(assets: str, memory: str) -> TaskGroupExecutor:
+    """Return an executor with its objects in a folder that the pods see under the same path."""
+    return TaskGroupExecutor(
         kubeconfig=os.environ["KUBECONFIG"],
         namespace=NAMESPACE,
-        assets=f"file://{options.assets}",
+        assets=f"file://{assets}",
         cpu="10m",
-        memory="64Mi",
+        memory=memory,
         pod={
             "volumes": [{"name": "assets", "persistentVolumeClaim": {"claimName": "taskgroup-assets"}}],
-            "volumeMounts": [{"name": "assets", "mountPath": options.assets}],
+            "volumeMounts": [{"name": "assets", "mountPath": assets}],
         },
     )
-    executors = {"local": "local", "dask": "dask", "taskgroup": on_cluster}
+
+
+def measure_electrons(options: argparse.Namespace) -> dict[int, dict[str, list[dict[str, float]]]]:
+    """Measure one electron and many on each executor."""
+    executors = {"local": "local", "dask": "dask", "taskgroup": on_cluster(options.assets, "64Mi")}
     cluster = Cluster(Path(options.assets, "results"))
     measured: dict[int, dict[str, list[dict[str, float]]]] = {
         width: {name: [] for name in executors} for width in (1, options.width)
@@ -176,9 +271,7 @@ def main() -> None:
     for width, runs in measured.items():
         print(f"\n{width} electron{'s' if width > 1 else ''}, {options.rounds} rounds")
         report(runs)
-    if options.json:
-        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "covalent": ct.__version__}
-        Path(options.json).write_text(json.dumps({**machine, "seconds": measured}, indent=1) + "\n")
+    return measured
 
 
 if __name__ == "__main__":

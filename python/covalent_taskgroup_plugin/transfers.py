@@ -95,15 +95,26 @@ async def upload(attributes: JSON, dispatch: str, resources: ResourceMap, files:
     """
     folder = f"{here(attributes['assets'], attributes['local_paths']).rstrip('/')}/{dispatch}"
     storage, executor = references.storage_of(attributes), _transfer_options(attributes)
+    # Covalent stores hooks for each node; most have none, and the pod need not ask.
+    none = {uri for uri in resources.hooks.values() if uri in files and await asyncio.to_thread(_is_empty, files[uri])}
     # Several nodes may have one file, and several files one content.
-    paths = sorted(set(files.values()))
+    paths = sorted({path for uri, path in files.items() if uri not in none})
     uris = dict(zip(paths, await _gather([objects.upload(path, folder, storage, executor) for path in paths])))
     return ResourceMap(
         **{
-            name: {node: uris[files[uri]] if uri in files else uri for node, uri in getattr(resources, name).items()}
+            name: {
+                node: uris[files[uri]] if uri in files else uri
+                for node, uri in getattr(resources, name).items()
+                if uri not in none
+            }
             for name in ("functions", "inputs", "hooks")
         }
     )
+
+
+def _is_empty(hooks: Path) -> bool:
+    """Return whether a file of hooks has none: it is empty, or "{}"."""
+    return hooks.stat().st_size < 16 and hooks.read_bytes().strip() in (b"", b"{}")
 
 
 async def downloads(attributes: JSON, updates: list[JSON]) -> list[JSON]:

@@ -1,5 +1,6 @@
 """Objects in a real S3 server, which dispatcher and pods both reach."""
 
+import hashlib
 import os
 import socket
 import subprocess
@@ -80,7 +81,12 @@ def test_objects_are_in_a_bucket(stored, endpoint):
     result = stored.ended(good)
     assert result.completed() == "grüße"
     assert result.node("speak")["stdout"] == "said grüße\n"
-    assert (BUCKET / f"team/{good}/0/function-0").exists()
+    # Functions and inputs are named by their content.
+    uploaded = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (BUCKET / f"team/{good}").iterdir()
+    }
+    assert len(uploaded) == 2
+    assert all(name == digest for name, digest in uploaded.items())
     assert (stored.results / good / "out.txt").read_text() == "said grüße\n" * 2
     failed = stored.ended(bad)
     assert failed.status == "FAILED"

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import covalent as ct
 import pytest
-from world import on_cluster
+from world import groups_of, on_cluster
 
 
 class Store(BaseHTTPRequestHandler):
@@ -64,5 +64,6 @@ def test_objects_are_on_a_web_server(server, store):
     result = server.ended(server.dispatch(flow, "grüße"))
     assert result.completed() == "grüße"
     assert result.node("speak")["stdout"] == "said grüße\n"
-    assert f"/team/{result.dispatch}/0/function-0" in store.objects
+    (function,) = groups_of(result.dispatch)[0]["spec"]["assets"]["functions"].values()
+    assert function.removeprefix(address) in store.objects
     assert sum(path.endswith("/manifest.json") for path in store.objects) == 2

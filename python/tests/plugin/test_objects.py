@@ -342,6 +342,35 @@ def test_uploads_that_are_never_sent_are_forgotten(monkeypatch):
     assert [remembered.get(str(n)) for n in range(10)] == [None] * 7 + [7, 8, 9]
 
 
+def test_hooks_that_are_none_are_not_uploaded(play, server, folder):
+    executor = TaskGroupExecutor(assets=folder / "assets")
+    contents = {1: "{}", 2: "", 3: '{"deps": {}}'}
+    group = {"dispatch_id": "d", "task_group_id": 1, "node_ids": list(contents)}
+
+    async def story(fake):
+        def upload(node, content):
+            path = server.file(f"function-{node}", function)
+            hooks = path.with_name(f"hooks-{node}")
+            hooks.write_text(content)
+            return (server.upload(executor, group, p.name, p) for p in (path, hooks))
+
+        uris = {node: tuple(upload(node, content)) for node, content in contents.items()}
+        resources = ResourceMap(
+            functions={node: uri for node, (uri, _) in uris.items()},
+            hooks={node: uri for node, (_, uri) in uris.items()},
+            inputs={},
+        )
+        async with Dispatcher(executor):
+            specs = [TaskSpec(electron_id=node, args=[], kwargs={}) for node in contents]
+            assert await executor.send(specs, resources, group) == SENT
+        sent = fake.bodies("/v1/send")[0]["resources"]
+        assert list(sent["functions"]) == ["1", "2", "3"]
+        assert list(sent["hooks"]) == ["3"]
+        assert local(sent["hooks"]["3"]).read_text() == contents[3]
+
+    play(story)
+
+
 def test_an_upload_that_was_not_recorded_is_an_error(play):
     executor = TaskGroupExecutor(assets="/a")
 
