@@ -21,7 +21,7 @@ const (
 	GatewayAudience = "taskgroup-gateway"
 	// GatewayTokenHeader has the token of a dispatcher: the service proxy of the API
 	// server removes Authorization.
-	GatewayTokenHeader = "Taskgroup-Gateway-Token"
+	GatewayTokenHeader = "Taskgroup-Gateway-Token" //nolint:gosec // the name of a header
 
 	// GatewayURLEnv is the variable of a pod that holds the URL of the gateway,
 	// without a path.
