@@ -3,8 +3,10 @@
 package backends
 
 import (
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/store/gcs"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
@@ -16,6 +18,6 @@ import (
 func All() map[string]store.Backend {
 	http, blobs := &web.Store{}, &azure.Store{}
 	return map[string]store.Backend{
-		"file": local.New(), "http": http, "https": http, "s3": &s3.Store{}, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
+		"file": local.New(), "http": http, "https": http, "s3": &s3.Store{}, contract.GatewayScheme: &gateway.Store{}, "gs": &gcs.Store{}, "azblob": blobs, "blob": blobs,
 	}
 }

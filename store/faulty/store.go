@@ -273,7 +273,7 @@ func (s *Store) get(w http.ResponseWriter, r *http.Request) {
 	}
 	maps.Copy(w.Header(), found.metadata)
 	sum := sha256.Sum256(found.data)
-	w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:8])+`"`)
+	w.Header().Set("Etag", `"`+hex.EncodeToString(sum[:])+`"`)
 	if azure := r.Header.Get("X-Ms-Range"); azure != "" {
 		r.Header.Set("Range", azure)
 	}

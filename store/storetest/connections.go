@@ -66,7 +66,7 @@ func (target Target) testCancel(t *testing.T) {
 	name := nameOf("Put", "cancel")
 	s := store.New(target.Connect(t, server.URL, store.Parts{}, []string{name}))
 	ctx, cancel := context.WithCancel(t.Context())
-	server.Fail("PUT", "/bucket/"+name, func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
+	server.Fail("PUT", target.path(name), func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		cancel()
 		<-r.Context().Done()

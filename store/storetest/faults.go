@@ -31,6 +31,8 @@ type Target struct {
 	// URI returns the URI of an object of the server at endpoint. Its path there is
 	// /bucket/<name>.
 	URI func(endpoint, name string) string
+	// Path returns the path of the object, if it is another one.
+	Path func(name string) string
 	// Connect returns the Backends that read and write the objects of these names at
 	// a server. It may set the environment of the test.
 	Connect func(t *testing.T, endpoint string, parts store.Parts, names []string) map[string]store.Backend
@@ -191,7 +193,7 @@ type operation struct {
 
 func (target Target) operation(server *faulty.Store, backends map[string]store.Backend, verb, name string) *operation {
 	o := &operation{server: server, backends: backends, verb: verb, method: "PUT", data: content}
-	o.uri, o.path = target.URI(server.URL, nameOf(verb, name)), "/bucket/"+nameOf(verb, name)
+	o.uri, o.path = target.URI(server.URL, nameOf(verb, name)), target.path(nameOf(verb, name))
 	switch verb {
 	case "Get":
 		o.method = "GET"
@@ -202,6 +204,14 @@ func (target Target) operation(server *faulty.Store, backends map[string]store.B
 		o.data = bytes.Repeat(content, 64)
 	}
 	return o
+}
+
+// path returns the path of an object at the server.
+func (target Target) path(name string) string {
+	if target.Path != nil {
+		return target.Path(name)
+	}
+	return "/bucket/" + name
 }
 
 // do tries the operation with a retry timeout.

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -62,6 +63,30 @@ func LocalClient() *http.Client {
 	t := newTransport(nil)
 	t.Proxy, t.ResponseHeaderTimeout = nil, CredentialTimeout
 	return &http.Client{Transport: t}
+}
+
+// PrivateClient returns a client for a server whose authorities are not those of the
+// system, or nil for these. They are read for each new connection, so that they can be
+// replaced while the client is used. It uses no proxy and follows no redirect.
+func PrivateClient(roots func() (*x509.CertPool, error)) *http.Client {
+	private := func() http.RoundTripper {
+		t := newTransport(nil)
+		t.Proxy = nil
+		t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			trusted, err := roots()
+			if err != nil {
+				return nil, err
+			}
+			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+			defer cancel()
+			dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted}}
+			return dialer.DialContext(ctx, network, address)
+		}
+		return t
+	}
+	client := FixedClient()
+	client.Transport = pools{reads: private(), writes: private()}
+	return client
 }
 
 // pools keep the connections of reads and of writes apart: an upload, such as the

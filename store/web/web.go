@@ -124,6 +124,13 @@ func (e *Exchange) Get(request *http.Request, from store.Position) (*store.Objec
 
 // Put writes an object.
 func (e *Exchange) Put(request *http.Request, body *store.Body) error {
+	_, err := e.PutStatus(request, body)
+	return err
+}
+
+// PutStatus writes an object, and returns the status code of a response that reports
+// success.
+func (e *Exchange) PutStatus(request *http.Request, body *store.Body) (int, error) {
 	request.ContentLength = body.Size()
 	request.Body = body.Reader()
 	request.GetBody = func() (io.ReadCloser, error) { return body.Reader(), nil }
@@ -132,17 +139,17 @@ func (e *Exchange) Put(request *http.Request, body *store.Body) error {
 	}
 	answer, err := e.Client.Do(request)
 	if err != nil {
-		return transport.Bare(err)
+		return 0, transport.Bare(err)
 	}
 	switch {
 	case answer.StatusCode == http.StatusPreconditionFailed:
 		_ = answer.Body.Close()
-		return store.ErrExists
+		return 0, store.ErrExists
 	case answer.StatusCode/100 == 2:
 		drain(answer)
-		return nil
+		return answer.StatusCode, nil
 	}
-	return e.failure(answer)
+	return 0, e.failure(answer)
 }
 
 // again returns the request for the whole object.

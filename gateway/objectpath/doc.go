@@ -1,0 +1,2 @@
+// Package objectpath parses the paths of the gateway's objects.
+package objectpath
