@@ -98,6 +98,9 @@ func (r *TaskGroupReconciler) createJob(ctx context.Context, o *plan.Observed) e
 	if err != nil {
 		return err
 	}
+	if config.Gateway, err = r.gatewayFor(whole); err != nil {
+		return err
+	}
 	job, err := jobspec.Job(whole, plan.AttemptOf(whole, o.Attempt), config)
 	if err != nil {
 		return classifyRender(err)

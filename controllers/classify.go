@@ -67,7 +67,7 @@ func classifyRender(err error) error {
 	if errors.Is(err, contract.ErrPlanTooLarge) {
 		return &rejectedError{reason: v1alpha1.ReasonTooLarge, message: err.Error()}
 	}
-	if errors.Is(err, jobspec.ErrNoImage) {
+	if errors.Is(err, jobspec.ErrNoImage) || errors.Is(err, jobspec.ErrNoGateway) {
 		return &rejectedError{reason: v1alpha1.ReasonJobRejected, message: err.Error()}
 	}
 	return err

@@ -45,6 +45,9 @@ const (
 	// was sent. A repeated send finds its own TaskGroup by it, whatever admission
 	// webhooks have changed in the spec.
 	SentAnnotation = GroupName + "/sent"
+	// GatewayAuthoritiesAnnotation has the certificates of the asset gateway's authorities,
+	// as PEM, on the pods of groups that use the gateway.
+	GatewayAuthoritiesAnnotation = GroupName + "/gateway-authorities"
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )

@@ -101,6 +101,7 @@ func addReconciler(mgr ctrl.Manager, jobs jobspec.Config, options *Options, now 
 		APIReader:   mgr.GetAPIReader(),
 		Recorder:    recorder,
 		Jobs:        jobs,
+		Gateway:     options.gateway,
 		Clock:       now,
 		Concurrency: options.Concurrency,
 	})

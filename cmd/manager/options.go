@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -53,6 +54,10 @@ type Options struct {
 	MetricsAddress string
 	// ProfileAddress serves pprof, unauthenticated: for loopback.
 	ProfileAddress string
+	// GatewayURL is the URL of the asset gateway, for pods; empty for none.
+	GatewayURL string
+	// GatewayCAFile has the certificates of the gateway's authorities, as PEM.
+	GatewayCAFile string
 	// Namespaces are those whose TaskGroups are run; all where it is empty.
 	Namespaces []string
 	Log        zap.Options
@@ -93,6 +98,8 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of the metrics over HTTPS, such as :8443, for those who may get /metrics; 0 for none")
 	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "address of pprof, such as 127.0.0.1:6060; none by default")
+	flags.StringVar(&o.GatewayURL, "gateway-url", "", "URL of the asset gateway, for pods whose objects are there, such as https://taskgroup-gateway.taskgroup-system.svc; none by default")
+	flags.StringVar(&o.GatewayCAFile, "gateway-ca-file", "", "file with the certificates of the gateway's authorities, as PEM; it may appear later")
 	flags.Func("namespaces", "namespaces whose TaskGroups are run, separated by commas; all by default", func(s string) error {
 		o.Namespaces = strings.Split(s, ",")
 		return nil
@@ -133,6 +140,7 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s is %d: it must not be negative", name, value))
 		}
 	}
+	errs = append(errs, o.validateGateway())
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is at least 1, not %d", o.Concurrency))
 	}
@@ -227,6 +235,20 @@ func (o *Options) manager() (ctrl.Options, error) {
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
 	}, nil
+}
+
+func (o *Options) validateGateway() error {
+	if (o.GatewayURL == "") != (o.GatewayCAFile == "") {
+		return errors.New("--gateway-url and --gateway-ca-file belong together")
+	}
+	if o.GatewayURL == "" {
+		return nil
+	}
+	address, err := url.Parse(o.GatewayURL)
+	if err != nil || address.Scheme != "https" || address.Host == "" || strings.Trim(address.Path, "/") != "" || address.RawQuery != "" || address.User != nil {
+		return fmt.Errorf("--gateway-url is https://host or https://host:port, not %q", o.GatewayURL)
+	}
+	return nil
 }
 
 // jobs resolves the settings that depend on the version of the API server.

@@ -30,12 +30,15 @@ var runnerDefaults = []string{
 // runnerEnv returns the variables of the runner. The plan is the last one. With
 // spec.pod.envFrom, every variable has an explicit value, which takes precedence
 // over an entry of the same name; the runner reads an empty value as its default.
-func runnerEnv(options *v1alpha1.PodOptions, plan string) []corev1.EnvVar {
+func runnerEnv(options *v1alpha1.PodOptions, plan string, gateway *Gateway) []corev1.EnvVar {
 	var env []corev1.EnvVar
 	if len(options.EnvFrom) > 0 {
 		for _, name := range runnerDefaults {
 			env = append(env, corev1.EnvVar{Name: name})
 		}
+	}
+	if len(options.EnvFrom) > 0 || gateway != nil {
+		env = append(env, gatewayEnv(gateway)...)
 	}
 	return append(env,
 		corev1.EnvVar{Name: graceEnv, Value: strconv.FormatInt(gracePeriod(options), 10)},

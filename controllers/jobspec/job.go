@@ -42,6 +42,8 @@ type Config struct {
 	PodUser int64
 	// Runner are the settings of groups that have none in spec.runner.
 	Runner contract.RunnerSettings
+	// Gateway is how pods reach the asset gateway of the cluster; nil if there is none.
+	Gateway *Gateway
 }
 
 // Attempt is what an attempt takes over from the previous ones.
@@ -97,7 +99,7 @@ var ErrNoImage = errors.New("spec.pod.image is missing and the operator has no d
 const TaskContainer = "tasks"
 
 // Job renders the Job of one attempt. It returns contract.ErrPlanTooLarge if the tasks
-// do not fit in a pod, and ErrNoImage.
+// do not fit in a pod, ErrNoImage and ErrNoGateway.
 //
 // The Job has no retries of its own (an attempt is a Job, so that attempts can
 // differ and never overlap) and no TTL (the group's owner reference cleans up).
@@ -108,6 +110,9 @@ func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, err
 	}
 	if cfg.DefaultImage == "" && (tg.Spec.Pod == nil || tg.Spec.Pod.Image == "") {
 		return nil, ErrNoImage
+	}
+	if UsesGateway(tg) && cfg.Gateway == nil {
+		return nil, ErrNoGateway
 	}
 	labels := groupLabels(tg, attempt.Number)
 	return &batchv1.Job{
@@ -120,7 +125,7 @@ func Job(tg *v1alpha1.TaskGroup, attempt Attempt, cfg Config) (*batchv1.Job, err
 			},
 		},
 		Spec: jobSpec(tg, attempt, corev1.PodTemplateSpec{
-			ObjectMeta: podMeta(tg, attempt, labels, cfg.Delivery),
+			ObjectMeta: podMeta(tg, attempt, labels, cfg),
 			Spec:       podSpec(tg, plan, attempt, cfg),
 		}),
 	}, nil
@@ -173,7 +178,7 @@ func jobLabels(tg *v1alpha1.TaskGroup, labels map[string]string) map[string]stri
 }
 
 // podMeta lets the operator's labels and annotations win over the user's.
-func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string, delivery Delivery) metav1.ObjectMeta {
+func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string, cfg Config) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{
 		Labels:      map[string]string{},
 		Annotations: map[string]string{},
@@ -184,7 +189,10 @@ func podMeta(tg *v1alpha1.TaskGroup, attempt Attempt, labels map[string]string, 
 	}
 	maps.Copy(meta.Labels, labels)
 	meta.Annotations[v1alpha1.NameAnnotation] = tg.Name
-	meta.Annotations[v1alpha1.DeliveryAnnotation] = string(delivery)
+	meta.Annotations[v1alpha1.DeliveryAnnotation] = string(cfg.Delivery)
+	if gateway := gatewayOf(tg, cfg); gateway != nil {
+		meta.Annotations[v1alpha1.GatewayAuthoritiesAnnotation] = gateway.Authorities
+	}
 	if nodes := attempt.nodes(tg); nodes != "" {
 		meta.Annotations[v1alpha1.NodesAnnotation] = nodes
 	}

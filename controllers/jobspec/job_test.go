@@ -54,6 +54,9 @@ func TestGoldenJobs(t *testing.T) {
 			if strings.HasPrefix(name, "init_container") {
 				cfg.Delivery = InitContainer
 			}
+			if strings.HasPrefix(name, "gateway") {
+				cfg.Gateway = &Gateway{URL: "https://taskgroup-gateway.taskgroup-system.svc", Authorities: "-----BEGIN CERTIFICATE-----\n"}
+			}
 			if strings.HasPrefix(name, "default_resources") {
 				cfg.DefaultResources = defaultResources
 			}
@@ -181,6 +184,25 @@ func TestJobOfTooManyLongURIs(t *testing.T) {
 	}
 	if _, err := Job(tg, Attempt{Number: 1}, testConfig); !errors.Is(err, contract.ErrPlanTooLarge) {
 		t.Fatalf("256 incompressible KiB: got %v, want %v", err, contract.ErrPlanTooLarge)
+	}
+}
+
+// TestJobWithoutAGateway: an operator without a gateway says so for each place in a spec
+// that may name one.
+func TestJobWithoutAGateway(t *testing.T) {
+	const uri = "gateway://team-a/content/0"
+	for name, change := range map[string]func(*v1alpha1.Assets){
+		"functions": func(a *v1alpha1.Assets) { a.Functions["8"] = uri },
+		"inputs":    func(a *v1alpha1.Assets) { a.Inputs["4"] = uri },
+		"hooks":     func(a *v1alpha1.Assets) { a.Hooks["7"] = uri },
+		"outputs":   func(a *v1alpha1.Assets) { a.Outputs = "gateway://team-a/groups" },
+		"index":     func(a *v1alpha1.Assets) { a.Index = &v1alpha1.ObjectReference{URI: uri} },
+	} {
+		tg := readTaskGroup(t, "testdata/functions.input.yaml")
+		change(tg.Spec.Assets)
+		if _, err := Job(tg, Attempt{Number: 1}, testConfig); !errors.Is(err, ErrNoGateway) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 		AutomountServiceAccountToken: new(false),
 		EnableServiceLinks:           new(false),
 		SecurityContext:              podSecurityContext(options.SecurityContext, cfg),
-		Containers:                   []corev1.Container{taskContainer(options, plan, cfg)},
+		Containers:                   []corev1.Container{taskContainer(options, plan, gatewayOf(tg, cfg), cfg)},
 		Volumes:                      podVolumes(options),
 		ImagePullSecrets:             options.ImagePullSecrets,
 		NodeSelector:                 nodeSelector(options),
@@ -60,6 +60,9 @@ func podSpec(tg *v1alpha1.TaskGroup, plan string, attempt Attempt, cfg Config) c
 		spec.RuntimeClassName = &options.RuntimeClassName
 	}
 	deliverRunner(&spec, cfg)
+	if gatewayOf(tg, cfg) != nil {
+		connectToGateway(&spec)
+	}
 	return spec
 }
 
@@ -93,7 +96,7 @@ func activeDeadline(t *v1alpha1.Timeouts, grace int64) *int64 {
 	return &deadline
 }
 
-func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1.Container {
+func taskContainer(options *v1alpha1.PodOptions, plan string, gateway *Gateway, cfg Config) corev1.Container {
 	container := corev1.Container{
 		Name:                     TaskContainer,
 		Image:                    options.Image,
@@ -110,7 +113,7 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, cfg Config) corev1
 		container.Image = cfg.DefaultImage
 	}
 	container.Env = append(container.Env, options.Env...)
-	container.Env = append(container.Env, runnerEnv(options, plan)...)
+	container.Env = append(container.Env, runnerEnv(options, plan, gateway)...)
 	container.Resources = taskResources(options, cfg)
 	return container
 }
