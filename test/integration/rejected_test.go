@@ -57,11 +57,11 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"an input that is a task of the group": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"1": "file:///i"}}}`, `spec.assets.inputs: Invalid value: no key may be the nodeID of a task in spec.tasks: a task's output comes from the task`},
 	"a URI of a scheme that is not known": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "gopher://x/y"}}`, `spec.assets.outputs: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "gopher://x/y"}}`, `spec.assets.outputs: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password: the manifest names it`},
 	"outputs with a signature": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://host/p?sig=x"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://host/p?sig=x"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password`},
 	"outputs with a password": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://user:secret@host/p"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://user:secret@host/p"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password`},
 	"outputs in no bucket": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "s3:///key"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix`},
 	"a URI with a relative path": {
@@ -77,7 +77,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a function's URI that climbs": {
 		`{tasks: [{nodeID: 1}, {nodeID: 2}], assets: {functions: {"1": "file:///f", "2": "file:///a/.."}, outputs: "file:///o"}}`, `spec.assets.functions: Invalid value: must not contain control characters, nor . or .. as a part of its path, as that of 2`},
 	"an input of a scheme that is not known": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"7": "ftp://h/k"}}}`, `spec.assets.inputs: Invalid value: each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob, not that of 7`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"7": "ftp://h/k"}}}`, `spec.assets.inputs: Invalid value: each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path, not that of 7`},
 	"a volume of the host": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, hostPath: {path: /}}]}}`, `unknown field "spec.pod.volumes[0].hostPath"`},
 	"a volume of two kinds": {
