@@ -2,6 +2,7 @@
 #
 #   docker build --target manager -t my/manager:v1 --build-arg VERSION=v1 .
 #   docker build --target runner  -t my/runner:v1 --build-arg VERSION=v1 .
+#   docker build --target gateway -t my/gateway:v1 --build-arg VERSION=v1 .
 #   docker build --target python  -t my/python:v1  .
 #   docker build --target cli     -t my/taskgroup:v1 --build-arg VERSION=v1 .
 #
@@ -10,7 +11,7 @@
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 --target runner -t my/runner:v1 --push .
 #
-# hack/image makes the first three without an engine; what differs is a bug.
+# hack/image makes the first four without an engine; what differs is a bug.
 
 FROM --platform=$BUILDPLATFORM golang:1.26 AS build
 WORKDIR /src
@@ -22,6 +23,7 @@ COPY controllers controllers
 COPY contract contract
 COPY store store
 COPY executor executor
+COPY gateway gateway
 COPY internal internal
 COPY python python
 COPY runner runner
@@ -33,6 +35,7 @@ ARG TARGETARCH
 RUN export CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH && \
     go build -trimpath -ldflags "$LDFLAGS" -o /out/manager ./cmd/manager && \
     go build -trimpath -ldflags "$LDFLAGS" -o /out/runner ./cmd/runner && \
+    go build -trimpath -ldflags "$LDFLAGS" -o /out/gateway ./cmd/gateway && \
     go build -trimpath -ldflags "$LDFLAGS" -o /out/taskgroup ./cmd/taskgroup
 
 # The operator: one static program. It speaks to the API server alone, whose
@@ -47,6 +50,12 @@ FROM scratch AS runner
 COPY --from=build /out/runner /runner
 USER 65532:65532
 ENTRYPOINT ["/runner"]
+
+# The asset gateway. Like the operator, it connects only to the API server.
+FROM scratch AS gateway
+COPY --from=build /out/gateway /gateway
+USER 65532:65532
+ENTRYPOINT ["/gateway"]
 
 # The command line, for steps of a pipeline, and the bridge beside a dispatcher in a
 # cluster: both use the pod's service account where there is no kubeconfig. A

@@ -18,7 +18,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$(VERSION)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
 
-GO_SOURCES := go.mod go.sum $(shell find api contract store controllers executor internal cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
+GO_SOURCES := go.mod go.sum $(shell find api contract store controllers executor gateway internal cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
 HACK_SOURCES := hack/go.mod hack/go.sum $(shell find hack/cluster hack/image -type f -not -name '*_test.go' 2>/dev/null)
 
 ##@ The two commands
@@ -78,7 +78,7 @@ bench-covalent: images $(BIN)/cluster $(COVALENT) ## Measure electrons on the cl
 ##@ Building
 
 .PHONY: build
-build: $(BIN)/manager $(BIN)/runner $(BIN)/taskgroup ## The operator, the runner and the command line.
+build: $(BIN)/manager $(BIN)/runner $(BIN)/gateway $(BIN)/taskgroup ## The operator, the runner, the gateway and the command line.
 
 $(BIN)/manager: $(GO_SOURCES)
 	@echo "==> building $@"
@@ -86,6 +86,9 @@ $(BIN)/manager: $(GO_SOURCES)
 $(BIN)/runner: $(GO_SOURCES)
 	@echo "==> building $@"
 	@$(GO_BUILD) -o $@ ./cmd/runner
+$(BIN)/gateway: $(GO_SOURCES)
+	@echo "==> building $@"
+	@$(GO_BUILD) -o $@ ./cmd/gateway
 # One program under three names: on its own, as kubectl's plugin, and as what
 # kubectl asks for completions.
 $(BIN)/taskgroup: $(GO_SOURCES)
@@ -115,12 +118,14 @@ plugin-wheels: $(VENV)/ready ## The same for Linux and macOS, amd64 and arm64; m
 	@VERSION=$(VERSION) $(VENV)/bin/python hack/wheels.py $(BIN)/wheels
 
 .PHONY: images
-images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.
+images: $(IMAGES)/manager.tar $(IMAGES)/runner.tar $(IMAGES)/gateway.tar $(IMAGES)/python.tar ## OCI images, without a Docker engine.
 
 $(IMAGES)/manager.tar: $(BIN)/manager $(BIN)/image
 	@$(BIN)/image binary --ref $(REPOSITORY)/manager:$(TAG) --file $< --output $@
 $(IMAGES)/runner.tar: $(BIN)/runner $(BIN)/image
 	@$(BIN)/image binary --ref $(REPOSITORY)/runner:$(TAG) --file $< --output $@
+$(IMAGES)/gateway.tar: $(BIN)/gateway $(BIN)/image
+	@$(BIN)/image binary --ref $(REPOSITORY)/gateway:$(TAG) --file $< --output $@
 $(IMAGES)/python.tar: $(BIN)/image
 	@$(BIN)/image python --ref $(REPOSITORY)/python:$(TAG) --output $@
 

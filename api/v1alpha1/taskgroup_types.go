@@ -275,10 +275,10 @@ type TaskSpec struct {
 }
 
 // AssetURI is the location of an object: file:///path on a volume that spec.pod mounts,
-// gateway://namespace/path in the asset gateway of the cluster, http://host/path or
-// https://host/path, s3://bucket/key, gs://bucket/key, or azblob://container/blob. The pod
-// opens it with its own credentials. A signed URL is a credential: callers with permission
-// to read the TaskGroup can use it.
+// http://host/path or https://host/path, s3://bucket/key, gs://bucket/key,
+// azblob://container/blob, or gateway://namespace/path in the asset gateway. The pod
+// opens it with its own credentials. A signed URL is a credential: callers with
+// permission to read the TaskGroup can use it.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=2048
@@ -286,7 +286,7 @@ type AssetURI string
 
 // AssetURIs are locations by node ID, as a string.
 //
-// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, ['file:///', 'gateway://', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))",messageExpression="'each must be file:///path, gateway://namespace/path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob, not that of ' + self.filter(key, !['file:///', 'gateway://', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))[0]",message="each must be file:///path, gateway://namespace/path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || self.all(key, ['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://', 'gateway://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))",messageExpression="'each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path, not that of ' + self.filter(key, !['file:///', 'https://', 'http://', 's3://', 'gs://', 'azblob://', 'blob://', 'gateway://'].exists(scheme, self[key].startsWith(scheme) && size(self[key]) > size(scheme)))[0]",message="each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.all(key, !self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))`,messageExpression=`'must not contain control characters, nor . or .. as a part of its path, as that of ' + self.filter(key, self[key].matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)'))[0]`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 type AssetURIs map[string]AssetURI
 
@@ -324,7 +324,7 @@ type Assets struct {
 	// <outputs>/<uid>/a<attempt>/<nodeID>/{output,stdout,stderr,error}. Groups of plain
 	// commands may omit it; then their streams are in the pod's log only.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(gateway|s3|gs|azblob|blob)://[^/@?#:%\\])[^?]*$')`,message="must be file:///path, gateway://namespace/path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^((file:///.|https?://[^/?#@]+/|(s3|gs|azblob|blob)://[^/@?#:%\\])[^?]*|gateway://[-a-z0-9]+/groups)$')`,message="must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password: the manifest names it",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 	Outputs AssetURI `json:"outputs,omitempty"`
 }
@@ -333,7 +333,7 @@ type Assets struct {
 type ObjectReference struct {
 	// uri is the location of the object.
 	// +required
-	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(gateway|s3|gs|azblob|blob)://[^/@?#:%\\])')`,message="must be file:///path, gateway://namespace/path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob",optionalOldSelf=true
+	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || self.matches(r'^(file:///.|https?://[^/?#@]+/|(gateway|s3|gs|azblob|blob)://[^/@?#:%\\])')`,message="must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path",optionalOldSelf=true
 	// +kubebuilder:validation:XValidation:rule=`oldSelf.hasValue() || !self.matches(r'(?i)\p{Cc}|(/|%2f)(\.|%2e){1,2}(/|%2f|$)')`,message="must not contain control characters, nor . or .. as a part of its path",optionalOldSelf=true
 	URI AssetURI `json:"uri"`
 

@@ -30,6 +30,7 @@ readonly system=taskgroup-system namespace=taskgroup-demo
 readonly state=.cluster/demo-files${CLUSTER:+-$CLUSTER}
 readonly manager_image=${MANAGER_IMAGE:-localhost/taskgroup-operator/manager:dev}
 readonly runner_image=${RUNNER_IMAGE:-localhost/taskgroup-operator/runner:dev}
+readonly gateway_image=${GATEWAY_IMAGE:-localhost/taskgroup-operator/gateway:dev}
 readonly python_image=${PYTHON_IMAGE:-localhost/taskgroup-operator/python:dev}
 watcher=
 
@@ -41,7 +42,7 @@ trap end_watcher EXIT
 
 own_cluster() {
   say "Starting a one-node Kubernetes (the first time it is built from source, which takes minutes)"
-  bin/cluster up --name demo --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
+  bin/cluster up --name demo --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/gateway.tar --image .cache/images/python.tar
   KUBECONFIG=$(bin/cluster kubeconfig --name demo)
   export KUBECONFIG
   kubectl=$(bin/cluster status --name demo -o json | sed -n 's/^ *"kubectl": *"\(.*\)",\{0,1\}$/\1/p')
@@ -52,11 +53,12 @@ current_cluster() {
   kc version >/dev/null 2>&1 || die "kubectl does not reach a cluster: check kubectl config current-context"
   say "Using the cluster of kubectl's context $(kc config current-context)"
   cat <<EOF
-    It needs these images, which MANAGER_IMAGE, RUNNER_IMAGE and PYTHON_IMAGE can name:
+    It needs these images, which MANAGER_IMAGE, RUNNER_IMAGE, GATEWAY_IMAGE and PYTHON_IMAGE can name:
       $manager_image
       $runner_image
+      $gateway_image
       $python_image
-    They are in .cache/images/{manager,runner,python}.tar. For kind, load them with
+    They are in .cache/images/{manager,runner,gateway,python}.tar. For kind, load them with
       kind load image-archive .cache/images/manager.tar   (and so on)
     for minikube with
       minikube image load .cache/images/manager.tar
@@ -83,6 +85,16 @@ patches:
             env:
             - {name: RUNNER_IMAGE, value: "$runner_image"}
             - {name: DEFAULT_IMAGE, value: "$python_image"}
+- patch: |
+    apiVersion: apps/v1
+    kind: Deployment
+    metadata: {name: taskgroup-gateway, namespace: taskgroup-system}
+    spec:
+      template:
+        spec:
+          containers:
+          - name: gateway
+            image: "$gateway_image"
 EOF
   echo "$state/overlay"
 }
@@ -90,7 +102,7 @@ EOF
 install_operator() {
   say "Installing the operator: kubectl apply -k config/default"
   local what=config/default
-  if [ -n "${MANAGER_IMAGE:-}${RUNNER_IMAGE:-}${PYTHON_IMAGE:-}" ]; then what=$(overlay); fi
+  if [ -n "${MANAGER_IMAGE:-}${RUNNER_IMAGE:-}${GATEWAY_IMAGE:-}${PYTHON_IMAGE:-}" ]; then what=$(overlay); fi
   local former
   former=$(kc -n $system get deployment taskgroup-operator --ignore-not-found -o name)
   kc apply -k "$what"

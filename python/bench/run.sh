@@ -20,7 +20,7 @@ end() {
 }
 trap end EXIT
 
-bin/cluster up --name "$name" --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/python.tar
+bin/cluster up --name "$name" --image .cache/images/manager.tar --image .cache/images/runner.tar --image .cache/images/gateway.tar --image .cache/images/python.tar
 KUBECONFIG=$(bin/cluster kubeconfig --name "$name")
 export KUBECONFIG
 KUBECTL=$(bin/cluster status --name "$name" -o json | sed -n 's/^ *"kubectl": *"\(.*\)",\{0,1\}$/\1/p')

@@ -52,7 +52,7 @@ func run(m *testing.M) int {
 
 func setUp(ctx context.Context) error {
 	var flags []string
-	for _, image := range []string{"manager", "runner", "python"} {
+	for _, image := range []string{"manager", "runner", "gateway", "python"} {
 		flags = append(flags, "--image", filepath.Join("..", "..", ".cache", "images", image+".tar"))
 	}
 	var err error

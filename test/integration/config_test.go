@@ -11,7 +11,7 @@ import (
 
 // TestConfigIsValid applies everything in config, without storing it.
 func TestConfigIsValid(t *testing.T) {
-	for _, folder := range []string{"config/default", "config/network-policy"} {
+	for _, folder := range []string{"config/default", "config/minimal", "config/network-policy"} {
 		if _, err := cluster.Run(t.Context(), "apply", "--dry-run=server", "--server-side", "--force-conflicts", "-k", filepath.Join(cluster.Root, folder)); err != nil {
 			t.Errorf("%s: %v", folder, err)
 		}
@@ -38,6 +38,7 @@ images:
 - {name: localhost/taskgroup-operator/manager, newName: my/manager, newTag: v1}
 - {name: localhost/taskgroup-operator/runner, newName: my/runner, newTag: v2}
 - {name: localhost/taskgroup-operator/python, newName: my/python, newTag: v3}
+- {name: localhost/taskgroup-operator/gateway, newName: my/gateway, newTag: v4}
 `,
 	} {
 		if err := os.WriteFile(filepath.Join(overlay, name), []byte(text), 0o600); err != nil {
@@ -48,7 +49,7 @@ images:
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"image: my/manager:v1\n", "value: my/runner:v2\n", "value: my/python:v3\n"} {
+	for _, want := range []string{"image: my/manager:v1\n", "value: my/runner:v2\n", "value: my/python:v3\n", "image: my/gateway:v4\n"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the overlay does not contain %q", want)
 		}

@@ -53,7 +53,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"an index that is too large": {
 		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///i", size: 67108865, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.size: Invalid value: 67108865: spec.assets.index.size in body should be less than or equal to 67108864`},
 	"an index in no store": {
-		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "gopher://x/y", size: 1, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.uri: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob`},
+		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "gopher://x/y", size: 1, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.uri: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path`},
 	"an index at a path with dots": {
 		`{tasks: [{nodeID: 1}], assets: {functions: {"1": "file:///f"}, outputs: "file:///o", index: {uri: "file:///a/../b", size: 1, sha256: "` + strings.Repeat("0", 64) + `"}}}`, `spec.assets.index.uri: Invalid value: "file:///a/../b": must not contain control characters, nor . or .. as a part of its path`},
 	"functions without a place for results": {
@@ -67,11 +67,11 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"an input that is a task of the group": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"1": "file:///i"}}}`, `spec.assets.inputs: Invalid value: no key may be the nodeID of a task in spec.tasks: a task's output comes from the task`},
 	"a URI of a scheme that is not known": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "gopher://x/y"}}`, `spec.assets.outputs: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password: the manifest names it`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "gopher://x/y"}}`, `spec.assets.outputs: Invalid value: "gopher://x/y": must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password: the manifest names it`},
 	"outputs with a signature": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://host/p?sig=x"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://host/p?sig=x"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password`},
 	"outputs with a password": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://user:secret@host/p"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, without a query or a password`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://user:secret@host/p"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password`},
 	"outputs in no bucket": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "s3:///key"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix`},
 	"a URI with a relative path": {
@@ -87,7 +87,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"a function's URI that climbs": {
 		`{tasks: [{nodeID: 1}, {nodeID: 2}], assets: {functions: {"1": "file:///f", "2": "file:///a/.."}, outputs: "file:///o"}}`, `spec.assets.functions: Invalid value: must not contain control characters, nor . or .. as a part of its path, as that of 2`},
 	"an input of a scheme that is not known": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"7": "ftp://h/k"}}}`, `spec.assets.inputs: Invalid value: each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key or azblob://container/blob, not that of 7`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {inputs: {"7": "ftp://h/k"}}}`, `spec.assets.inputs: Invalid value: each must be file:///path, http(s)://host/path, s3://bucket/key, gs://bucket/key, azblob://container/blob or gateway://namespace/path, not that of 7`},
 	"a volume of the host": {
 		`{tasks: [{nodeID: 1, command: [x]}], pod: {volumes: [{name: v, hostPath: {path: /}}]}}`, `unknown field "spec.pod.volumes[0].hostPath"`},
 	"a volume of two kinds": {

@@ -56,7 +56,7 @@ func (c *Cluster) StartOperator(ctx context.Context) (*Operator, error) {
 
 // StartOperatorWith is StartOperator with settings.
 func (c *Cluster) StartOperatorWith(ctx context.Context, options OperatorOptions) (*Operator, error) {
-	kubeconfig, err := c.operatorKubeconfig(ctx, options.Proxy)
+	kubeconfig, err := c.accountKubeconfig(ctx, operatorAccount, options.Proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +100,14 @@ func (o *Operator) end(signal syscall.Signal) {
 	_ = o.cmd.Wait()
 }
 
-// operatorKubeconfig writes a kubeconfig with a token of the service account.
-func (c *Cluster) operatorKubeconfig(ctx context.Context, proxy *Proxy) (string, error) {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: OperatorNamespace, Name: operatorAccount}}
+// accountKubeconfig writes a kubeconfig with a token of a service account.
+func (c *Cluster) accountKubeconfig(ctx context.Context, name string, proxy *Proxy) (string, error) {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: OperatorNamespace, Name: name}}
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(2 * time.Hour / time.Second))},
 	}
 	if err := c.Client.SubResource("token").Create(ctx, account, request); err != nil {
-		return "", fmt.Errorf("asking for the operator's token: %w", err)
+		return "", fmt.Errorf("requesting a token of %s: %w", name, err)
 	}
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: c.Config.Host, CertificateAuthorityData: c.Config.CAData, CertificateAuthority: c.Config.CAFile}
@@ -118,13 +118,13 @@ func (c *Cluster) operatorKubeconfig(ctx context.Context, proxy *Proxy) (string,
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	config.CurrentContext = "x"
 	// A file for each: another one may be reading its own at this moment.
-	file, err := os.CreateTemp(c.Dir, "operator-*.kubeconfig")
+	file, err := os.CreateTemp(c.Dir, name+"-*.kubeconfig")
 	if err != nil {
-		return "", fmt.Errorf("writing the operator's kubeconfig: %w", err)
+		return "", fmt.Errorf("writing the kubeconfig of %s: %w", name, err)
 	}
 	defer file.Close()
 	if err := clientcmd.WriteToFile(*config, file.Name()); err != nil {
-		return "", fmt.Errorf("writing the operator's kubeconfig: %w", err)
+		return "", fmt.Errorf("writing the kubeconfig of %s: %w", name, err)
 	}
 	return file.Name(), nil
 }

@@ -1,0 +1,147 @@
+// Command gateway is the asset gateway: it stores the inputs and results of TaskGroups
+// on a volume.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/access"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/certs"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/collect"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/server"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run returns the exit code: 2 for wrong flags, 1 for anything else that failed.
+func run(ctx context.Context, args []string, stderr io.Writer) int {
+	options, err := parseOptions(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	if options.Version {
+		fmt.Fprintln(os.Stdout, version.String())
+		return 0
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: options.LogLevel}))
+	if err := serve(ctx, options, log); err != nil {
+		log.Error("running the gateway", "error", err.Error())
+		return 1
+	}
+	return 0
+}
+
+// serve runs everything until ctx is done or a listener fails.
+func serve(ctx context.Context, options *Options, log *slog.Logger) error {
+	objects, err := volume.Open(volume.Config{Dir: options.Volume, Quota: options.quota})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = objects.Close() }()
+	parts, err := newParts(options, objects, log)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listeners := []server.Listener{
+		{Address: options.Address, Handler: parts.handler, TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: parts.keeper.Certificate}, Log: log},
+		{Address: options.ProbeAddress, Handler: server.Probes(parts.isReady), Log: log},
+	}
+	var wg sync.WaitGroup
+	for _, loop := range []func(context.Context){parts.watches.Run, parts.keeper.Run, parts.collector.Run} {
+		wg.Go(func() { loop(ctx) })
+	}
+	errs := make([]error, len(listeners))
+	for i, listener := range listeners {
+		listener.Started = func(address net.Addr) { log.Info("listening", "address", address.String(), "tls", listener.TLS != nil) }
+		wg.Go(func() {
+			errs[i] = listener.Run(ctx)
+			cancel()
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// parts are what runs beside the listeners.
+type parts struct {
+	watches   *access.Watches
+	keeper    *certs.Keeper
+	collector *collect.Collector
+	handler   *server.Handler
+}
+
+func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*parts, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("loading the kubeconfig: %w", err)
+	}
+	// The API server's own priority and fairness limits the gateway.
+	config.QPS = -1
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("creating a client: %w", err)
+	}
+	p := &parts{}
+	if p.watches, err = access.NewWatches(config); err != nil {
+		return nil, err
+	}
+	p.keeper = certs.NewKeeper(certs.Config{
+		Secrets: client.CoreV1().Secrets(options.Namespace), ConfigMaps: client.CoreV1().ConfigMaps(options.Namespace),
+		SecretName: options.SecretName, ConfigMap: options.ConfigMap, Names: append(certs.Hosts(options.Service, options.Namespace), options.HostNames...), Log: log,
+	})
+	registry := prometheus.NewRegistry()
+	for _, collector := range []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		server.State{Usage: objects.Usage, CheckVolume: objects.Check, Expiry: p.keeper.Expiry},
+	} {
+		if err := registry.Register(collector); err != nil {
+			return nil, fmt.Errorf("registering the metrics: %w", err)
+		}
+	}
+	p.collector, err = collect.New(collect.Config{
+		Volume: objects, TaskGroups: p.watches, Storage: objects.State("collector"), Registry: registry, Log: log,
+		GroupGrace: options.GroupGrace, ContentGrace: options.ContentGrace, Interval: options.CollectInterval,
+	})
+	if err != nil {
+		return nil, err
+	}
+	reviewer, err := access.NewReviewer(access.Config{
+		Tokens: client.AuthenticationV1().TokenReviews(), Accesses: client.AuthorizationV1().SubjectAccessReviews(), Directory: p.watches,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.handler, err = server.NewHandler(server.Config{Objects: objects, Reviewer: reviewer, Registry: registry, Log: log, MaxTransfers: options.MaxTransfers})
+	return p, err
+}
+
+func (p *parts) isReady() bool { return p.watches.HasSynced() && !p.keeper.Expiry().IsZero() }
