@@ -73,7 +73,7 @@ var rejectedSpecs = map[string]struct{ spec, want string }{
 	"outputs with a password": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "https://user:secret@host/p"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups, without a query or a password`},
 	"outputs in no bucket": {
-		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "s3:///key"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix`},
+		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "s3:///key"}}`, `must be file:///path, http(s)://host/path, s3://bucket/prefix, gs://bucket/prefix, azblob://container/prefix or gateway://namespace/groups`},
 	"a URI with a relative path": {
 		`{tasks: [{nodeID: 1, command: [x]}], assets: {outputs: "file://a/b"}}`, `must be file:///path, `},
 	"a URI that climbs": {
