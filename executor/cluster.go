@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/watch"
 )
@@ -34,6 +36,11 @@ type Cluster struct {
 	lookups singleflight.Group
 	// cache has the files that receives wrote.
 	cache results.Cache
+
+	api          *rest.Config
+	gatewaysLock sync.Mutex
+	// gateways are by their address and their account.
+	gateways map[[2]string]*gateway.Gateway
 }
 
 // ClusterConfig is what a Cluster is made of.
@@ -42,6 +49,8 @@ type ClusterConfig struct {
 	Client client.WithWatch
 	// Namespace is where TaskGroups are; "default" if empty.
 	Namespace string
+	// API is the configuration of the client, for the asset gateway.
+	API *rest.Config
 	// Context and Identity are part of each handle, so that it is used for no other
 	// cluster; see ClusterSettings.Load.
 	Context  string
@@ -65,7 +74,7 @@ func NewCluster(config ClusterConfig) *Cluster {
 		config.Namespace = "default"
 	}
 	return &Cluster{
-		Namespace: config.Namespace, client: config.Client, context: config.Context, identity: config.Identity,
+		Namespace: config.Namespace, client: config.Client, context: config.Context, identity: config.Identity, api: config.API,
 		watch: watch.New(watch.Config{
 			Client: config.Client, Namespace: config.Namespace, Log: config.Log, Observe: config.Observe, Doubt: config.Doubt, Grace: config.Grace,
 		}),
@@ -115,6 +124,7 @@ func NewClient(config *rest.Config) (client.WithWatch, error) {
 	}
 	// Secrets are created, for presigned URLs, and never read.
 	scheme.AddKnownTypes(corev1.SchemeGroupVersion, &corev1.Secret{})
+	gateway.AddToScheme(scheme)
 	metav1.AddToGroupVersion(scheme, corev1.SchemeGroupVersion)
 	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: groupMapper()})
 	if err != nil {
@@ -128,5 +138,6 @@ func groupMapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{v1alpha1.GroupVersion, corev1.SchemeGroupVersion})
 	mapper.Add(v1alpha1.GroupVersion.WithKind("TaskGroup"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Secret"), meta.RESTScopeNamespace)
+	gateway.AddToMapper(mapper)
 	return mapper
 }

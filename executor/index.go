@@ -37,7 +37,7 @@ func (e *Executor) moveToIndex(ctx context.Context, spec *v1alpha1.TaskGroupSpec
 	}
 	sum := sha256.Sum256(raw)
 	digest := hex.EncodeToString(sum[:])
-	uri := strings.TrimRight(e.files().LocalURI(e.options.Assets), "/") + "/" + spec.DispatchID + "/" + digest + ".json"
+	uri := e.contentURI(spec.DispatchID, digest)
 	if _, err := store.New(e.stores).Put(ctx, uri, bytes.NewReader(raw)); err != nil {
 		if store.IsPermanent(err) {
 			return errorf(ErrStoreRefused, "writing the list of %d arguments: %w", count, err)
@@ -50,6 +50,15 @@ func (e *Executor) moveToIndex(ctx context.Context, spec *v1alpha1.TaskGroupSpec
 	spec.Assets.Inputs = nil
 	spec.Assets.Index = &v1alpha1.ObjectReference{URI: v1alpha1.AssetURI(e.podURI(uri)), Size: int64(len(raw)), SHA256: digest}
 	return nil
+}
+
+// contentURI is where an object of a dispatch is that is named by its content.
+func (e *Executor) contentURI(dispatchID, digest string) string {
+	assets := strings.TrimRight(e.files().LocalURI(e.options.Assets), "/")
+	if namespace, ok := strings.CutPrefix(assets, contract.GatewayScheme+"://"); ok {
+		return contract.GatewayContentURI(namespace, digest)
+	}
+	return assets + "/" + dispatchID + "/" + digest + ".json"
 }
 
 func indexOf(spec *v1alpha1.TaskGroupSpec) *contract.Index {

@@ -53,6 +53,13 @@ type Options struct {
 	Assets string `json:"assets,omitempty"`
 	// Outputs is where results go; Assets with "/results" if empty.
 	Outputs string `json:"outputs,omitempty"`
+	// Gateway is the asset gateway, as namespace/name of its Service, which is reached
+	// through the API server, or as an https URL; gateway.DefaultService if empty. It stores
+	// the objects if neither Assets nor Outputs is set.
+	Gateway string `json:"gateway,omitempty"`
+	// GatewayAccount is the service account in Namespace whose tokens the gateway gets;
+	// gateway.DefaultAccount if empty.
+	GatewayAccount string `json:"gateway_account,omitempty"`
 	// LocalPaths maps folders of file:// URIs, as pods see them, to folders of the
 	// dispatcher's machine, if the two differ. Assets and Outputs are as pods see them.
 	LocalPaths map[string]string `json:"local_paths,omitempty"`
@@ -176,6 +183,9 @@ func unknownFields(raw []byte) []string {
 func (o *Options) outputs() string {
 	if o.Outputs != "" || o.Assets == "" {
 		return o.Outputs
+	}
+	if namespace, ok := strings.CutPrefix(o.Assets, contract.GatewayScheme+"://"); ok {
+		return contract.GatewayOutputs(strings.TrimRight(namespace, "/"))
 	}
 	return strings.TrimRight(o.Assets, "/") + "/results"
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
@@ -36,6 +37,7 @@ type clusters struct {
 // connection is a client and the version of the credentials that it sends.
 type connection struct {
 	client    client.WithWatch
+	api       *rest.Config
 	transport *transport
 	identity  executor.Identity
 	version   string
@@ -67,7 +69,7 @@ func (c *clusters) get(settings executor.ClusterSettings) (*executor.Cluster, er
 		return cluster, nil
 	}
 	config := executor.ClusterConfig{
-		Client: connected.client, Namespace: settings.Namespace, Context: settings.Context, Identity: connected.identity, Log: c.log,
+		API: connected.api, Client: connected.client, Namespace: settings.Namespace, Context: settings.Context, Identity: connected.identity, Log: c.log,
 	}
 	if c.observer != nil {
 		config.Observe = c.observer(connected.client)
@@ -146,7 +148,7 @@ func (c *clusters) connect(base executor.ClusterSettings, found *executor.Connec
 			go cluster.Close()
 		}
 	}
-	c.connections[base] = &connection{client: connected, transport: renewing, identity: found.Identity, version: found.Version}
+	c.connections[base] = &connection{client: connected, api: config, transport: renewing, identity: found.Identity, version: found.Version}
 	return c.connections[base], nil
 }
 

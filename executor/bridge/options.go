@@ -13,7 +13,6 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/presign"
-	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
@@ -30,11 +29,8 @@ type Options struct {
 	Listen string
 	// Version is the release's, for clients to compare.
 	Version string
-	// Objects reads manifests by the scheme of their URI, in place of files; see
-	// results.ObjectReader. Keys are schemes without "://".
-	Objects map[string]results.ObjectReader
-	// Stores are those of uploads and downloads, and of lists of arguments, by the scheme of
-	// their URI without "://".
+	// Stores are those of manifests, of uploads and downloads, and of lists of arguments, by
+	// the scheme of their URI without "://". Each cluster has a gateway of its own besides.
 	Stores map[string]store.Backend
 	// Signer makes the URLs of executors with presign; they cannot send without it.
 	Signer presign.Signer

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 const (
@@ -69,6 +71,7 @@ var routes = []route{
 	post("/v1/receive", (*server).receive),
 	post("/v1/cancel", (*server).cancel),
 	post("/v1/run", (*server).run),
+	post("/v1/storage", (*server).storage),
 	post("/v1/upload", (*server).upload),
 	post("/v1/download", (*server).download),
 }
@@ -125,11 +128,29 @@ func (s *server) executor(config executor.Config, handle *executor.Handle) (*exe
 	if err != nil {
 		return nil, err
 	}
+	stores, err := s.storesOf(cluster, &config.Options)
+	if err != nil {
+		return nil, err
+	}
 	config.Cluster = cluster
-	config.Objects = objectReaders{files: results.Files{LocalPaths: config.Options.LocalPaths}, others: s.options.Objects}
+	config.Objects = objectReaders{files: results.Files{LocalPaths: config.Options.LocalPaths}, stores: stores}
 	config.Signer = s.options.Signer
-	config.Stores = s.options.Stores
+	config.Stores = stores
 	return executor.New(config)
+}
+
+// storesOf returns the stores, with the gateway of a cluster.
+func (s *server) storesOf(cluster *executor.Cluster, options *executor.Options) (map[string]store.Backend, error) {
+	gateway, err := cluster.Gateway(options)
+	if err != nil {
+		return nil, err
+	}
+	stores := maps.Clone(s.options.Stores)
+	if stores == nil {
+		stores = map[string]store.Backend{}
+	}
+	stores[contract.GatewayScheme] = gateway.Backend()
+	return stores, nil
 }
 
 // dispatcherOf returns what answers the questions about a dispatch; nil if the request

@@ -10,6 +10,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
@@ -54,7 +55,11 @@ func (s *server) upload(ctx context.Context, r *UploadRequest) (*UploadResponse,
 		return nil, invalidf("the file to be uploaded: %w", err)
 	}
 	defer func() { _ = file.Close() }()
-	asset, err := store.New(s.options.Stores).Put(ctx, r.URI, file)
+	stores, err := s.storesFor(&r.Executor, r.URI)
+	if err != nil {
+		return nil, err
+	}
+	asset, err := stores.Put(ctx, r.URI, file)
 	if err != nil {
 		return nil, transferError(err)
 	}
@@ -65,7 +70,10 @@ func (s *server) download(ctx context.Context, r *DownloadRequest) (*DownloadRes
 	if err := checkTransfer(r.URI, r.Path); err != nil {
 		return nil, err
 	}
-	stores := store.New(s.options.Stores)
+	stores, err := s.storesFor(&r.Executor, r.URI)
+	if err != nil {
+		return nil, err
+	}
 	if r.SHA256 != "" {
 		stores.Expect(contract.Asset{URI: r.URI, Size: r.Size, SHA256: r.SHA256})
 	}
@@ -84,6 +92,22 @@ func (s *server) download(ctx context.Context, r *DownloadRequest) (*DownloadRes
 	return &DownloadResponse{}, nil
 }
 
+// storesFor returns the stores for a transfer. Only the gateway needs a cluster.
+func (s *server) storesFor(options *executor.Options, uri string) (*store.Stores, error) {
+	if scheme, _, _ := strings.Cut(uri, "://"); scheme != contract.GatewayScheme {
+		return store.New(s.options.Stores), nil
+	}
+	cluster, err := s.clusters.get(settingsOf(options, nil))
+	if err != nil {
+		return nil, err
+	}
+	stores, err := s.storesOf(cluster, options)
+	if err != nil {
+		return nil, err
+	}
+	return store.New(stores), nil
+}
+
 // checkTransfer refuses files of this machine as objects: clients copy them.
 func checkTransfer(uri, path string) error {
 	switch {
@@ -99,6 +123,8 @@ func checkTransfer(uri, path string) error {
 // permanent may pass: the store was unavailable for minutes.
 func transferError(err error) error {
 	switch {
+	case errors.Is(err, gateway.ErrForbidden):
+		return fmt.Errorf("%w: %w", executor.ErrForbidden, err)
 	case errors.Is(err, store.ErrScheme):
 		return fmt.Errorf("%w: %w", executor.ErrInvalid, err)
 	case store.IsPermanent(err), errors.Is(err, store.ErrDigest):

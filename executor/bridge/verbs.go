@@ -14,6 +14,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 func (s *server) handle(_ context.Context, r *HandleRequest) (*HandleResponse, error) {
@@ -210,14 +211,14 @@ func (s *server) run(ctx context.Context, r *RunRequest) (*RunResponse, error) {
 // objectReaders reads objects by their scheme.
 type objectReaders struct {
 	files  results.Files
-	others map[string]results.ObjectReader
+	stores map[string]store.Backend
 }
 
 // Open opens an object with the reader of its scheme.
 func (o objectReaders) Open(ctx context.Context, place, uri string) (io.ReadCloser, int64, error) {
 	kind, _, _ := strings.Cut(uri, "://")
-	if reader := o.others[kind]; reader != nil {
-		return reader.Open(ctx, place, uri)
+	if backend := o.stores[kind]; backend != nil && kind != "file" {
+		return results.OfBackend(backend).Open(ctx, place, uri)
 	}
 	object, size, err := o.files.Open(ctx, place, uri)
 	if err != nil {

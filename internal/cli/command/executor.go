@@ -15,8 +15,7 @@ import (
 )
 
 func (a *app) executorCommand() *cobra.Command {
-	stores := backends.All()
-	options := bridge.Options{Version: version.String(), Log: a.Err, Objects: readersOf(stores), Stores: stores, Signer: &s3.Signer{}}
+	options := bridge.Options{Version: version.String(), Log: a.Err, Stores: backends.All(), Signer: &s3.Signer{}}
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",

@@ -1,16 +1,18 @@
-package command
+package results
 
 import (
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/store/web"
 )
 
-func TestRemoteObjects(t *testing.T) {
+func TestOfBackend(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "manifest") }))
 	defer server.Close()
-	reader := remoteObjects()["http"]
+	reader := OfBackend(&web.Store{})
 	for name, uri := range map[string]string{
 		"another folder": server.URL + "/b/manifest.json",
 		"out and away":   server.URL + "/a/../b/manifest.json",
