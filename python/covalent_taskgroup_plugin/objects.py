@@ -24,6 +24,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -49,6 +50,8 @@ UPLOAD_SECONDS = 120.0
 DOWNLOAD_SECONDS = 600.0
 # How many files are remembered: those that were recorded and never sent, and those that were downloaded.
 _REMEMBERED = 200_000
+# For how many seconds an object is taken to be stored: the gateway keeps for a day what no TaskGroup names.
+_STORED_SECONDS = 3600.0
 _PIECE = 1 << 20
 
 
@@ -79,7 +82,7 @@ class _Remembered:
 _recorded = _Remembered()
 # The Reference of each file that was downloaded, and the file's identity then.
 _origins = _Remembered()
-# The URIs that this process has uploaded, which have the digest of their content in their name.
+# When this process uploaded each URI, which has the digest of its content in its name.
 _uploaded = _Remembered()
 # Errors of a file system that do not pass by themselves.
 _LASTING = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
@@ -160,16 +163,18 @@ async def upload(path: Path, folder: str, storage: str, executor: dict[str, Any]
 
 
 async def _put(path: Path, folder: str, executor: dict[str, Any]) -> str:
+    begun = time.monotonic()
     size, digest = await asyncio.to_thread(_digest, path)
     uri = f"{folder.rstrip('/')}/{digest}"
-    if _uploaded.get(uri) is not None:
+    since = _uploaded.get(uri)
+    if since is not None and time.monotonic() - since < _STORED_SECONDS:
         return uri
     if _is_file(uri):
         await _retried(f"copying to {uri}", UPLOAD_SECONDS, _copy, path, _local(uri), size, digest)
     else:
         request = {"executor": executor, "path": str(path.absolute()), "uri": uri}
         await bridge.persist("/v1/upload", request, UPLOAD_SECONDS, seconds=None)
-    _uploaded.put(uri, True)
+    _uploaded.put(uri, begun)
     return uri
 
 

@@ -23,6 +23,8 @@ _SAME_NAME = (
     "namespace",
     "assets",
     "outputs",
+    "gateway",
+    "gateway_account",
     "local_paths",
     "presign",
     "presign_seconds",
@@ -79,6 +81,8 @@ DEFAULTS: dict[str, Any] = {
     # Where objects are.
     "assets": "",
     "outputs": "",
+    "gateway": "",
+    "gateway_account": "",
     "local_paths": {},
     "presign": False,
     "presign_seconds": 0,

@@ -85,8 +85,12 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         kubeconfig: a file of the dispatcher's machine. The default is kubectl's.
         context: context of the kubeconfig. The default is the current one.
         namespace: namespace of the TaskGroups. The default is the context's.
-        assets: URI, or absolute path, below which the dispatcher puts functions and inputs.
+        assets: URI, or absolute path, below which the dispatcher puts functions and inputs. The default is the asset
+            gateway of the cluster.
         outputs: URI, or absolute path, below which the pods put results. The default is "results" below assets.
+        gateway: asset gateway, as "namespace/name" of its Service or an https URL. The default is that of the operator.
+        gateway_account: service account of the namespace whose tokens the gateway gets. The default is
+            "taskgroup-dispatcher".
         local_paths: folders as pods see them, to the same folders of the dispatcher's machine.
         presign: whether pods of an s3:// store get signed URLs in place of credentials.
         presign_seconds: how long these URLs are valid. The default is 7 days.
@@ -151,6 +155,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         namespace: str | None = "",
         assets: str | PathLike[str] | None = "",
         outputs: str | PathLike[str] | None = "",
+        gateway: str | None = "",
+        gateway_account: str | None = "",
         local_paths: Mapping[str, str] | None = None,
         presign: bool | None = False,
         presign_seconds: Duration | None = 0,
@@ -213,13 +219,11 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         return self
 
     def get_upload_uri(self, task_group_metadata: JSON, object_key: str) -> str:
-        """Return where the dispatcher puts an object before send; "" for nowhere, without assets.
+        """Return where the dispatcher puts an object before send.
 
         It is called on the event loop for every object and cannot wait, so it asks nobody. The upload to this URI only
         records the file; send uploads what the pods need.
         """
-        if not self.__dict__["assets"]:
-            return ""
         group = f"{task_group_metadata['dispatch_id']}/{task_group_metadata['task_group_id']}"
         return objects.upload_uri(group, object_key)
 
@@ -247,7 +251,11 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         if output is not None:
             return output
         identity, kept = await self._keep_handle(task_group_metadata)
-        resources = await transfers.upload(self.__dict__, task_group_metadata["dispatch_id"], resources, files)
+        storage = await self._storage()
+        identity["executor"].update(storage)
+        resources = await transfers.upload(
+            self.__dict__, storage.get("assets", ""), task_group_metadata["dispatch_id"], resources, files
+        )
         request = calls.send_request(identity, task_specs, resources)
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
@@ -338,6 +346,16 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             print(err, file=self.task_stderr or sys.stderr)
             raise
         return await asyncio.to_thread(calls.result_of, answer["result"])
+
+    async def _storage(self) -> JSON:
+        """Return the values of assets and outputs for a send; those of the cluster's gateway if neither is set.
+
+        Raises:
+            BridgeError: neither is set, and the cluster has no gateway or does not permit its use.
+        """
+        if self.__dict__["assets"] or self.__dict__["outputs"]:
+            return {name: self.__dict__[name] for name in ("assets", "outputs") if self.__dict__[name]}
+        return await transfers.default_storage(self._options(), SEND_SECONDS, _sends_again())
 
     def _options(self, with_pod: bool = False) -> JSON:
         return executor_options(self.__dict__, with_pod)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine, Mapping, Sequence
+import json
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -12,7 +14,8 @@ from covalent._shared_files.schemas.asset import AssetUpdate
 from covalent._shared_files.util_classes import RESULT_STATUS
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from . import amounts, helpers, objects, references
+from . import amounts, bridge, helpers, objects, references
+from .errors import BridgeError
 from .options import DEFAULTS, executor_options, here
 from .references import Reference
 
@@ -22,7 +25,9 @@ JSON = dict[str, Any]
 # The key by which a handle of send is recognised that is the output of a helper node.
 _OUTPUT = "output"
 # The executor's options that the bridge needs for a transfer: which cluster and with whose credentials.
-_FOR_TRANSFERS = ("kubeconfig", "context", "namespace", "local_paths")
+_FOR_TRANSFERS = ("kubeconfig", "context", "namespace", "gateway", "gateway_account", "local_paths")
+# For how many seconds it is known where the objects of executors without assets are.
+STORAGE_SECONDS = 60.0
 
 
 def recorded(resources: ResourceMap) -> dict[str, Path]:
@@ -85,15 +90,50 @@ def helper_update(group: JSON, handle: JSON) -> TaskUpdate:
     )
 
 
-async def upload(attributes: JSON, dispatch: str, resources: ResourceMap, files: Mapping[str, Path]) -> ResourceMap:
-    """Upload files, each content once, and return the resources with the URIs of the objects.
+async def default_storage(options: JSON, within: float, may_pass: Callable[[BridgeError], bool]) -> JSON:
+    """Return {"assets": uri, "outputs": uri} of the cluster's gateway; the answer is kept for a minute.
 
-    A dispatch has one folder, to be removed as a whole.
+    Raises:
+        BridgeError: the cluster has no gateway, or does not permit its use.
+    """
+    executor = {name: options[name] for name in _FOR_TRANSFERS if name in options}
+    key = json.dumps(executor, sort_keys=True)
+    since, known = _storages.get(key, (0.0, {}))
+    if not known or time.monotonic() - since > STORAGE_SECONDS:
+        since, known = time.monotonic(), await bridge.persist("/v1/storage", {"executor": executor}, within, may_pass)
+        _storages[key] = since, known
+    return dict(known)
+
+
+# The answers for default_storage, and when they were requested.
+_storages: dict[str, tuple[float, JSON]] = {}
+
+
+def _folder_of(attributes: JSON, assets: str, dispatch: str) -> str:
+    """Return the URI below which objects are put that are named by their content, on the dispatcher's machine.
+
+    A dispatch has one folder, to be removed as a whole; the gateway removes what no TaskGroup names.
+
+    Raises:
+        BridgeError: the executor has outputs and no assets.
+    """
+    if not assets:
+        raise BridgeError("the executor has outputs and no assets: set assets too, or neither for the asset gateway")
+    root = here(assets, attributes["local_paths"]).rstrip("/")
+    return f"{root}/content" if root.startswith("gateway:") else f"{root}/{dispatch}"
+
+
+async def upload(
+    attributes: JSON, assets: str, dispatch: str, resources: ResourceMap, files: Mapping[str, Path]
+) -> ResourceMap:
+    """Upload files below assets, each content once, and return the resources with the URIs of the objects.
 
     Raises:
         BridgeError: a file cannot be uploaded.
     """
-    folder = f"{here(attributes['assets'], attributes['local_paths']).rstrip('/')}/{dispatch}"
+    if not files:
+        return resources
+    folder = _folder_of(attributes, assets, dispatch)
     storage, executor = references.storage_of(attributes), _transfer_options(attributes)
     # Covalent stores hooks for each node; most have none, and the pod need not ask.
     none = {uri for uri in resources.hooks.values() if uri in files and await asyncio.to_thread(_is_empty, files[uri])}

@@ -152,7 +152,7 @@ def test_a_stored_executor_of_an_older_release():
 
 def test_requests_that_create_a_group_have_the_pod(play):
     async def story(fake):
-        executor = TaskGroupExecutor(image="i", python="python3.12")
+        executor = TaskGroupExecutor(assets="/srv", image="i", python="python3.12")
         fake.answers["/v1/run"] = error("Invalid")
         with pytest.raises(BridgeError):
             await executor.run(print, [], {}, NODE)

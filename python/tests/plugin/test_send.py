@@ -24,7 +24,7 @@ def sending(executor, cancel=(False,)):
 
 def test_the_handle_is_kept_before_the_group_is_created(play):
     async def story(fake):
-        executor = TaskGroupExecutor()
+        executor = TaskGroupExecutor(assets="/srv")
         async with Dispatcher(executor) as dispatcher:
 
             async def create(_):
@@ -40,7 +40,7 @@ def test_the_handle_is_kept_before_the_group_is_created(play):
 
 def test_the_shapes(play):
     async def story(fake):
-        await sending(TaskGroupExecutor(image="i", namespace="team"))
+        await sending(TaskGroupExecutor(assets="/srv", image="i", namespace="team"))
         (sent,) = fake.bodies("/v1/send")
         assert sent["task_specs"] == [{"electron_id": 3, "args": [0, 1], "kwargs": {"k": 2}}]
         assert sent["resources"] == {
@@ -58,7 +58,7 @@ def test_the_shapes(play):
 
 def test_the_version_picks_the_image(play):
     async def story(fake):
-        await sending(TaskGroupExecutor(python_images={"3.11": "i"}))
+        await sending(TaskGroupExecutor(assets="/srv", python_images={"3.11": "i"}))
         assert fake.bodies("/v1/send")[0]["version_info"] == {"python": "3.11.2", "covalent": "0.240.0"}
 
     play(story)
@@ -68,7 +68,7 @@ def test_the_version_picks_the_image(play):
 def test_a_cancelled_group_is_not_created(play, cancel):
     async def story(fake):
         with pytest.raises(TaskCancelledError):
-            await sending(TaskGroupExecutor(), cancel)
+            await sending(TaskGroupExecutor(assets="/srv"), cancel)
         assert "/v1/send" not in fake.paths
 
     play(story)
@@ -76,7 +76,7 @@ def test_a_cancelled_group_is_not_created(play, cancel):
 
 def test_a_cancellation_during_creation_reaches_the_group(play):
     async def story(fake):
-        handle, _ = await sending(TaskGroupExecutor(), [False, False, True])
+        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, False, True])
         assert handle == SENT
         (cancelled,) = fake.bodies("/v1/cancel")
         assert cancelled["job_handle"] == SENT
@@ -86,7 +86,7 @@ def test_a_cancellation_during_creation_reaches_the_group(play):
 
 def test_a_dispatcher_that_fails_after_creation_loses_no_group(play):
     async def story(_):
-        handle, _ = await sending(TaskGroupExecutor(), [False, False, RuntimeError()])
+        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, False, RuntimeError()])
         assert handle == SENT
 
     play(story)
@@ -94,7 +94,7 @@ def test_a_dispatcher_that_fails_after_creation_loses_no_group(play):
 
 def test_a_dispatcher_that_does_not_keep_the_handle_has_no_group(play):
     async def story(fake):
-        executor = TaskGroupExecutor()
+        executor = TaskGroupExecutor(assets="/srv")
         executor._init_runtime()
 
         async def refuse():
@@ -116,7 +116,7 @@ def test_an_error_says_what_it_is(play):
     async def story(fake):
         fake.answers["/v1/send"] = error("Forbidden", "creating TaskGroup: quota is full", status=403)
         with pytest.raises(BridgeError, match="quota is full") as raised:
-            await sending(TaskGroupExecutor())
+            await sending(TaskGroupExecutor(assets="/srv"))
         assert raised.value.code == "Forbidden"
         assert len(fake.bodies("/v1/send")) == 1
 
@@ -126,7 +126,7 @@ def test_an_error_says_what_it_is(play):
 def test_a_bridge_that_dies_is_asked_again(play):
     async def story(fake):
         fake.answers["/v1/send"] = [ConnectionError(), {"handle": SENT}]
-        assert (await sending(TaskGroupExecutor()))[0] == SENT
+        assert (await sending(TaskGroupExecutor(assets="/srv")))[0] == SENT
         assert len(fake.bodies("/v1/send")) == 2
 
     play(story)
@@ -137,7 +137,7 @@ def test_an_api_server_that_is_unavailable_is_waited_for(play):
         fake.answers["/v1/send"] = [error("Unavailable", "no response", retry=True, status=503)] * 9 + [
             {"handle": SENT}
         ]
-        assert (await sending(TaskGroupExecutor()))[0] == SENT
+        assert (await sending(TaskGroupExecutor(assets="/srv")))[0] == SENT
         assert len(fake.bodies("/v1/send")) == 10
         assert all(body["resend"] for body in fake.bodies("/v1/send"))
 
@@ -152,7 +152,7 @@ def test_a_send_whose_result_stays_unknown_cancels_the_group(play, monkeypatch, 
         fake.answers["/v1/send"] = error(code, "no response", retry=retry, status=503)
         fake.answers["/v1/cancel"] = [error("Unavailable", retry=True), {"cancelled": True}]
         with pytest.raises(BridgeError, match="no response"):
-            await sending(TaskGroupExecutor())
+            await sending(TaskGroupExecutor(assets="/srv"))
         while len(fake.bodies("/v1/cancel")) < 2:
             await asyncio.sleep(0)
         assert [body["job_handle"] for body in fake.bodies("/v1/cancel")] == [HANDLE, HANDLE]
@@ -165,7 +165,7 @@ def test_a_send_that_was_refused_cancels_nothing(play, code):
     async def story(fake):
         fake.answers["/v1/send"] = error(code, "refused", status=403)
         with pytest.raises(BridgeError, match="refused"):
-            await sending(TaskGroupExecutor())
+            await sending(TaskGroupExecutor(assets="/srv"))
         assert len(fake.bodies("/v1/send")) == 1
         assert not taskgroup._abandoned
 
@@ -176,7 +176,7 @@ def test_an_expired_token_and_a_kubeconfig_that_is_being_rewritten_are_waited_fo
     async def story(fake):
         fake.answers["/v1/handle"] = [error("Configuration"), {"handle": HANDLE}]
         fake.answers["/v1/send"] = [error("Unauthorized")] * 3 + [{"handle": SENT}]
-        assert (await sending(TaskGroupExecutor()))[0] == SENT
+        assert (await sending(TaskGroupExecutor(assets="/srv")))[0] == SENT
 
     play(story)
 
@@ -194,7 +194,7 @@ def test_many_sends_at_once_take_few_connections(play):
             return {"handle": SENT}
 
         fake.answers["/v1/send"] = create
-        sent = await asyncio.gather(*(sending(TaskGroupExecutor()) for _ in range(400)))
+        sent = await asyncio.gather(*(sending(TaskGroupExecutor(assets="/srv")) for _ in range(400)))
         assert [handle for handle, _ in sent] == [SENT] * 400
         assert most <= bridge.CONCURRENT
         # Those of the handles, and then those of the sends: connections are reused.
@@ -207,7 +207,7 @@ def test_a_code_of_a_newer_bridge_is_an_error_like_others(play):
     async def story(fake):
         fake.answers["/v1/send"] = error("OfTomorrow", "words of tomorrow")
         with pytest.raises(BridgeError, match="words of tomorrow"):
-            await sending(TaskGroupExecutor())
+            await sending(TaskGroupExecutor(assets="/srv"))
 
     play(story)
 
@@ -218,6 +218,6 @@ def test_a_bridge_of_another_protocol(play):
         with pytest.raises(
             BridgeError, match="speaks protocol 2, this plugin 1: install releases that belong together"
         ):
-            await sending(TaskGroupExecutor())
+            await sending(TaskGroupExecutor(assets="/srv"))
 
     play(story)
