@@ -16,6 +16,8 @@ const CheckCommand = "check"
 type CheckRequest struct {
 	// Python is the interpreter of functions; python3 if empty.
 	Python string `json:"python,omitempty"`
+	// Version is major.minor of the Python that functions are pickled by; any if empty.
+	Version string `json:"version,omitempty"`
 	// Read is an object that the caller wrote, with the text Content; none if empty.
 	Read    string `json:"read,omitempty"`
 	Content string `json:"content,omitempty"`
@@ -35,35 +37,53 @@ type CheckReport struct {
 	Cloudpickle      string `json:"cloudpickle,omitempty"`
 	PythonError      string `json:"pythonError,omitempty"`
 	CloudpickleError string `json:"cloudpickleError,omitempty"`
+	VersionError     string `json:"versionError,omitempty"`
 	ReadError        string `json:"readError,omitempty"`
 	WriteError       string `json:"writeError,omitempty"`
 	// RemoveError is not empty if the object of Write remains.
 	RemoveError string `json:"removeError,omitempty"`
 }
 
+// VersionsScript is a Python program that prints the part of a CheckReport that is about
+// Python.
+const VersionsScript = `import json, sys
+found = {"python": "%d.%d.%d" % sys.version_info[:3]}
+try:
+    import cloudpickle
+    found["cloudpickle"] = getattr(cloudpickle, "__version__", "unknown")
+except Exception as err:
+    found["cloudpickleError"] = "%s: %s" % (type(err).__name__, err)
+print(json.dumps(found))
+`
+
 // CheckExit is the exit code of CheckCommand: 0 if all checks succeeded, otherwise
 // CheckFailed and a bit for each of those that failed. It is all that a caller without
 // access to logs and stores receives.
 type CheckExit int32
 
-// The bits of CheckExit.
+// The bits of CheckExit. A shell's 126 and 127, for a command that cannot be run, are no
+// report: not all bits are set at once, since a write that failed leaves no object.
 const (
 	CheckPython      CheckExit = 1
 	CheckCloudpickle CheckExit = 2
 	CheckRead        CheckExit = 4
 	CheckWrite       CheckExit = 8
 	CheckRemove      CheckExit = 16
+	CheckVersion     CheckExit = 32
 	CheckFailed      CheckExit = 64
 )
 
-const checkBits = CheckPython | CheckCloudpickle | CheckRead | CheckWrite | CheckRemove
+// cannotRun is the first code of a shell for a command that it could not run.
+const cannotRun CheckExit = 126
+
+const checkBits = CheckPython | CheckCloudpickle | CheckRead | CheckWrite | CheckRemove | CheckVersion
 
 // Exit returns the exit code of a report.
 func (r *CheckReport) Exit() CheckExit {
 	var exit CheckExit
 	for bit, text := range map[CheckExit]string{
 		CheckPython: r.PythonError, CheckCloudpickle: r.CloudpickleError, CheckRead: r.ReadError,
-		CheckWrite: r.WriteError, CheckRemove: r.RemoveError,
+		CheckWrite: r.WriteError, CheckRemove: r.RemoveError, CheckVersion: r.VersionError,
 	} {
 		if text != "" {
 			exit |= CheckFailed | bit
@@ -78,7 +98,7 @@ func (e CheckExit) Has(bit CheckExit) bool { return e.IsReport() && e&bit != 0 }
 // IsReport reports whether an exit code is of CheckCommand. A runner of a release
 // without it exits with 2.
 func (e CheckExit) IsReport() bool {
-	return e == 0 || e&CheckFailed != 0 && e&^checkBits == CheckFailed
+	return e == 0 || e&^checkBits == CheckFailed && e < cannotRun
 }
 
 // DecodeCheckReport decodes the text of a CheckReport.

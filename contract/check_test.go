@@ -7,7 +7,7 @@ import (
 )
 
 func TestCheckExit(t *testing.T) {
-	all := []contract.CheckExit{contract.CheckPython, contract.CheckCloudpickle, contract.CheckRead, contract.CheckWrite, contract.CheckRemove}
+	all := []contract.CheckExit{contract.CheckPython, contract.CheckCloudpickle, contract.CheckRead, contract.CheckWrite, contract.CheckRemove, contract.CheckVersion}
 	for name, tc := range map[string]struct {
 		report contract.CheckReport
 		want   contract.CheckExit
@@ -18,8 +18,10 @@ func TestCheckExit(t *testing.T) {
 		"no cloudpickle": {report: contract.CheckReport{CloudpickleError: "no"}, want: 66, failed: all[1:2]},
 		"unreadable":     {report: contract.CheckReport{ReadError: "no"}, want: 68, failed: all[2:3]},
 		"unwritable":     {report: contract.CheckReport{WriteError: "no"}, want: 72, failed: all[3:4]},
-		"kept":           {report: contract.CheckReport{RemoveError: "no"}, want: 80, failed: all[4:]},
-		"everything":     {report: contract.CheckReport{PythonError: "1", CloudpickleError: "2", ReadError: "3", WriteError: "4", RemoveError: "5"}, want: 95, failed: all},
+		"kept":           {report: contract.CheckReport{RemoveError: "no"}, want: 80, failed: all[4:5]},
+		"another python": {report: contract.CheckReport{VersionError: "no"}, want: 96, failed: all[5:]},
+		"everything":     {report: contract.CheckReport{PythonError: "1", CloudpickleError: "2", ReadError: "3", WriteError: "4", RemoveError: "5"}, want: 95, failed: all[:5]},
+		"all but python": {report: contract.CheckReport{VersionError: "1", ReadError: "3", WriteError: "4", RemoveError: "5"}, want: 124, failed: all[2:]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			exit := tc.report.Exit()

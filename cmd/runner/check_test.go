@@ -77,6 +77,16 @@ func TestCheckOfTheRealPython(t *testing.T) {
 	}
 }
 
+func TestCheckOfTheVersion(t *testing.T) {
+	python := script(t, `echo '{"python": "3.12.1", "cloudpickle": "3.1.1"}'`)
+	for version, want := range map[string]string{"": "", "3.12": "", "3.1": "Python 3.12.1, not 3.1", "3.11": "Python 3.12.1, not 3.11"} {
+		report, exit := runCheck(t, contract.CheckRequest{Python: python, Version: version})
+		if report.VersionError != want || exit.Has(contract.CheckVersion) != (want != "") {
+			t.Errorf("%q: exit code %d, %q", version, exit, report.VersionError)
+		}
+	}
+}
+
 func TestCheckOfStores(t *testing.T) {
 	python := script(t, `echo '{"python": "3.12.1", "cloudpickle": "3.1.1"}'`)
 	dir := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 
 const (
@@ -32,6 +33,8 @@ type Options struct {
 	Objects map[string]executor.ObjectReader
 	// Signer makes the URLs of executors with presign; they cannot send without it.
 	Signer executor.Signer
+	// Stores are those that a check writes to and reads from; files only if nil.
+	Stores *store.Stores
 	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
 	// nobody is by default.
 	CallbackHosts []string

@@ -68,6 +68,7 @@ var routes = []route{
 	post("/v1/receive", (*server).receive),
 	post("/v1/cancel", (*server).cancel),
 	post("/v1/run", (*server).run),
+	post("/v1/check", (*server).check),
 }
 
 func (s *server) routes() http.Handler {

@@ -21,17 +21,6 @@ const (
 	defaultPython = "python3"
 	// pythonTimeout bounds the start of Python, whose image may be on a slow disk.
 	pythonTimeout = time.Minute
-	// versions prints what a function needs. Without cloudpickle, it prints the version of
-	// Python and the error.
-	versions = `import json, sys
-found = {"python": "%d.%d.%d" % sys.version_info[:3]}
-try:
-    import cloudpickle
-    found["cloudpickle"] = getattr(cloudpickle, "__version__", "unknown")
-except Exception as err:
-    found["cloudpickleError"] = "%s: %s" % (type(err).__name__, err)
-print(json.dumps(found))
-`
 )
 
 // errOther is an object with other bytes than the caller wrote.
@@ -41,7 +30,7 @@ var errOther = errors.New("the object is not the one that was written: another v
 // contains the report.
 func Run(ctx context.Context, stores *store.Stores, request *contract.CheckRequest) *contract.CheckReport {
 	report := &contract.CheckReport{}
-	readVersions(ctx, cmp.Or(request.Python, defaultPython), report)
+	readVersions(ctx, request, report)
 	if request.Read != "" {
 		if err := hasContent(ctx, stores, request.Read, request.Content); err != nil {
 			report.ReadError = err.Error()
@@ -54,11 +43,12 @@ func Run(ctx context.Context, stores *store.Stores, request *contract.CheckReque
 }
 
 // readVersions runs the Python of the image.
-func readVersions(ctx context.Context, python string, report *contract.CheckReport) {
+func readVersions(ctx context.Context, request *contract.CheckRequest, report *contract.CheckReport) {
+	python := cmp.Or(request.Python, defaultPython)
 	ctx, cancel := context.WithTimeout(ctx, pythonTimeout)
 	defer cancel()
 	var stderr strings.Builder
-	command := exec.CommandContext(ctx, python, "-c", versions)
+	command := exec.CommandContext(ctx, python, "-c", contract.VersionsScript)
 	command.Stderr = &stderr
 	// A child of Python that keeps the output open must not be waited for.
 	command.WaitDelay = time.Second
@@ -67,6 +57,9 @@ func readVersions(ctx context.Context, python string, report *contract.CheckRepo
 		err = json.Unmarshal(raw, report)
 	}
 	if err == nil {
+		if request.Version != "" && !strings.HasPrefix(report.Python, request.Version+".") {
+			report.VersionError = "Python " + report.Python + ", not " + request.Version
+		}
 		return
 	}
 	report.PythonError = fmt.Sprintf("running %s: %s", python, err)

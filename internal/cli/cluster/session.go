@@ -30,6 +30,8 @@ type Session struct {
 	Logs func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error)
 	// Clock measures the delays of retries; the machine's by default.
 	Clock clock.Clock
+	// Config is the configuration of the connection.
+	Config *rest.Config
 	// Version asks the API server's.
 	Version func(ctx context.Context) (string, error)
 }
@@ -77,7 +79,7 @@ func (f *Flags) Connect() (*Session, error) {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	return &Session{
-		Client: c, Namespace: namespace,
+		Client: c, Namespace: namespace, Config: config,
 		Logs: func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 			return core.Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
 		},

@@ -9,12 +9,13 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/bridge"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 	"github.com/taskgroup-operator/taskgroup-operator/store/s3"
 )
 
 func (a *app) executorCommand() *cobra.Command {
-	options := bridge.Options{Version: version.String(), Log: a.Err, Objects: remoteObjects(), Signer: &s3.Signer{}}
+	options := bridge.Options{Version: version.String(), Log: a.Err, Objects: remoteObjects(), Signer: &s3.Signer{}, Stores: asset.Stores()}
 	var untilEOF bool
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",
