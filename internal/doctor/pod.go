@@ -17,6 +17,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/tempgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 
@@ -57,11 +58,11 @@ func (d *doctor) checkPod(ctx context.Context) Check {
 	tg := d.group(probeOfPod)
 	tg.Spec.Tasks[0].Command = []string{contract.RunnerPath, contract.CheckCommand, string(raw)}
 	begin := time.Now()
-	if err := d.create(ctx, tg); err != nil {
+	if err := tempgroup.Create(ctx, d.cluster.Client, tg); err != nil {
 		return d.refused("creating a TaskGroup", err)
 	}
 	last := ""
-	seen, err := d.await(ctx, tg, d.Timeout, func(seen *v1alpha1.TaskGroup) bool {
+	seen, err := tempgroup.Await(ctx, d.cluster.Client, tg, d.Timeout, func(seen *v1alpha1.TaskGroup) bool {
 		if state := string(seen.Status.Reason()) + ": " + seen.Status.Message(); state != last {
 			last = state
 			d.Progress("pod: " + state)
@@ -71,7 +72,7 @@ func (d *doctor) checkPod(ctx context.Context) Check {
 	if err == nil {
 		d.collect(ctx, seen)
 	}
-	removed := d.remove(ctx, tg)
+	removed := tempgroup.Remove(ctx, d.cluster.Client, tg)
 	if err != nil && !wait.Interrupted(err) {
 		return d.refused("reading TaskGroup "+tg.Name, err)
 	}
