@@ -12,8 +12,10 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,6 +30,9 @@ type Session struct {
 	Namespace string
 	// Logs opens the log of a pod.
 	Logs func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// Exec runs a command in a container of a pod. A command that fails is an
+	// exec.CodeExitError.
+	Exec func(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error
 	// Clock measures the delays of retries; the machine's by default.
 	Clock clock.Clock
 	// Config is the configuration of the connection.
@@ -62,7 +67,7 @@ func (f *Flags) Connect() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	scheme, err := Scheme()
+	types, err := Scheme()
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +75,7 @@ func (f *Flags) Connect() (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper(), HTTPClient: http})
+	c, err := client.NewWithWatch(config, client.Options{Scheme: types, Mapper: mapper(), HTTPClient: http})
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
@@ -82,6 +87,11 @@ func (f *Flags) Connect() (*Session, error) {
 		Client: c, Namespace: namespace, Config: config,
 		Logs: func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 			return core.Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+		},
+		Exec: func(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error {
+			request := core.RESTClient().Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("exec")
+			request.VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+			return stream(ctx, config, request.URL(), remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
 		},
 		Version: func(ctx context.Context) (string, error) {
 			raw, err := core.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
