@@ -75,4 +75,10 @@ func orPending(tg *v1alpha1.TaskGroup) string {
 	return "it has no status"
 }
 
-func seconds(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }
+// seconds returns a duration with the digits that a user reads.
+func seconds(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}

@@ -125,8 +125,11 @@ func TestDoctorIsInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
 	err = rig.Await(t.Context(), "the group of the pod", func(ctx context.Context) (bool, string, error) {
 		var groups v1alpha1.TaskGroupList
 		if err := cluster.Client.List(ctx, &groups, client.InNamespace(ns)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -44,7 +45,7 @@ type Session struct {
 // Scheme has the kinds that this program reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(corev1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	return scheme, nil
@@ -58,6 +59,7 @@ func mapper() meta.RESTMapper {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
 	return mapper
 }
 
@@ -143,6 +145,18 @@ func (s *Session) Pods(ctx context.Context, tg *v1alpha1.TaskGroup) ([]corev1.Po
 		return nil, fmt.Errorf("listing the pods of TaskGroup %s: %w", tg.Name, err)
 	}
 	return pods.Items, nil
+}
+
+// MayExec reports whether the caller may run programs in pods. The refusal of an exec
+// request itself is only a text.
+func (s *Session) MayExec(ctx context.Context, namespace string) (bool, error) {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods", Subresource: "exec"},
+	}}
+	if err := s.Client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("reviewing the permission for pods/exec: %w", err)
+	}
+	return review.Status.Allowed, nil
 }
 
 // eventsOf is the API server's field for the object that an event is about.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -82,6 +83,10 @@ func forbidden(resource string) error {
 }
 
 func (v *volumeBench) create(ctx context.Context, c client.WithWatch, object client.Object, options ...client.CreateOption) error {
+	if review, ok := object.(*authorizationv1.SelfSubjectAccessReview); ok {
+		review.Status.Allowed = v.denied != "create pods/exec"
+		return nil
+	}
 	tg, ok := object.(*v1alpha1.TaskGroup)
 	if !ok {
 		return c.Create(ctx, object, options...)
@@ -111,9 +116,6 @@ func (v *volumeBench) list(ctx context.Context, c client.WithWatch, list client.
 
 // read is `runner read` in the pod.
 func (v *volumeBench) read(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error {
-	if v.denied == "create pods/exec" {
-		return forbidden("pods")
-	}
 	if err := v.client.Get(ctx, pod, &corev1.Pod{}); err != nil {
 		return err
 	}

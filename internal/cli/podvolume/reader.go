@@ -126,12 +126,8 @@ func (r *Reader) copyFrom(ctx context.Context, to *counter, relative string) err
 	if to.err != nil {
 		return &finalError{fmt.Errorf("writing: %w", to.err)}
 	}
-	var exit exec.CodeExitError
-	switch {
-	case errors.As(err, &exit):
+	if exit, ok := errors.AsType[exec.CodeExitError](err); ok {
 		return exitError(exit, strings.TrimSpace(stderr.String()))
-	case apierrors.IsForbidden(err):
-		return r.forbidden("start a program in a pod (create pods/exec)", err)
 	}
 	return err
 }
@@ -165,6 +161,9 @@ func isBroken(err error) bool {
 	return !final && !explained
 }
 
+// errNoExec is the permission that a review denied.
+var errNoExec = errors.New("it needs create pods/exec")
+
 // forbidden is a permission that the caller lacks.
 func (r *Reader) forbidden(doing string, err error) error {
 	return &cluster.Problem{
@@ -194,6 +193,10 @@ func (r *Reader) start(ctx context.Context, mount *v1alpha1.VolumeMount) error {
 		return err
 	}
 	r.mount = mount
+	// An error of the review is no refusal.
+	if allowed, err := r.Session.MayExec(ctx, r.Group.Namespace); err == nil && !allowed {
+		return r.forbidden("run a program in a pod", errNoExec)
+	}
 	tg := groupFor(r.Group, mount, volume)
 	if err := tempgroup.Create(ctx, r.Session.Client, tg); err != nil {
 		if apierrors.IsForbidden(err) {
