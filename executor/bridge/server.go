@@ -71,6 +71,7 @@ var routes = []route{
 	post("/v1/run", (*server).run),
 	post("/v1/upload", (*server).upload),
 	post("/v1/download", (*server).download),
+	post("/v1/check", (*server).check),
 }
 
 func (s *server) routes() http.Handler {

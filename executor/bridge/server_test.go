@@ -130,6 +130,11 @@ func TestRequests(t *testing.T) {
 		"a context that is none":      {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"context":"y"},` + group + "}", 400, `"code":"Configuration"`},
 		"an executor that is invalid": {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"retries":-1},` + group + "}", 400, "retries is -1"},
 		"a run without assets":        {"/v1/run", "{" + e + `,"task_metadata":{"dispatch_id":"d1","node_id":3},"call":{"function":"Zg=="}}`, 400, "needs assets"},
+		"a check of no cluster":       {"/v1/check", `{"executor":{"kubeconfig":"/no/such/file"}}`, 200, `{"checks":[{"name":"cluster","status":"failed","message":"reading the kubeconfig: `},
+		"a check of a lost cluster":   {"/v1/check", "{" + e + `,"no_pod":true}`, 200, `{"name":"image","status":"skipped","message":"because cluster failed"}],"ok":false}`},
+		"a check of no executor":      {"/v1/check", "{" + strings.TrimSuffix(e, "}") + `,"retries":-1}}`, 400, "retries is -1"},
+		"a check of an unknown field": {"/v1/check", "{" + strings.TrimSuffix(e, "}") + `,"pod":{"imge":"x"}}}`, 400, `"code":"Invalid"`},
+		"a check without time":        {"/v1/check", "{" + e + `,"timeout_seconds":-1}`, 400, "must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := s.post(t, tc.path, tc.body)

@@ -131,6 +131,41 @@ type RunResponse struct {
 	Result []byte `json:"result"`
 }
 
+// CheckRequest requests the checks of an executor: its cluster, its permissions, its
+// store, and a pod with its options.
+type CheckRequest struct {
+	Executor executor.Options `json:"executor"`
+	// VersionInfo and Cloudpickle are the versions that functions are pickled with; they
+	// are not compared if they are missing.
+	VersionInfo *contract.VersionInfo `json:"version_info,omitempty"`
+	Cloudpickle string                `json:"cloudpickle,omitempty"`
+	// NoPod leaves out the checks that start a pod.
+	NoPod bool `json:"no_pod,omitempty"`
+	// TimeoutSeconds is how long the pod is waited for; 120 if 0. The other checks take
+	// up to a minute more.
+	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
+}
+
+// CheckResponse has the checks in their order. A check that failed is no error of the
+// request.
+type CheckResponse struct {
+	Checks []CheckResult `json:"checks"`
+	// OK is true if no check failed.
+	OK bool `json:"ok"`
+}
+
+// CheckResult is the result of a check.
+type CheckResult struct {
+	// Name is cluster, crd, operator, permissions, namespace, store, pod, pod-store or
+	// image; names are added by later releases.
+	Name string `json:"name"`
+	// Status is ok, warning, failed or skipped.
+	Status  string `json:"status"`
+	Message string `json:"message"`
+	// Next is what to do.
+	Next string `json:"next,omitempty"`
+}
+
 // ErrorResponse is every answer with a status from 400.
 type ErrorResponse struct {
 	Error ErrorBody `json:"error"`

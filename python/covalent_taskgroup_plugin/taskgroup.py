@@ -23,7 +23,7 @@ from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from covalent_taskgroup_plugin import bridge, calls, objects, section, transfers
+from covalent_taskgroup_plugin import bridge, calls, checks, objects, section, transfers
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.options import (
     DEFAULTS,
@@ -196,6 +196,25 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         """
         changes = without_aliases({}, changes)
         return type(self)(**{**changed(self.__dict__), **changes})
+
+    def check(self, *, pod: bool = True, seconds: float = 120) -> checks.Report:
+        """Check what groups of this executor need, print what to do about each failure, and return the report.
+
+        Checked are the cluster, the CRD, the operator, the permissions, the namespace, the store from this machine and,
+        in a short-lived pod with the options of this executor, the store, Python and cloudpickle of the image. All that
+        is created is removed, also after an interrupt. The report is true if no check failed.
+
+        Args:
+            pod: whether the checks that start a pod are made.
+            seconds: how long the pod is waited for. The other checks take up to a minute more.
+
+        Raises:
+            BridgeError: the checks could not be made, such as for options that the bridge refuses. A check that failed
+                is no exception.
+        """
+        report = checks.check(self._options(with_pod=True), pod, seconds)
+        print(report)
+        return report
 
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""

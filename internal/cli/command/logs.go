@@ -372,12 +372,15 @@ func (l *logging) wanted() []v1alpha1.NodeID {
 
 // unreadable is a store that this machine cannot read.
 func unreadable(err error) error {
+	if problem, ok := errors.AsType[*cluster.Problem](err); ok {
+		return problem
+	}
 	if errors.Is(err, asset.ErrNone) {
 		return &cluster.Problem{What: err.Error(), Next: "give groups a location for outputs: submit --outputs URI", Err: err}
 	}
 	return &cluster.Problem{
 		What: err.Error(),
-		Next: "where a volume of the pods is mounted on this machine, say so with --mount /path/in/the/pods=FOLDER; other stores take the environment's credentials (docs/stores.md)",
+		Next: "where a volume of the pods is mounted on this machine, say so with --mount /path/in/the/pods=FOLDER; results --download reads it through a pod; other stores take the environment's credentials (docs/stores.md)",
 		Err:  err,
 	}
 }
