@@ -8,8 +8,8 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -109,11 +109,17 @@ func (s *Session) In(namespace string) *Session {
 	return &other
 }
 
+// Create creates a group. The API server refuses fields that its CRD does not have: it
+// would drop them, and the group would run without them.
+func (s *Session) Create(ctx context.Context, tg *v1alpha1.TaskGroup) error {
+	return s.Client.Create(ctx, tg, client.FieldValidation(metav1.FieldValidationStrict))
+}
+
 // Get reads a group; one that is not there is told with those of similar names.
 func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, error) {
 	var tg v1alpha1.TaskGroup
 	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &tg)
-	if apierrors.IsNotFound(err) && !isUnserved(err) {
+	if IsGone(err) {
 		return nil, s.notFound(ctx, name, err)
 	}
 	if err != nil {
