@@ -40,8 +40,11 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	}
 	tg, err := e.load(ctx, handle)
 	if isCancelled(err) {
-		e.Forget(handle)
-		return CancelledUpdates(group), nil
+		if tg = e.completedGroup(ctx, handle); tg == nil {
+			e.Forget(handle)
+			return CancelledUpdates(group), nil
+		}
+		err = nil
 	}
 	if err != nil {
 		return nil, err

@@ -28,6 +28,8 @@ const (
 	maxHandles = 10000
 	// gather is how long a poll of many groups collects after the first ended.
 	gather = 20 * time.Millisecond
+	// maxSearches is how many deleted groups a poll searches the results of at a time.
+	maxSearches = 16
 	// warnAfter is how long a watch may fail until polls report it.
 	warnAfter = 10 * time.Second
 )

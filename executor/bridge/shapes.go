@@ -74,6 +74,9 @@ type PollHandle struct {
 	// CancelOnStop is the option of the executor that sent the group: executors with
 	// and without it share a poll.
 	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
+	// Executor has the options of that executor which say where the results of the group are.
+	// With them, a group that completed and was deleted afterwards has its results.
+	Executor *executor.Options `json:"executor,omitempty"`
 }
 
 // PollResponse has the groups that have ended; none when the time was over.

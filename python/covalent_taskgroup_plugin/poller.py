@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,8 +28,8 @@ MAX_HANDLES = 10000
 REFUSED_SECONDS = 600.0
 
 Handle = dict[str, Any]
-# A handle, whether its group is cancelled when the dispatcher stops, and who waits.
-Waiting = tuple[Handle, bool, "asyncio.Future[dict[str, Any]]"]
+# A handle with the options of its executor that differ between the groups of a poll, and who waits.
+Waiting = tuple[Handle, "asyncio.Future[dict[str, Any]]"]
 
 
 class Poller:
@@ -42,20 +43,28 @@ class Poller:
         # Since when polls have been refused.
         self._refused: float | None = None
 
-    async def wait(self, handle: Handle, cancel_on_stop: bool = False) -> dict[str, Any]:
+    async def wait(
+        self, handle: Handle, cancel_on_stop: bool = False, results: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the Outcome of the group, {"handle": {...}, "reason": str}, when it has finished.
 
         Args:
             handle: names the group.
             cancel_on_stop: whether the bridge cancels the group when the dispatcher stops. Each poll has it: a bridge
                 that replaces another one learns of it only here.
+            results: the options of the executor that say where the results of the group are.
 
         Raises:
             TaskCancelledError: it was cancelled or deleted.
             BridgeError: the bridge refuses to wait for it.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        key, waiting = _key(handle), (handle, cancel_on_stop, future)
+        entry = dict(handle)
+        if cancel_on_stop:
+            entry["cancel_on_stop"] = True
+        if results:
+            entry["executor"] = dict(results)
+        key, waiting = _key(handle), (entry, future)
         self._waiting.setdefault(key, []).append(waiting)
         self._arrived.set()
         if self._task is None or self._task.done():
@@ -114,7 +123,7 @@ class Poller:
 
     def _tell(self, handle: Handle, what: Any) -> None:
         # Popped: the next poll must not ask for it again.
-        for _, _, future in self._waiting.pop(_key(handle), []):
+        for _, future in self._waiting.pop(_key(handle), []):
             if future.done():
                 continue
             if isinstance(what, BaseException):
@@ -129,8 +138,7 @@ def _is_waited_out(err: BridgeError) -> bool:
 
 def _entry(waiting: list[Waiting]) -> Handle:
     """Return a PollHandle, executor/bridge/shapes.go."""
-    handle = waiting[0][0]
-    return {**handle, "cancel_on_stop": True} if any(cancel for _, cancel, _ in waiting) else handle
+    return {name: value for entry, _ in waiting for name, value in entry.items()}
 
 
 def _key(handle: Handle) -> str:

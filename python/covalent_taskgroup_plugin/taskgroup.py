@@ -29,6 +29,7 @@ from covalent_taskgroup_plugin.options import (
     DEFAULTS,
     changed,
     executor_options,
+    results_options,
     tolerated,
     without_aliases,
 )
@@ -295,7 +296,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             return data
         if self.__dict__["callback"]:
             raise NotImplementedError
-        return await poller_of(self._options(), data).wait(data, self.__dict__["cancel_on_stop"])
+        options = self._options()
+        return await poller_of(options, data).wait(data, self.__dict__["cancel_on_stop"], results_options(options))
 
     async def receive(self, task_group_metadata: JSON, data: Any) -> list[TaskUpdate]:
         """Return how the nodes of task_group_metadata["node_ids"] ended, and the URIs and bytes of what they left.

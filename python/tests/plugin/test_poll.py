@@ -35,6 +35,20 @@ def test_poll_waits_and_answers_what_receive_takes(play):
     play(story)
 
 
+def test_poll_says_where_the_results_of_its_group_are(play):
+    async def story(fake):
+        fake.answers["/v1/poll"] = {"results": [OUTCOME]}
+        executor = TaskGroupExecutor(assets="s3://b/a", infrastructure_retries=5, cancel_on_stop=True)
+        await executor.poll(GROUP, SENT)
+        await executor.replace(execution="Parallel").poll(GROUP, SENT)
+        with_results, parallel = [body["handles"] for body in fake.bodies("/v1/poll")]
+        where = {"assets": "s3://b/a", "retries": 0, "infrastructure_retries": 5}
+        assert with_results == [{**SENT, "cancel_on_stop": True, "executor": where}]
+        assert parallel == [{**SENT, "cancel_on_stop": True}]
+
+    play(story)
+
+
 def test_groups_are_waited_for_together_and_the_loop_stays_free(play):
     async def story(fake):
         handles = [{"namespace": "team", "name": f"tg-{n}", "uid": str(n)} for n in range(500)]
