@@ -43,6 +43,8 @@ _EXECUTOR_PLUGIN_DEFAULTS = copy.deepcopy(DEFAULTS)
 SEND_SECONDS = 120.0
 RECEIVE_SECONDS = 600.0
 CANCEL_SECONDS = 30.0
+# How long the dispatcher may take to respond to a request about a job.
+DISPATCHER_SECONDS = 60
 # A kubeconfig that cannot be used may be being rewritten, but mostly it is a mistake that its user has to see.
 CONFIGURATION_SECONDS = 15.0
 # For how many seconds a group is cancelled that may have been created by a send that failed.
@@ -261,7 +263,6 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             BridgeError: it was not created; the text says why. If the response to the create was lost, the TaskGroup
                 may exist, and is cancelled as soon as the cluster can be reached.
         """
-        await self._refuse_cancelled()
         files = transfers.recorded(resources)
         output = await transfers.helper_output(task_specs, resources, files)
         if output is not None:
@@ -359,6 +360,19 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             print(err, file=self.task_stderr or sys.stderr)
             raise
         return await asyncio.to_thread(calls.result_of, answer["result"])
+
+    async def _wait_for_response(self, timeout: int = DISPATCHER_SECONDS) -> Any:
+        """Do as Covalent's base class, which waits for 5 s and then raises an error without a text.
+
+        A request is not repeated: its late response would be taken for the response to the next one.
+        """
+        try:
+            return await super()._wait_for_response(timeout)
+        except asyncio.TimeoutError as err:
+            raise BridgeError(
+                f"Covalent's dispatcher did not respond within {timeout} s: its database or disk may be too slow. "
+                "Dispatch again"
+            ) from err
 
     def _options(self, with_pod: bool = False) -> JSON:
         return executor_options(self.__dict__, with_pod)
