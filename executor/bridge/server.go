@@ -118,7 +118,7 @@ func post[Request, Response any](path string, serve func(*server, context.Contex
 func (s *server) health(*http.Request) (any, error) { return HealthResponse{Status: "ok"}, nil }
 
 func (s *server) version(*http.Request) (any, error) {
-	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes()}, nil
+	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes(), Options: executor.OptionNames()}, nil
 }
 
 // executor adds to a configuration what all requests share, and the cluster of a

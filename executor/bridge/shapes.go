@@ -17,6 +17,9 @@ type VersionResponse struct {
 	Version  string          `json:"version"`
 	Pid      int             `json:"pid"`
 	Codes    []executor.Code `json:"codes"`
+	// Options are the names of the options of an executor that the bridge supports. It refuses
+	// to send a group with others.
+	Options []string `json:"options"`
 }
 
 // HealthResponse is the answer of GET /healthz.
