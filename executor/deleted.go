@@ -31,6 +31,18 @@ func (e *Executor) FindCompleted(ctx context.Context, handle Handle) (Outcome, b
 	return Outcome{Handle: handle, Reason: v1alpha1.ReasonCompleted}, true
 }
 
+// loadFinished returns a group that finished: as the watch kept it, as the API server has
+// it, or if it was deleted, as its manifest describes it.
+func (e *Executor) loadFinished(ctx context.Context, handle Handle) (*v1alpha1.TaskGroup, error) {
+	tg, err := e.load(ctx, handle)
+	if isCancelled(err) {
+		if found := e.completedGroup(ctx, handle); found != nil {
+			return found, nil
+		}
+	}
+	return tg, err
+}
+
 // completedGroup returns a deleted group as its manifest describes it, or nil.
 func (e *Executor) completedGroup(ctx context.Context, handle Handle) *v1alpha1.TaskGroup {
 	outputs := e.options.outputs()

@@ -38,13 +38,10 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 		// In push mode the body may be anybody's.
 		handle = expected
 	}
-	tg, err := e.load(ctx, handle)
+	tg, err := e.loadFinished(ctx, handle)
 	if isCancelled(err) {
-		if tg = e.completedGroup(ctx, handle); tg == nil {
-			e.Forget(handle)
-			return CancelledUpdates(group), nil
-		}
-		err = nil
+		e.Forget(handle)
+		return CancelledUpdates(group), nil
 	}
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadat
 		return nil, err
 	}
 	defer e.Forget(outcome.Handle)
-	tg, err := e.load(ctx, outcome.Handle)
+	tg, err := e.loadFinished(ctx, outcome.Handle)
 	if err != nil {
 		return nil, err
 	}

@@ -89,6 +89,63 @@ def test_a_new_group_joins_a_poll_that_goes_on(play):
     play(story)
 
 
+def test_more_groups_than_a_poll_may_have(play, monkeypatch):
+    monkeypatch.setattr(poller, "MAX_HANDLES", 3)
+
+    async def story(fake):
+        finished = {f"tg-{n}": asyncio.Event() for n in range(10)}
+        sizes = []
+
+        async def answer(request):
+            names = [handle["name"] for handle in request["handles"]]
+            sizes.append(len(names))
+            waits = [asyncio.create_task(finished[name].wait()) for name in names]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            return {"results": [{"handle": h} for h in request["handles"] if finished[h["name"]].is_set()]}
+
+        fake.answers["/v1/poll"] = answer
+        polls = {
+            name: asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": name})) for name in finished
+        }
+        # The newest groups finish first, while all older ones wait.
+        for name in reversed(finished):
+            finished[name].set()
+            assert (await asyncio.wait_for(polls[name], 20))["handle"]["name"] == name
+        assert max(sizes) == 3
+
+    play(story)
+
+
+def test_new_groups_do_not_send_the_handles_of_all_others_again(play):
+    async def story(fake):
+        asked = asyncio.Queue()
+
+        async def answer(request):
+            await asked.put(len(request["handles"]))
+            await asyncio.Event().wait()
+
+        fake.answers["/v1/poll"] = answer
+
+        def poll(n):
+            return asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": f"tg-{n}"}))
+
+        polls = [poll(n) for n in range(100)]
+        assert await asked.get() == 100
+        sent = 0
+        for n in range(100, 120):
+            polls.append(poll(n))
+            sent += await asked.get()
+        # 20 new groups, each of them sent a few times at most.
+        assert 20 < sent <= 20 * 6
+        for task in polls:
+            task.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
+
+    play(story)
+
+
 def test_poll_of_a_cancelled_group_and_of_one_that_cannot_be_waited_for(play):
     async def story(fake):
         other = {**SENT, "name": "tg-2"}
