@@ -155,29 +155,24 @@ type class struct {
 	hint string
 }
 
+// classes are by the kind of the API server's answer. Other answers are silence, or Internal.
+var classes = map[apifault.Kind]class{
+	apifault.NotServed:            {ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"},
+	apifault.NotFound:             {ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"},
+	apifault.NamespaceMissing:     {ErrNamespace, "create it, or name another one"},
+	apifault.NamespaceTerminating: {ErrNamespace, "wait until the namespace is deleted and create it again, or name another one"},
+	apifault.Unauthorized:         {ErrUnauthorized, "the kubeconfig's credentials are wrong or have expired"},
+	apifault.Quota:                {ErrForbidden, "wait until other groups have finished, or request a larger quota"},
+	apifault.Policy:               {ErrForbidden, "a policy of the cluster refuses the TaskGroup: change what the message names"},
+	apifault.Forbidden:            {ErrForbidden, "docs/executor.md has the role that a dispatcher needs"},
+	apifault.UnknownFields:        {ErrInvalid, "upgrade the operator and its CRD to the release of the executor, or do not set these options"},
+	apifault.Invalid:              {kind: ErrInvalid},
+	apifault.Transient:            {kind: ErrUnavailable},
+}
+
 func classify(err error) class {
-	switch apifault.KindOf(err) {
-	case apifault.NotServed, apifault.NotFound:
-		return class{ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"}
-	case apifault.NamespaceMissing:
-		return class{ErrNamespace, "create it, or name another one"}
-	case apifault.NamespaceTerminating:
-		return class{ErrNamespace, "wait until the namespace is deleted and create it again, or name another one"}
-	case apifault.Unauthorized:
-		return class{ErrUnauthorized, "the kubeconfig's credentials are wrong or have expired"}
-	case apifault.Quota:
-		return class{ErrForbidden, "wait until other groups have finished, or request a larger quota"}
-	case apifault.Policy:
-		return class{ErrForbidden, "a policy of the cluster refuses the TaskGroup: change what the message names"}
-	case apifault.Forbidden:
-		return class{ErrForbidden, "docs/executor.md has the role that a dispatcher needs"}
-	case apifault.UnknownFields:
-		return class{ErrInvalid, "upgrade the operator and its CRD to the release of the executor, or do not set these options"}
-	case apifault.Invalid:
-		return class{kind: ErrInvalid}
-	case apifault.Transient:
-		return class{kind: ErrUnavailable}
-	case apifault.AlreadyExists, apifault.Other:
+	if known, ok := classes[apifault.KindOf(err)]; ok {
+		return known
 	}
 	if isSilent(err) {
 		return class{kind: ErrUnavailable}

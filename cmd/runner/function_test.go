@@ -63,13 +63,13 @@ func TestUnicodeEverywhere(t *testing.T) {
 // are text, as Covalent reads them: bytes that are not UTF-8 become escapes.
 func TestStreamsAreByteExact(t *testing.T) {
 	every := make([]byte, 256)
-	escaped := ""
+	var escaped strings.Builder
 	for i := range every {
 		every[i] = byte(i)
 		if i < utf8.RuneSelf {
-			escaped += string(rune(i))
+			escaped.WriteByte(byte(i))
 		} else {
-			escaped += fmt.Sprintf(`\x%02x`, i)
+			fmt.Fprintf(&escaped, `\x%02x`, i)
 		}
 	}
 	raw := filepath.Join(t.TempDir(), "every")
@@ -79,7 +79,7 @@ func TestStreamsAreByteExact(t *testing.T) {
 	p := newPythonPod(t, function(1, "streams"), function(2, "large_streams"), function(4, "split_streams"), shell(3, `cat "$RAW"`))
 	p.env["RAW"] = raw
 	e := p.run().expect(0, "CCCC")
-	want := escaped + "python\nshell\n"
+	want := escaped.String() + "python\nshell\n"
 	if diff := cmp.Diff(want, e.text(1, contract.AssetStdout)); diff != "" {
 		t.Error(diff)
 	}
