@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -197,5 +199,25 @@ func write(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set(protocolHeader, strconv.Itoa(Protocol))
 	w.WriteHeader(status)
 	// A client that is gone asks again.
+	if result, ok := answer.(*RunResponse); ok {
+		_ = result.writeTo(w)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// writeTo writes the response as JSON, without a copy of a large result.
+func (r *RunResponse) writeTo(w io.Writer) error {
+	if _, err := io.WriteString(w, `{"result":"`); err != nil {
+		return err
+	}
+	encoder := base64.NewEncoder(base64.StdEncoding, w)
+	if _, err := encoder.Write(r.Result); err != nil {
+		return err
+	}
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\"}\n")
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -230,4 +231,29 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("%d %q", answer.status, answer.body.String())
 		}
 	})
+}
+
+// TestRunResponse: the response is written without a copy of the result, and is what
+// encoding/json writes.
+func TestRunResponse(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 100_000} {
+		response := &RunResponse{Result: bytes.Repeat([]byte{0xfb, 0xff, 0}, size)[:size]}
+		want, err := json.Marshal(response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		if err := response.writeTo(&got); err != nil || got.String() != string(want)+"\n" {
+			t.Errorf("%d bytes: %d are written, want %d; %v", size, got.Len(), len(want)+1, err)
+		}
+	}
+	large := &RunResponse{Result: make([]byte, 8<<20)}
+	if allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = large.writeTo(io.Discard)
+		}
+	}).AllocedBytesPerOp(); allocated > 1<<20 {
+		t.Errorf("%d bytes are allocated for a result of %d", allocated, len(large.Result))
+	}
 }
