@@ -17,7 +17,7 @@ const (
 	// extraAttempts are attempts beyond the retries, for example after a suspension.
 	extraAttempts = 2
 	// deletedPatience is how long a store is searched for the results of a deleted group.
-	deletedPatience = 20 * time.Second
+	deletedPatience = 10 * time.Second
 )
 
 // FindCompleted returns the outcome of a group that was deleted after it had completed all

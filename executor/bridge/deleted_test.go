@@ -54,7 +54,10 @@ func TestPollFindsTheResultsOfDeletedGroups(t *testing.T) {
 	for _, handle := range []executor.Handle{completed, other, unknown} {
 		results = append(results, executor.Result{Outcome: executor.Outcome{Handle: handle}, Err: executor.ErrCancelled, Deleted: true})
 	}
-	s.findCompleted(t.Context(), request, results)
+	results = s.findCompleted(t.Context(), request, results)
+	if len(results) != 3 {
+		t.Fatalf("%d results", len(results))
+	}
 	if got := results[0]; got.Err != nil || got.Reason != "Completed" || got.Handle != completed {
 		t.Errorf("the completed group: %+v", got)
 	}

@@ -32,6 +32,8 @@ const (
 	gather = 20 * time.Millisecond
 	// maxSearches is how many deleted groups a poll searches the results of at a time.
 	maxSearches = 16
+	// searchTime is how long a poll begins searches: less than a client waits for a response.
+	searchTime = 10 * time.Second
 	// warnAfter is how long a watch may fail until polls report it.
 	warnAfter = 10 * time.Second
 )

@@ -92,12 +92,12 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, later(err)
 	}
-	s.findCompleted(ctx, r, results)
-	return s.told(r, e, results), nil
+	return s.told(r, e, s.findCompleted(ctx, r, results)), nil
 }
 
-// findCompleted replaces the results of groups that completed before they were deleted.
-func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []executor.Result) {
+// findCompleted replaces the results of groups that completed before they were deleted. It
+// omits deleted groups that there was no time to search for: the next poll does.
+func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []executor.Result) []executor.Result {
 	options := make(map[string]*executor.Options, len(r.Handles))
 	for i := range r.Handles {
 		options[r.Handles[i].Name] = r.Handles[i].Executor
@@ -106,10 +106,15 @@ func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []ex
 	ctx = context.WithoutCancel(ctx)
 	var searches errgroup.Group
 	searches.SetLimit(maxSearches)
+	omitted, begun := map[int]bool{}, time.Now()
 	for i := range results {
 		result := &results[i]
 		own := options[result.Handle.Name]
 		if own == nil || !result.Deleted {
+			continue
+		}
+		if time.Since(begun) >= searchTime {
+			omitted[i] = true
 			continue
 		}
 		searches.Go(func() error {
@@ -128,6 +133,13 @@ func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []ex
 	if err := searches.Wait(); err != nil {
 		s.log.Info("The results of deleted groups cannot be searched", "error", err.Error())
 	}
+	decided := results[:0]
+	for i, result := range results {
+		if !omitted[i] {
+			decided = append(decided, result)
+		}
+	}
+	return decided
 }
 
 // inCluster returns options with the cluster of a poll.
