@@ -19,6 +19,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY api api
 COPY cmd cmd
+COPY config config
 COPY controllers controllers
 COPY contract contract
 COPY store store

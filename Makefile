@@ -18,7 +18,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$(VERSION)
 GO_BUILD = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)'
 
-GO_SOURCES := go.mod go.sum $(shell find api contract store controllers executor gateway internal cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
+GO_SOURCES := go.mod go.sum $(wildcard config/rbac/executor*.yaml) $(shell find api config contract store controllers executor gateway internal cmd runner python -name '*.go' -not -name '*_test.go' 2>/dev/null) $(shell find python -name '*.py' -path '*harness*' 2>/dev/null)
 HACK_SOURCES := hack/go.mod hack/go.sum $(shell find hack/cluster hack/image -type f -not -name '*_test.go' 2>/dev/null)
 
 ##@ The two commands

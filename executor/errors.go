@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
@@ -157,37 +155,29 @@ type class struct {
 	hint string
 }
 
+// classes are by the kind of the API server's answer. Other answers are silence, or Internal.
+var classes = map[apifault.Kind]class{
+	apifault.NotServed:            {ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"},
+	apifault.NotFound:             {ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"},
+	apifault.NamespaceMissing:     {ErrNamespace, "create it, or name another one"},
+	apifault.NamespaceTerminating: {ErrNamespace, "wait until the namespace is deleted and create it again, or name another one"},
+	apifault.Unauthorized:         {ErrUnauthorized, "the kubeconfig's credentials are wrong or have expired"},
+	apifault.Quota:                {ErrForbidden, "wait until other groups have finished, or request a larger quota"},
+	apifault.Policy:               {ErrForbidden, "a policy of the cluster refuses the TaskGroup: change what the message names"},
+	apifault.Forbidden:            {ErrForbidden, "docs/executor.md has the role that a dispatcher needs"},
+	apifault.UnknownFields:        {ErrInvalid, "upgrade the operator and its CRD to the release of the executor, or do not set these options"},
+	apifault.Invalid:              {kind: ErrInvalid},
+	apifault.Transient:            {kind: ErrUnavailable},
+}
+
 func classify(err error) class {
-	switch {
-	case meta.IsNoMatchError(err):
-		return notInstalled
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
-		return class{kind: ErrInvalid}
-	case apierrors.IsUnauthorized(err):
-		return class{ErrUnauthorized, "the kubeconfig's credentials are wrong or have expired"}
-	case apierrors.IsForbidden(err) && apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return class{ErrNamespace, "it is being deleted"}
-	case apierrors.IsForbidden(err):
-		return class{ErrForbidden, "docs/executor.md has the role that a dispatcher needs"}
-	case apierrors.IsNotFound(err):
-		return classifyNotFound(err)
-	case isTransient(err):
+	if known, ok := classes[apifault.KindOf(err)]; ok {
+		return known
+	}
+	if isSilent(err) {
 		return class{kind: ErrUnavailable}
 	}
 	return class{kind: ErrInternal}
-}
-
-var notInstalled = class{ErrNotInstalled, "install the TaskGroup operator and its CRD in this cluster"}
-
-// classifyNotFound tells a namespace from an API that is not there.
-func classifyNotFound(err error) class {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		if details := status.Status().Details; details != nil && details.Kind == "namespaces" {
-			return class{ErrNamespace, "create it, or name another one"}
-		}
-	}
-	return notInstalled
 }
 
 func isCancelled(err error) bool { return errors.Is(err, ErrCancelled) }
@@ -198,6 +188,9 @@ func isTransient(err error) bool { return apifault.IsTransient(err) || isSilent(
 // reasonOf is an error without what only repeats the question.
 func reasonOf(err error) string {
 	text := err.Error()
+	if fields := apifault.FieldsUnknown(err); len(fields) > 0 {
+		return "the CRD of this cluster has no " + strings.Join(fields, ", ")
+	}
 	if _, after, ok := strings.Cut(text, "TaskGroup."+v1alpha1.GroupName+" "); ok && apierrors.IsInvalid(err) {
 		text = after
 	}

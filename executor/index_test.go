@@ -100,10 +100,10 @@ func TestSendOfALongList(t *testing.T) {
 	}
 }
 
-// refusing is a store that refuses writes.
-type refusing struct{ store.Backend }
+// readOnlyStore is a store that refuses writes.
+type readOnlyStore struct{ store.Backend }
 
-func (refusing) Put(context.Context, string, *store.Body) error {
+func (readOnlyStore) Put(context.Context, string, *store.Body) error {
 	return &store.StatusError{Code: http.StatusForbidden}
 }
 
@@ -115,7 +115,7 @@ func TestSendOfALongListThatCannotBeWritten(t *testing.T) {
 	}{
 		"no assets":  {func(c *executor.Config) { c.Options.Assets = "" }, executor.ErrInvalid, "20001 arguments and inputs, more than 256 need assets"},
 		"no stores":  {func(c *executor.Config) { c.Stores = nil }, executor.ErrInvalid, "need assets"},
-		"a refusal":  {func(c *executor.Config) { c.Stores["file"] = refusing{local.New()} }, executor.ErrStoreRefused, "writing the list of 20001 arguments: file:///"},
+		"a refusal":  {func(c *executor.Config) { c.Stores["file"] = readOnlyStore{local.New()} }, executor.ErrStoreRefused, "writing the list of 20001 arguments: file:///"},
 		"no backend": {func(c *executor.Config) { c.Options.Assets = "s3://bucket" }, executor.ErrStoreRefused, "s3://bucket/"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,7 +2,11 @@ package executor
 
 import (
 	"encoding/json"
+	"fmt"
+	"maps"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -106,8 +110,8 @@ type Options struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 
-	// UnknownFields are the fields of Pod and Runner that this release does not support,
-	// found while decoding. Send refuses them. The other verbs ignore them: a group that
+	// UnknownFields are the options, and the fields of Pod and Runner, that this release does
+	// not support, found while decoding. Send refuses them: the group would run without them. The other verbs ignore them: a group that
 	// a newer release sent must still finish.
 	UnknownFields []string `json:"-"`
 }
@@ -153,14 +157,42 @@ func (o *Options) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// unknownFields returns a description of each field of pod and runner that does not
-// exist, with its path. encoding/json accepts such fields, and names in another case.
+// OptionNames returns the names of all options that this release supports.
+func OptionNames() []string {
+	var names []string
+	for field := range reflect.TypeFor[Options]().Fields() {
+		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "-" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// unknownOptions returns a description of each option that does not exist.
+func unknownOptions(raw []byte) []string {
+	var given map[string]json.RawMessage
+	if json.Unmarshal(raw, &given) != nil {
+		return nil
+	}
+	var unknown []string
+	names := OptionNames()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if _, known := slices.BinarySearch(names, name); !known {
+			unknown = append(unknown, fmt.Sprintf("unknown option %q", name))
+		}
+	}
+	return unknown
+}
+
+// unknownFields returns a description of each option, and each field of pod and runner,
+// that does not exist, with its path. encoding/json accepts such fields, and names in another case.
 func unknownFields(raw []byte) []string {
 	var nested struct{ Pod, Runner json.RawMessage }
 	if json.Unmarshal(raw, &nested) != nil {
 		return nil
 	}
-	var unknown []string
+	unknown := unknownOptions(raw)
 	for _, option := range []struct {
 		name string
 		raw  json.RawMessage
@@ -193,7 +225,8 @@ func (o *Options) outputs() string {
 // podOptions returns spec.pod of a new group.
 func (o *Options) podOptions(info contract.VersionInfo) (*v1alpha1.PodOptions, error) {
 	if len(o.UnknownFields) > 0 {
-		return nil, errorf(ErrInvalid, "%s: kubectl explain taskgroup.spec lists the fields", strings.Join(o.UnknownFields, "; "))
+		return nil, errorf(ErrInvalid, "%s: upgrade the program taskgroup, or do not set it; kubectl explain taskgroup.spec lists the fields of pod and runner",
+			strings.Join(o.UnknownFields, "; "))
 	}
 	image, err := o.imageFor(info)
 	if err != nil || (image == "" && len(o.Labels) == 0 && len(o.Annotations) == 0) {

@@ -124,6 +124,7 @@ func TestUnknownFields(t *testing.T) {
 		"a field of another case":       {`{"pod": {"nodeselector": {"a": "b"}}}`, `pod: unknown field "nodeselector"`},
 		"a field that is not supported": {`{"pod": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}}`, `pod: unknown field "volumes[0].hostPath"`},
 		"a nested field":                {`{"pod": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimNam": "c"}}]}}`, `pod: unknown field "volumes[0].persistentVolumeClaim.claimNam"`},
+		"an option of a newer release":  {`{"retries": 1, "signed": true}`, `unknown option "signed"`},
 		"a field of the runner":         {`{"runner": {"flush": 1}}`, `runner: unknown field "flush"`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -24,11 +24,13 @@ type Outcome struct {
 type Result struct {
 	Outcome
 	Err error
+	// Deleted is set for a group that does not exist, which is ErrCancelled.
+	Deleted bool
 }
 
 // Poll waits until a group has ended (covalent/executor/base.py, poll). A group
 // that failed is a normal return, so that Receive brings what it left; one that was
-// cancelled or deleted is ErrCancelled. It has no time limit but ctx's: the
+// cancelled is ErrCancelled, and one that was deleted unless FindCompleted finds its results. It has no time limit but ctx's: the
 // deadlines are the operator's.
 //
 // It makes no request: all polls of a Cluster share one watch, which survives
@@ -62,14 +64,20 @@ func (e *Executor) PollAny(ctx context.Context, handles []Handle) ([]Result, err
 	}
 	results := make([]Result, 0, len(found))
 	for _, f := range found {
-		results = append(results, resultOf(handles[f.Index], f))
+		result := resultOf(handles[f.Index], f)
+		if result.Deleted {
+			if outcome, completed := e.FindCompleted(ctx, handles[f.Index]); completed {
+				result = Result{Outcome: outcome}
+			}
+		}
+		results = append(results, result)
 	}
 	return results, err
 }
 
 // resultOf returns the result of a poll of a handle.
 func resultOf(handle Handle, found watch.Result) Result {
-	result := Result{Outcome: Outcome{Handle: handle, Reason: found.Reason}}
+	result := Result{Outcome: Outcome{Handle: handle, Reason: found.Reason}, Deleted: found.State == watch.Deleted || found.State == watch.Replaced}
 	switch found.State {
 	case watch.Finished:
 		result.Handle.UID = found.UID

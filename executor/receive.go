@@ -38,7 +38,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 		// In push mode the body may be anybody's.
 		handle = expected
 	}
-	tg, err := e.load(ctx, handle)
+	tg, err := e.loadFinished(ctx, handle)
 	if isCancelled(err) {
 		e.Forget(handle)
 		return CancelledUpdates(group), nil

@@ -44,12 +44,18 @@ func (l *left) task(node contract.NodeID, state contract.TaskState, assets map[c
 
 // commit writes the manifest and names it in the status.
 func (l *left) commit() {
-	raw, err := json.Marshal(l.manifest)
-	if err != nil {
-		l.t.Fatal(err)
-	}
+	raw := encoded(l.t, l.manifest)
 	uri := contract.ManifestURI(l.place())
 	l.tg.Status.Manifest = &v1alpha1.ManifestReference{URI: uri, SHA256: l.write(uri, raw)}
+}
+
+func encoded(t *testing.T, manifest contract.Manifest) []byte {
+	t.Helper()
+	raw, err := json.Marshal(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 func (l *left) place() string {

@@ -2,6 +2,7 @@ package executor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -53,7 +54,7 @@ func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadat
 		return nil, err
 	}
 	defer e.Forget(outcome.Handle)
-	tg, err := e.load(ctx, outcome.Handle)
+	tg, err := e.loadFinished(ctx, outcome.Handle)
 	if err != nil {
 		return nil, err
 	}
@@ -74,12 +75,15 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 	if !ok {
 		return nil, errorf(ErrManifestInvalid, "node %d completed without an output", update.NodeID)
 	}
-	result, err := results.Read(ctx, e.results.Objects, tg.Spec.OutputsURI(), output.RemoteURI, maxResult)
+	if output.Size > maxResult {
+		return nil, errorf(ErrManifestUnavailable, "reading the result %s: it has more than %d bytes", output.RemoteURI, maxResult)
+	}
+	result, err := results.ReadRecorded(ctx, e.results.Objects, tg.Spec.OutputsURI(), output)
+	if errors.Is(err, results.ErrOtherBytes) {
+		return nil, errorf(ErrManifestInvalid, "the result %s: %w", output.RemoteURI, err)
+	}
 	if err != nil {
 		return nil, errorf(ErrManifestUnavailable, "reading the result %s: %w", output.RemoteURI, err)
-	}
-	if digest(string(result)) != output.Digest {
-		return nil, errorf(ErrManifestInvalid, "the result %s has other bytes than were recorded", output.RemoteURI)
 	}
 	return result, nil
 }

@@ -121,7 +121,8 @@ func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup)
 	var created *v1alpha1.TaskGroup
 	err = persist(ctx, sendPatience, func(ctx context.Context) error {
 		created = desired.DeepCopy()
-		return e.cluster.client.Create(ctx, created)
+		// An older CRD would drop fields that it does not have, and the group would run without them.
+		return e.cluster.client.Create(ctx, created, client.FieldValidation(metav1.FieldValidationStrict))
 	})
 	if !apierrors.IsAlreadyExists(err) {
 		return created, explain(doing, err)

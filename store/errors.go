@@ -67,6 +67,14 @@ func (e *StatusError) Is(target error) bool {
 	return e.Code == http.StatusNotFound && target == fs.ErrNotExist
 }
 
+// MayBeMissing reports whether an object is missing, or may be: S3 and Google Cloud Storage
+// respond with 403 to a request for a missing object, if the caller may not list the
+// bucket.
+func MayBeMissing(err error) bool {
+	status, refused := errors.AsType[*StatusError](err)
+	return errors.Is(err, fs.ErrNotExist) || refused && status.Code == http.StatusForbidden
+}
+
 func (e *StatusError) isTransient() bool {
 	switch e.Code {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

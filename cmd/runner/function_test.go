@@ -2,12 +2,15 @@ package main_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -56,24 +59,45 @@ func TestUnicodeEverywhere(t *testing.T) {
 	}
 }
 
+// TestStreamsAreByteExact: the streams of a command keep their bytes. Those of a function
+// are text, as Covalent reads them: bytes that are not UTF-8 become escapes.
 func TestStreamsAreByteExact(t *testing.T) {
 	every := make([]byte, 256)
+	var escaped strings.Builder
 	for i := range every {
 		every[i] = byte(i)
+		if i < utf8.RuneSelf {
+			escaped.WriteByte(byte(i))
+		} else {
+			fmt.Fprintf(&escaped, `\x%02x`, i)
+		}
 	}
-	e := newPythonPod(t, function(1, "streams"), function(2, "large_streams")).run().expect(0, "CC")
-	want := string(every) + "python\nshell\n"
+	raw := filepath.Join(t.TempDir(), "every")
+	if err := os.WriteFile(raw, every, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := newPythonPod(t, function(1, "streams"), function(2, "large_streams"), function(4, "split_streams"), shell(3, `cat "$RAW"`))
+	p.env["RAW"] = raw
+	e := p.run().expect(0, "CCCC")
+	want := escaped.String() + "python\nshell\n"
 	if diff := cmp.Diff(want, e.text(1, contract.AssetStdout)); diff != "" {
 		t.Error(diff)
 	}
-	if got := e.text(1, contract.AssetStderr); got != "error\n\xff\xfe no newline" {
+	if got := e.text(1, contract.AssetStderr); got != "error\n\\xff\\xfe no newline" {
 		t.Errorf("stderr %q", got)
 	}
 	large := strings.Repeat("0123456789abcde\n", 1<<16)
 	if got := e.text(2, contract.AssetStdout); got != large {
 		t.Errorf("%d bytes of a large stream, want %d", len(got), len(large))
 	}
-	if e.stdout != want+large {
+	split := "caf\\xe9 €\U0001F600 \\xe2\\x82"
+	if got := e.text(4, contract.AssetStdout); got != split {
+		t.Errorf("split characters: %q, want %q", got, split)
+	}
+	if got := e.text(3, contract.AssetStdout); got != string(every) {
+		t.Errorf("the stream of a command: %q", got)
+	}
+	if e.stdout != want+large+split+string(every) {
 		t.Errorf("the pod's log has %d bytes", len(e.stdout))
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,8 +9,10 @@ import (
 	"path/filepath"
 )
 
-// install copies this program to dest, whole or not at all.
-func install(dest string) (err error) {
+func install(_ context.Context, args []string) (int, error) { return 0, installTo(args[0]) }
+
+// installTo copies this program to dest, whole or not at all.
+func installTo(dest string) (err error) {
 	self, err := os.Open("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("installing to %s: %w", dest, err)

@@ -2,6 +2,9 @@
 //
 //	runner               run the plan in TASKGROUP_PLAN
 //	runner install DEST  copy this program to DEST, for images that lack it
+//	runner check JSON    check the pod as contract.CheckRequest states
+//	runner hold          wait for SIGTERM, in a pod whose volume is read by the next command
+//	runner read DIR PATH [OFFSET]  write a file below DIR to the standard output
 //	runner --version     print the version
 //
 // The environment. Settings in the plan, which come from spec.runner or from flags of the
@@ -34,6 +37,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/cgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/group"
@@ -63,21 +67,34 @@ func run(ctx context.Context, args []string) int {
 	// Else a log whose reader has terminated would kill the runner by SIGPIPE (os/signal,
 	// "SIGPIPE"), and the results with it. Ignoring it instead would be inherited by tasks.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	switch {
-	case len(args) == 0:
+	if len(args) == 0 {
 		return runPlan(ctx)
-	case len(args) == 1 && args[0] == "--version":
-		fmt.Println(version.String())
-		return 0
-	case len(args) == 2 && args[0] == "install":
-		if err := install(args[1]); err != nil {
+	}
+	for _, c := range []struct {
+		name        string
+		least, most int
+		run         func(ctx context.Context, args []string) (int, error)
+	}{
+		{"--version", 0, 0, printVersion}, {"install", 1, 1, install}, {contract.CheckCommand, 1, 1, checkPod},
+		{contract.HoldCommand, 0, 0, hold}, {contract.ReadCommand, 2, 3, readFile},
+	} {
+		if n := len(args) - 1; args[0] != c.name || n < c.least || n > c.most {
+			continue
+		}
+		code, err := c.run(ctx, args[1:])
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "runner:", err)
 			return exitFailed
 		}
-		return 0
+		return code
 	}
-	fmt.Fprintln(os.Stderr, "usage: runner | runner install DEST | runner --version")
+	fmt.Fprintln(os.Stderr, "usage: runner | runner install DEST | runner check JSON | runner hold | runner read DIR PATH [OFFSET] | runner --version")
 	return exitNoPlan
+}
+
+func printVersion(context.Context, []string) (int, error) {
+	fmt.Println(version.String())
+	return 0, nil
 }
 
 func runPlan(ctx context.Context) int {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
 const (
@@ -14,7 +15,7 @@ const (
 	workVolume   = "taskgroup-work"
 	tmpVolume    = "taskgroup-tmp"
 
-	// RunnerDir is where the runner is mounted.
+	// RunnerDir is where the runner is mounted: the directory of contract.RunnerPath.
 	RunnerDir = "/taskgroup/bin"
 	workDir   = "/taskgroup/work"
 
@@ -101,7 +102,7 @@ func taskContainer(options *v1alpha1.PodOptions, plan string, gateway *Gateway, 
 		Name:                     TaskContainer,
 		Image:                    options.Image,
 		ImagePullPolicy:          options.ImagePullPolicy,
-		Command:                  []string{RunnerDir + runnerInImage},
+		Command:                  []string{contract.RunnerPath},
 		WorkingDir:               options.WorkingDir,
 		EnvFrom:                  options.EnvFrom,
 		SecurityContext:          containerSecurityContext(),

@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -30,6 +32,10 @@ const (
 	maxHandles = 10000
 	// gather is how long a poll of many groups collects after the first ended.
 	gather = 20 * time.Millisecond
+	// maxSearches is how many deleted groups a poll searches the results of at a time.
+	maxSearches = 16
+	// searchTime is how long a poll begins searches: less than a client waits for a response.
+	searchTime = 10 * time.Second
 	// warnAfter is how long a watch may fail until polls report it.
 	warnAfter = 10 * time.Second
 )
@@ -74,6 +80,7 @@ var routes = []route{
 	post("/v1/storage", (*server).storage),
 	post("/v1/upload", (*server).upload),
 	post("/v1/download", (*server).download),
+	post("/v1/check", (*server).check),
 }
 
 func (s *server) routes() http.Handler {
@@ -118,7 +125,7 @@ func post[Request, Response any](path string, serve func(*server, context.Contex
 func (s *server) health(*http.Request) (any, error) { return HealthResponse{Status: "ok"}, nil }
 
 func (s *server) version(*http.Request) (any, error) {
-	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes()}, nil
+	return VersionResponse{Protocol: Protocol, Version: s.options.Version, Pid: os.Getpid(), Codes: executor.Codes(), Options: executor.OptionNames()}, nil
 }
 
 // executor adds to a configuration what all requests share, and the cluster of a
@@ -215,5 +222,25 @@ func write(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set(protocolHeader, strconv.Itoa(Protocol))
 	w.WriteHeader(status)
 	// A client that is gone asks again.
+	if result, ok := answer.(*RunResponse); ok {
+		_ = result.writeTo(w)
+		return
+	}
 	_ = json.NewEncoder(w).Encode(answer)
+}
+
+// writeTo writes the response as JSON, without a copy of a large result.
+func (r *RunResponse) writeTo(w io.Writer) error {
+	if _, err := io.WriteString(w, `{"result":"`); err != nil {
+		return err
+	}
+	encoder := base64.NewEncoder(base64.StdEncoding, w)
+	if _, err := encoder.Write(r.Result); err != nil {
+		return err
+	}
+	if err := encoder.Close(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\"}\n")
+	return err
 }

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -117,19 +119,25 @@ func TestRequests(t *testing.T) {
 		status     int
 		says       string
 	}{
-		"a handle":                    {"/v1/handle", "{" + e + "," + group + "}", 200, `{"handle":{"context":"x","namespace":"team","name":"` + executor.Name("d1", 3) + `","server":"http://127.0.0.1:1"}}`},
-		"a place":                     {"/v1/upload-uri", "{" + strings.TrimSuffix(e, "}") + `,"assets":"file:///a"},` + group + `,"object_key":"node_0"}`, 200, `{"uri":"file:///a/` + executor.Name("d1", 3) + `/node_0"}`},
-		"receive after a cancel":      {"/v1/receive", "{" + e + "," + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
-		"receive without a cluster":   {"/v1/receive", `{"executor":{"kubeconfig":"/no/such/file"},` + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
-		"a poll in its time":          {"/v1/poll", "{" + e + `,"handles":[{"namespace":"team","name":"tg-x"}],"wait_seconds":0.01}`, 200, `{"results":[]}`},
-		"a poll of nothing":           {"/v1/poll", "{" + e + `,"handles":[]}`, 400, `"code":"Invalid"`},
-		"a poll without a kubeconfig": {"/v1/poll", `{"executor":{"kubeconfig":"/no/such/file"},"handles":[{"namespace":"team","name":"tg-x"}]}`, 400, `"retry":true`},
-		"no JSON":                     {"/v1/send", "what?", 400, `"code":"Invalid"`},
-		"a send of nothing":           {"/v1/send", "{" + e + "," + group + "}", 400, `"code":"Invalid"`},
-		"a kubeconfig that is none":   {"/v1/handle", `{"executor":{"kubeconfig":"/no/such/file"},` + group + "}", 400, `"code":"Configuration"`},
-		"a context that is none":      {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"context":"y"},` + group + "}", 400, `"code":"Configuration"`},
-		"an executor that is invalid": {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"retries":-1},` + group + "}", 400, "retries is -1"},
-		"a run without assets":        {"/v1/run", "{" + e + `,"task_metadata":{"dispatch_id":"d1","node_id":3},"call":{"function":"Zg=="}}`, 400, "needs assets"},
+		"a handle":                     {"/v1/handle", "{" + e + "," + group + "}", 200, `{"handle":{"context":"x","namespace":"team","name":"` + executor.Name("d1", 3) + `","server":"http://127.0.0.1:1"}}`},
+		"a place":                      {"/v1/upload-uri", "{" + strings.TrimSuffix(e, "}") + `,"assets":"file:///a"},` + group + `,"object_key":"node_0"}`, 200, `{"uri":"file:///a/` + executor.Name("d1", 3) + `/node_0"}`},
+		"receive after a cancel":       {"/v1/receive", "{" + e + "," + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
+		"receive without a cluster":    {"/v1/receive", `{"executor":{"kubeconfig":"/no/such/file"},` + group + `,"data":null}`, 200, `"status":{"STATUS":"CANCELLED"},"assets":{}`},
+		"a poll in its time":           {"/v1/poll", "{" + e + `,"handles":[{"namespace":"team","name":"tg-x"}],"wait_seconds":0.01}`, 200, `{"results":[]}`},
+		"a poll of nothing":            {"/v1/poll", "{" + e + `,"handles":[]}`, 400, `"code":"Invalid"`},
+		"a poll without a kubeconfig":  {"/v1/poll", `{"executor":{"kubeconfig":"/no/such/file"},"handles":[{"namespace":"team","name":"tg-x"}]}`, 400, `"retry":true`},
+		"no JSON":                      {"/v1/send", "what?", 400, `"code":"Invalid"`},
+		"a send of nothing":            {"/v1/send", "{" + e + "," + group + "}", 400, `"code":"Invalid"`},
+		"a kubeconfig that is none":    {"/v1/handle", `{"executor":{"kubeconfig":"/no/such/file"},` + group + "}", 400, `"code":"Configuration"`},
+		"a context that is none":       {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"context":"y"},` + group + "}", 400, `"code":"Configuration"`},
+		"an executor that is invalid":  {"/v1/handle", "{" + strings.TrimSuffix(e, "}") + `,"retries":-1},` + group + "}", 400, "retries is -1"},
+		"an option of a newer release": {"/v1/send", "{" + strings.TrimSuffix(e, "}") + `,"signed":true},` + group + `,"task_specs":[{"electron_id":3,"args":[],"kwargs":{}}],"resources":{"functions":{"3":"file:///f"}}}`, 400, `unknown option \"signed\"`},
+		"a run without assets":         {"/v1/run", "{" + e + `,"task_metadata":{"dispatch_id":"d1","node_id":3},"call":{"function":"Zg=="}}`, 400, "needs assets"},
+		"a check of no cluster":        {"/v1/check", `{"executor":{"kubeconfig":"/no/such/file"}}`, 200, `{"checks":[{"name":"cluster","status":"failed","message":"reading the kubeconfig: `},
+		"a check of a lost cluster":    {"/v1/check", "{" + e + `,"no_pod":true}`, 200, `{"name":"image","status":"skipped","message":"because cluster failed"}],"ok":false}`},
+		"a check of no executor":       {"/v1/check", "{" + strings.TrimSuffix(e, "}") + `,"retries":-1}}`, 400, "retries is -1"},
+		"a check of an unknown field":  {"/v1/check", "{" + strings.TrimSuffix(e, "}") + `,"pod":{"imge":"x"}}}`, 400, `"code":"Invalid"`},
+		"a check without time":         {"/v1/check", "{" + e + `,"timeout_seconds":-1}`, 400, "must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := s.post(t, tc.path, tc.body)
@@ -150,7 +158,8 @@ func TestRequests(t *testing.T) {
 	}
 	defer response.Body.Close()
 	var version VersionResponse
-	if err := json.NewDecoder(response.Body).Decode(&version); err != nil || version.Protocol != Protocol || version.Version != "v1" || len(version.Codes) == 0 {
+	if err := json.NewDecoder(response.Body).Decode(&version); err != nil || version.Protocol != Protocol || version.Version != "v1" || len(version.Codes) == 0 ||
+		!slices.Contains(version.Options, "presign") || slices.Contains(version.Options, "-") {
 		t.Errorf("version %+v, %v", version, err)
 	}
 }
@@ -222,4 +231,29 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("%d %q", answer.status, answer.body.String())
 		}
 	})
+}
+
+// TestRunResponse: the response is written without a copy of the result, and is what
+// encoding/json writes.
+func TestRunResponse(t *testing.T) {
+	for _, size := range []int{1, 2, 3, 100_000} {
+		response := &RunResponse{Result: bytes.Repeat([]byte{0xfb, 0xff, 0}, size)[:size]}
+		want, err := json.Marshal(response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got bytes.Buffer
+		if err := response.writeTo(&got); err != nil || got.String() != string(want)+"\n" {
+			t.Errorf("%d bytes: %d are written, want %d; %v", size, got.Len(), len(want)+1, err)
+		}
+	}
+	large := &RunResponse{Result: make([]byte, 8<<20)}
+	if allocated := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = large.writeTo(io.Discard)
+		}
+	}).AllocedBytesPerOp(); allocated > 1<<20 {
+		t.Errorf("%d bytes are allocated for a result of %d", allocated, len(large.Result))
+	}
 }

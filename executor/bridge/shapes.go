@@ -17,6 +17,9 @@ type VersionResponse struct {
 	Version  string          `json:"version"`
 	Pid      int             `json:"pid"`
 	Codes    []executor.Code `json:"codes"`
+	// Options are the names of the options of an executor that the bridge supports. It refuses
+	// to send a group with others.
+	Options []string `json:"options"`
 }
 
 // HealthResponse is the answer of GET /healthz.
@@ -74,6 +77,9 @@ type PollHandle struct {
 	// CancelOnStop is the option of the executor that sent the group: executors with
 	// and without it share a poll.
 	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
+	// Executor has the options of that executor which say where the results of the group are.
+	// With them, a group that completed and was deleted afterwards has its results.
+	Executor *executor.Options `json:"executor,omitempty"`
 }
 
 // PollResponse has the groups that have ended; none when the time was over.
@@ -129,6 +135,41 @@ type RunRequest struct {
 // RunResponse is its result, in base64.
 type RunResponse struct {
 	Result []byte `json:"result"`
+}
+
+// CheckRequest requests the checks of an executor: its cluster, its permissions, its
+// store, and a pod with its options.
+type CheckRequest struct {
+	Executor executor.Options `json:"executor"`
+	// VersionInfo and Cloudpickle are the versions that functions are pickled with; they
+	// are not compared if they are missing.
+	VersionInfo *contract.VersionInfo `json:"version_info,omitempty"`
+	Cloudpickle string                `json:"cloudpickle,omitempty"`
+	// NoPod leaves out the checks that start a pod.
+	NoPod bool `json:"no_pod,omitempty"`
+	// TimeoutSeconds is how long the pod is waited for; 120 if 0. The other checks take
+	// up to a minute more.
+	TimeoutSeconds float64 `json:"timeout_seconds,omitempty"`
+}
+
+// CheckResponse has the checks in their order. A check that failed is no error of the
+// request.
+type CheckResponse struct {
+	Checks []CheckResult `json:"checks"`
+	// OK is true if no check failed.
+	OK bool `json:"ok"`
+}
+
+// CheckResult is the result of a check.
+type CheckResult struct {
+	// Name is cluster, crd, operator, permissions, namespace, store, pod, pod-store or
+	// image; names are added by later releases.
+	Name string `json:"name"`
+	// Status is ok, warning, failed or skipped.
+	Status  string `json:"status"`
+	Message string `json:"message"`
+	// Next is what to do.
+	Next string `json:"next,omitempty"`
 }
 
 // ErrorResponse is every answer with a status from 400.

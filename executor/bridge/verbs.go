@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
@@ -91,7 +93,61 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, later(err)
 	}
-	return s.told(r, e, results), nil
+	return s.told(r, e, s.findCompleted(ctx, r, results)), nil
+}
+
+// findCompleted replaces the results of groups that completed before they were deleted. It
+// omits deleted groups that there was no time to search for: the next poll does.
+func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []executor.Result) []executor.Result {
+	options := make(map[string]*executor.Options, len(r.Handles))
+	for i := range r.Handles {
+		options[r.Handles[i].Name] = r.Handles[i].Executor
+	}
+	// A store is searched although the time of the poll is over: the next poll would find the same.
+	ctx = context.WithoutCancel(ctx)
+	var searches errgroup.Group
+	searches.SetLimit(maxSearches)
+	omitted, begun := map[int]bool{}, time.Now()
+	for i := range results {
+		result := &results[i]
+		own := options[result.Handle.Name]
+		if own == nil || !result.Deleted {
+			continue
+		}
+		if time.Since(begun) >= searchTime {
+			omitted[i] = true
+			continue
+		}
+		searches.Go(func() error {
+			e, err := s.executor(executor.Config{Options: inCluster(own, r), Warn: func(err error) {
+				s.log.Info("The results of a deleted group cannot be found", "error", err.Error())
+			}}, &result.Handle)
+			if err != nil {
+				return err
+			}
+			if outcome, completed := e.FindCompleted(ctx, result.Handle); completed {
+				*result = executor.Result{Outcome: outcome}
+			}
+			return nil
+		})
+	}
+	if err := searches.Wait(); err != nil {
+		s.log.Info("The results of deleted groups cannot be searched", "error", err.Error())
+	}
+	decided := results[:0]
+	for i, result := range results {
+		if !omitted[i] {
+			decided = append(decided, result)
+		}
+	}
+	return decided
+}
+
+// inCluster returns options with the cluster of a poll.
+func inCluster(own *executor.Options, r *PollRequest) executor.Options {
+	options := *own
+	options.Kubeconfig, options.Context, options.Namespace = r.Executor.Kubeconfig, r.Executor.Context, r.Executor.Namespace
+	return options
 }
 
 // told is the answer of a poll; none of its groups is open any more.

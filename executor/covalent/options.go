@@ -3,6 +3,8 @@ package covalent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
@@ -32,7 +34,9 @@ func ToDict(options executor.Options) (contract.ExecutorRecord, error) {
 // because the dispatch of a newer release must still finish.
 func FromDict(record contract.ExecutorRecord) (executor.Options, error) {
 	options := executor.DefaultOptions()
-	raw, err := json.Marshal(record.Attributes)
+	attributes, names := maps.Clone(record.Attributes), executor.OptionNames()
+	maps.DeleteFunc(attributes, func(name string, _ any) bool { return !slices.Contains(names, name) })
+	raw, err := json.Marshal(attributes)
 	if err != nil {
 		return options, fmt.Errorf("%w: reading the executor's attributes: %w", executor.ErrInvalid, err)
 	}

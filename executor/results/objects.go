@@ -2,6 +2,8 @@ package results
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
@@ -108,6 +111,37 @@ func Read(ctx context.Context, from ObjectReader, location, uri string, limit in
 		err = fmt.Errorf("it has more than %d bytes", limit)
 	}
 	return raw, err
+}
+
+// ErrOtherBytes is returned by ReadRecorded for an object that is not as it was recorded.
+var ErrOtherBytes = errors.New("it has other bytes than were recorded")
+
+// ReadRecorded reads an object whose size and SHA-256 are known, without a copy of it.
+func ReadRecorded(ctx context.Context, from ObjectReader, location string, asset contract.AssetUpdate) ([]byte, error) {
+	if asset.Size < 0 {
+		return nil, ErrOtherBytes
+	}
+	object, _, err := from.Open(ctx, location, asset.RemoteURI)
+	if err != nil {
+		return nil, err
+	}
+	defer object.Close()
+	raw := make([]byte, asset.Size)
+	if _, err = io.ReadFull(object, raw); errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return nil, ErrOtherBytes
+	}
+	if err != nil {
+		return nil, err
+	}
+	if more, err := io.CopyN(io.Discard, object, 1); more > 0 {
+		return nil, ErrOtherBytes
+	} else if !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if sum := sha256.Sum256(raw); hex.EncodeToString(sum[:]) != asset.Digest {
+		return nil, ErrOtherBytes
+	}
+	return raw, nil
 }
 
 // sizeOf returns the size of an object that exists.

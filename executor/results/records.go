@@ -9,6 +9,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
@@ -80,18 +81,9 @@ func previousSource(tg *v1alpha1.TaskGroup, outputs string) (committed, bool) {
 // readManifest reads a manifest and checks that it is the one that the status names, and
 // of this group.
 func (r *Reader) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (Records, error) {
-	var found *contract.Manifest
-	err := retry(ctx, func() error {
-		object, _, err := r.Objects.Open(ctx, tg.Spec.OutputsURI(), source.uri)
-		if err != nil {
-			return fmt.Errorf("opening %s: %w", source.uri, err)
-		}
-		defer object.Close()
-		found, err = manifest.Read(object, manifest.Reference{URI: source.uri, SHA256: source.sha256, UID: string(tg.UID)})
-		return err
-	})
+	found, err := r.manifest(ctx, tg.Spec.OutputsURI(), manifest.Reference{URI: source.uri, SHA256: source.sha256, UID: string(tg.UID)})
 	if err != nil {
-		return nil, fmt.Errorf("reading the manifest: %w", err)
+		return nil, err
 	}
 	records := make(Records, len(found.Tasks))
 	for i := range found.Tasks {
@@ -100,12 +92,47 @@ func (r *Reader) readManifest(ctx context.Context, tg *v1alpha1.TaskGroup, sourc
 	return records, nil
 }
 
+func (r *Reader) manifest(ctx context.Context, outputs string, want manifest.Reference) (*contract.Manifest, error) {
+	var found *contract.Manifest
+	err := retry(ctx, func() error {
+		object, _, err := r.Objects.Open(ctx, outputs, want.URI)
+		if err != nil {
+			return fmt.Errorf("opening %s: %w", want.URI, err)
+		}
+		defer object.Close()
+		found, err = manifest.Read(object, want)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the manifest: %w", err)
+	}
+	return found, nil
+}
+
+// Completed looks for the manifest of an attempt of a Sequential group that completed all
+// tasks, and returns nil if there is none. It is for a group whose status, and the digest in
+// it, cannot be read any more.
+func (r *Reader) Completed(ctx context.Context, outputs, uid string, attempts int32) (*contract.Manifest, error) {
+	for attempt := int32(1); attempt <= attempts; attempt++ {
+		uri := contract.ManifestURI(contract.AttemptURI(outputs, uid, attempt))
+		found, err := r.manifest(ctx, outputs, manifest.Reference{URI: uri, UID: uid, Attempt: attempt})
+		switch {
+		case store.MayBeMissing(err):
+		case err != nil:
+			return nil, err
+		case !slices.ContainsFunc(found.Tasks, func(t contract.TaskRecord) bool { return t.State != contract.TaskCompleted }):
+			return found, nil
+		}
+	}
+	return nil, nil
+}
+
 // readRecords reads a manifest. If the newest attempt was not known to have committed one
 // and did not, it reads the manifest of a previous attempt.
 func (r *Reader) readRecords(ctx context.Context, tg *v1alpha1.TaskGroup, source committed) (Records, error) {
 	records, err := r.readManifest(ctx, tg, source)
 	reason := tg.Status.Reason()
-	if source.sha256 != "" || !IsMissing(err) || reason == v1alpha1.ReasonCompleted {
+	if source.sha256 != "" || !store.MayBeMissing(err) || reason == v1alpha1.ReasonCompleted {
 		return records, err
 	}
 	previous, ok := previousSource(tg, tg.Spec.OutputsURI())

@@ -70,7 +70,7 @@ func (g *Groups) subscribe(groups []ID, woken chan<- struct{}) {
 			r = &record{}
 			g.records[id.Name] = r
 		}
-		if r.uid == "" {
+		if _, doubtful := g.doubtful[id.Name]; !doubtful && r.uid == "" {
 			g.doubtful[id.Name] = time.Now()
 		}
 		r.wanted = true
@@ -93,8 +93,9 @@ func (g *Groups) unsubscribe(groups []ID, woken chan<- struct{}) {
 			continue
 		}
 		r.waiters = nil
-		// A group that was polled once may not exist.
-		if r.uid == "" {
+		// A group that is doubtful stays so: the poll may be repeated with more groups, and
+		// the group would never be read if its time began again with each poll.
+		if r.uid == "" && !r.deleted.IsZero() {
 			g.drop(id.Name)
 		}
 	}

@@ -12,7 +12,7 @@ home=$(mktemp -d)
 covalent() { (cd "$home" && "$python" -c 'import sys; from covalent_dispatcher._cli.cli import cli; sys.exit(cli())' "$@"); }
 end() {
   local status=$?
-  [ $status = 0 ] || tail -n 50 "$home"/run/taskgroup-*/bridge.log "$home/cache/covalent/covalent_ui.log" 2>/dev/null || true
+  [ $status = 0 ] || tail -n 50 "$home/cache/covalent"/{taskgroup-bridge,covalent_ui}.log 2>/dev/null || true
   covalent stop >/dev/null 2>&1 || true
   bin/cluster down --name "$name" >/dev/null || true
   rm -rf "$home"

@@ -269,6 +269,17 @@ def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> di
     return options
 
 
+def results_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of executor_options that say where the results of a Sequential group are; {} if nothing does.
+
+    With them, the bridge finds the results of a group whose TaskGroup was deleted by its TTL during an outage.
+    """
+    if options.get("execution") == "Parallel" or not (options.get("assets") or options.get("outputs")):
+        return {}
+    names = ("assets", "outputs", "local_paths", "retries", "infrastructure_retries")
+    return {name: options[name] for name in names if name in options}
+
+
 def here(uri: str, local_paths: Mapping[str, str]) -> str:
     """Return a URI, as pods see it, as the dispatcher's machine sees it: by the longest folder of local_paths.
 

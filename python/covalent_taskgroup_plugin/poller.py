@@ -1,7 +1,9 @@
-"""Waiting for groups: one long poll for all of a cluster's groups, however many wait.
+"""Waiting for groups: a few long polls for all of a cluster's groups, however many wait.
 
 A connection for each group would cost a file descriptor for each, of which a
-dispatcher has 1024 on most machines.
+dispatcher has 1024 on most machines. New groups get a poll of their own, into which
+smaller polls are merged: the number of polls and how often a handle is sent grow with
+the logarithm of the number of groups.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,8 +30,8 @@ MAX_HANDLES = 10000
 REFUSED_SECONDS = 600.0
 
 Handle = dict[str, Any]
-# A handle, whether its group is cancelled when the dispatcher stops, and who waits.
-Waiting = tuple[Handle, bool, "asyncio.Future[dict[str, Any]]"]
+# A handle with the options of its executor that differ between the groups of a poll, and who waits.
+Waiting = tuple[Handle, "asyncio.Future[dict[str, Any]]"]
 
 
 class Poller:
@@ -39,23 +42,33 @@ class Poller:
         self._waiting: dict[str, list[Waiting]] = {}
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        # Since when polls have been refused.
-        self._refused: float | None = None
+        # The polls that are running, with their groups.
+        self._polls: dict[asyncio.Task[None], dict[str, Handle]] = {}
+        # Since when the polls of a group have been refused.
+        self._refused: dict[str, float] = {}
 
-    async def wait(self, handle: Handle, cancel_on_stop: bool = False) -> dict[str, Any]:
+    async def wait(
+        self, handle: Handle, cancel_on_stop: bool = False, results: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Return the Outcome of the group, {"handle": {...}, "reason": str}, when it has finished.
 
         Args:
             handle: names the group.
             cancel_on_stop: whether the bridge cancels the group when the dispatcher stops. Each poll has it: a bridge
                 that replaces another one learns of it only here.
+            results: the options of the executor that say where the results of the group are.
 
         Raises:
             TaskCancelledError: it was cancelled or deleted.
             BridgeError: the bridge refuses to wait for it.
         """
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        key, waiting = _key(handle), (handle, cancel_on_stop, future)
+        entry = dict(handle)
+        if cancel_on_stop:
+            entry["cancel_on_stop"] = True
+        if results:
+            entry["executor"] = dict(results)
+        key, waiting = _key(handle), (entry, future)
         self._waiting.setdefault(key, []).append(waiting)
         self._arrived.set()
         if self._task is None or self._task.done():
@@ -68,42 +81,63 @@ class Poller:
                 self._waiting[key] = left
             else:
                 self._waiting.pop(key, None)
+                self._refused.pop(key, None)
 
     async def _run(self) -> None:
-        while self._waiting:
-            await asyncio.sleep(GATHER_SECONDS)
-            self._arrived.clear()
-            handles = [_entry(waiting) for waiting in self._waiting.values()][:MAX_HANDLES]
-            if not handles:
-                return
-            request = {"executor": self._options, "handles": handles, "wait_seconds": WAIT_SECONDS}
-            seconds = WAIT_SECONDS + MARGIN_SECONDS
-            poll = asyncio.create_task(bridge.persist("/v1/poll", request, None, _is_waited_out, seconds))
-            news = asyncio.create_task(self._arrived.wait())
-            await asyncio.wait({poll, news}, return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
-            if not poll.done():
+        try:
+            while self._waiting:
+                await asyncio.sleep(GATHER_SECONDS)
+                self._arrived.clear()
+                self._assign()
+                if not self._polls:
+                    continue
+                news = asyncio.create_task(self._arrived.wait())
+                await asyncio.wait({news, *self._polls}, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                self._polls = {poll: groups for poll, groups in self._polls.items() if not poll.done()}
+        finally:
+            for poll in self._polls:
+                poll.cancel()
+            self._polls.clear()
+
+    def _assign(self) -> None:
+        """Start polls for the groups that no poll waits for."""
+        waiting = {key: _entry(those) for key, those in self._waiting.items()}
+        polled = {key: entry for groups in self._polls.values() for key, entry in groups.items()}
+        new = {key: entry for key, entry in waiting.items() if polled.get(key) != entry}
+        if not new:
+            return
+        for poll, groups in sorted(self._polls.items(), key=lambda item: len(item[1])):
+            if len(groups) < 2 * len(new) and len(groups) + len(new) <= MAX_HANDLES:
                 # Cancelling loses nothing: the next poll returns what has finished.
                 poll.cancel()
-                await asyncio.gather(poll, return_exceptions=True)
-                if poll.cancelled():
-                    continue
-            try:
-                self._settle(poll.result())
-                self._refused = None
-            except Exception as err:  # Whatever it is, no group may be waited for without a poll.
-                await self._refuse(handles, err)
+                del self._polls[poll]
+                new = {**{key: waiting[key] for key in groups if key in waiting}, **new}
+        keys = list(new)
+        for first in range(0, len(keys), MAX_HANDLES):
+            part = {key: new[key] for key in keys[first : first + MAX_HANDLES]}
+            self._polls[asyncio.create_task(self._poll(part))] = part
 
-    async def _refuse(self, handles: list[Handle], err: Exception) -> None:
-        """Wait before the next poll, or fail the polls if they have been refused for too long."""
+    async def _poll(self, groups: dict[str, Handle]) -> None:
+        request = {"executor": self._options, "handles": list(groups.values()), "wait_seconds": WAIT_SECONDS}
+        seconds = WAIT_SECONDS + MARGIN_SECONDS
+        try:
+            self._settle(await bridge.persist("/v1/poll", request, None, _is_waited_out, seconds))
+            for key in groups:
+                self._refused.pop(key, None)
+        except Exception as err:  # Whatever it is, no group may be waited for without a poll.
+            await self._refuse(groups, err)
+
+    async def _refuse(self, groups: dict[str, Handle], err: Exception) -> None:
+        """Wait before the next poll, and fail the groups whose polls have been refused for too long."""
         now = time.monotonic()
-        self._refused = self._refused or now
-        if now - self._refused < REFUSED_SECONDS:
+        for key, handle in groups.items():
+            if now - self._refused.setdefault(key, now) >= REFUSED_SECONDS:
+                del self._refused[key]
+                self._tell(handle, err)
+        if any(key in self._refused for key in groups):
             bridge.warn("/v1/poll", repr(err) if not str(err) else err)
             await asyncio.sleep(bridge.LONGEST_DELAY)
-            return
-        for handle in handles:
-            self._tell(handle, err)
 
     def _settle(self, answer: dict[str, Any]) -> None:
         for result in answer["results"]:
@@ -114,7 +148,7 @@ class Poller:
 
     def _tell(self, handle: Handle, what: Any) -> None:
         # Popped: the next poll must not ask for it again.
-        for _, _, future in self._waiting.pop(_key(handle), []):
+        for _, future in self._waiting.pop(_key(handle), []):
             if future.done():
                 continue
             if isinstance(what, BaseException):
@@ -129,8 +163,7 @@ def _is_waited_out(err: BridgeError) -> bool:
 
 def _entry(waiting: list[Waiting]) -> Handle:
     """Return a PollHandle, executor/bridge/shapes.go."""
-    handle = waiting[0][0]
-    return {**handle, "cancel_on_stop": True} if any(cancel for _, cancel, _ in waiting) else handle
+    return {name: value for entry, _ in waiting for name, value in entry.items()}
 
 
 def _key(handle: Handle) -> str:

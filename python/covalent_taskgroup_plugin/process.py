@@ -14,13 +14,14 @@ import errno
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import threading
 import time
 import weakref
 from pathlib import Path
-from typing import Optional
+from typing import IO, Optional
 
 from covalent._shared_files.config import get_config
 
@@ -39,6 +40,8 @@ PROBE_SECONDS = 10.0
 STOP_SECONDS = 45.0
 # A Unix address has room for 103 bytes on macOS and 107 on Linux; the rest is "/taskgroup-XXXXXXXX/bridge.sock".
 _LONGEST_FOLDER = 103 - 32
+# How old a folder without a bridge has to be to be removed: a bridge may be starting in a younger one.
+STALE_SECONDS = 600.0
 
 
 def find_binary() -> str:
@@ -72,6 +75,31 @@ def _folders() -> list[str]:
     return [parent for parent in parents if len(os.fsencode(parent)) <= _LONGEST_FOLDER]
 
 
+def _remove_stale(parent: str) -> None:
+    """Remove the folders of bridges that were killed, or whose dispatcher was."""
+    for folder in Path(parent).glob("taskgroup-*"):
+        try:
+            status = folder.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                continue
+            if time.time() - status.st_mtime < STALE_SECONDS or _listens(folder / "bridge.sock"):
+                continue
+            # Only what a bridge leaves: a folder with other files is not ours, and stays.
+            for name in ("bridge.sock", "bridge.log"):
+                if {path.name for path in folder.iterdir()} <= {"bridge.sock", "bridge.log"}:
+                    (folder / name).unlink(missing_ok=True)
+            folder.rmdir()
+        except OSError:
+            continue
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as attempt:
+        attempt.settimeout(1)
+        # A bridge that is busy refuses connections in another way.
+        return attempt.connect_ex(str(path)) not in (errno.ECONNREFUSED, errno.ENOENT)
+
+
 class Process:
     """The bridge of this process. All methods may be called by any thread."""
 
@@ -83,7 +111,7 @@ class Process:
         self._folder = Path()
         # How many starts have failed because of their folder: the next start tries the next location.
         self._unusable = 0
-        # Whether the last bridge served in its folder, which then has its log: the next one appends to it.
+        # Whether the last bridge served in its folder: the next one uses it again.
         self._keeps_folder = False
         # Whether a bridge of this process has served: an error of a later start passes.
         self._served = False
@@ -97,9 +125,14 @@ class Process:
         return child.pid if child is not None and self._owner == os.getpid() and child.poll() is None else None
 
     @property
+    def folder(self) -> Path:
+        """The folder of the socket."""
+        return self._folder
+
+    @property
     def log(self) -> Path:
-        """The log file of the bridge, a line of JSON for each event."""
-        return self._folder / "bridge.log"
+        """The log file of the bridges of this user, a line of JSON for each event, beside Covalent's logs."""
+        return Path(str(get_config("dispatcher.log_dir"))) / "taskgroup-bridge.log"
 
     def running(self) -> Optional[str]:
         """Return the socket of the running bridge, without waiting; None if start has to be called."""
@@ -140,23 +173,33 @@ class Process:
         try:
             self._ensure_folder()
             path = str(self._folder / "bridge.sock")
-            command = [binary, "executor", "--listen", f"unix://{path}", "--until-eof"]
+            log = self._open_log()
+            command = [
+                binary,
+                "executor",
+                "--listen",
+                f"unix://{path}",
+                "--until-eof",
+                "--log-file",
+                os.fsdecode(log.name),
+            ]
             hosts = os.environ.get(CALLBACK_HOSTS)
             if hosts:
                 command += ["--callback-hosts", hosts]
-            reading, self._pipe = os.pipe()
-            try:
-                with self.log.open("ab") as log:
+            with log:
+                begin = log.tell()
+                reading, self._pipe = os.pipe()
+                try:
                     child = subprocess.Popen(command, stdin=reading, stdout=log, stderr=log, start_new_session=True)
-            finally:
-                os.close(reading)
+                finally:
+                    os.close(reading)
         except OSError as err:
             self._close_pipe()
             self._keeps_folder = False
             self._unusable += err.errno not in (errno.EMFILE, errno.ENFILE)
             raise BridgeError(f"the bridge {binary} could not be started: {err}", retry=True) from err
         try:
-            self._await(child, path, binary)
+            self._await(child, path, binary, Path(os.fsdecode(log.name)), begin)
         except BridgeError:
             self._close_pipe()
             _terminate(child)
@@ -183,12 +226,21 @@ class Process:
             parent = folders[(self._unusable + number) % len(folders)]
             try:
                 self._folder = Path(tempfile.mkdtemp(prefix="taskgroup-", dir=parent))
+                _remove_stale(parent)
                 return
             except OSError as err:
                 failure = err
         raise failure or OSError(errno.ENAMETOOLONG, "no folder with a path that is short enough for a socket")
 
-    def _await(self, child: subprocess.Popen[bytes], path: str, binary: str) -> None:
+    def _open_log(self) -> IO[bytes]:
+        """Open the log for what is written before the bridge rotates it; in the folder of the socket if it must be."""
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            return _appended(self.log)
+        except OSError:
+            return _appended(self._folder / "bridge.log")
+
+    def _await(self, child: subprocess.Popen[bytes], path: str, binary: str, log: Path, begin: int) -> None:
         deadline = time.monotonic() + START_SECONDS
         while child.poll() is None and time.monotonic() < deadline:
             with socket.socket(socket.AF_UNIX) as attempt:
@@ -197,14 +249,7 @@ class Process:
             time.sleep(0.01)
         status = child.poll()
         how = "does not serve" if status is None else f"ended with status {status}"
-        raise BridgeError(f"the bridge {binary} {how}: {self._last_words()}")
-
-    def _last_words(self) -> str:
-        try:
-            lines = self.log.read_text(errors="replace").strip().splitlines()
-        except OSError as err:
-            return f"its log cannot be read: {err}"
-        return "; ".join(lines[-2:])[-500:] or "it wrote nothing"
+        raise BridgeError(f"the bridge {binary} {how}: {_last_words(log, begin)}")
 
     def _kill(self) -> None:
         """Kill a bridge that does not answer. It gets no signal to stop: cancel_on_stop would cancel running groups."""
@@ -237,6 +282,21 @@ class Process:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder, self._owner, self._keeps_folder = Path(), 0, False
             atexit.unregister(self.stop)
+
+
+def _appended(path: Path) -> IO[bytes]:
+    return open(path, "ab", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def _last_words(log: Path, begin: int) -> str:
+    """Return the last lines of a log that was begin bytes long when the bridge was started."""
+    try:
+        with log.open("rb") as file:
+            file.seek(min(begin, log.stat().st_size))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except OSError as err:
+        return f"its log cannot be read: {err}"
+    return "; ".join(lines[-2:])[-500:] or "it wrote nothing"
 
 
 def _answers(path: str) -> bool:

@@ -23,12 +23,13 @@ from covalent._shared_files.util_classes import Status
 from covalent.executor.base import AsyncBaseExecutor
 from covalent.executor.schemas import ResourceMap, TaskSpec, TaskUpdate
 
-from covalent_taskgroup_plugin import bridge, calls, objects, section, transfers
+from covalent_taskgroup_plugin import bridge, calls, checks, objects, section, transfers
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.options import (
     DEFAULTS,
     changed,
     executor_options,
+    results_options,
     tolerated,
     without_aliases,
 )
@@ -42,6 +43,8 @@ _EXECUTOR_PLUGIN_DEFAULTS = copy.deepcopy(DEFAULTS)
 SEND_SECONDS = 120.0
 RECEIVE_SECONDS = 600.0
 CANCEL_SECONDS = 30.0
+# How long the dispatcher may take to respond to a request about a job.
+DISPATCHER_SECONDS = 60
 # A kubeconfig that cannot be used may be being rewritten, but mostly it is a mistake that its user has to see.
 CONFIGURATION_SECONDS = 15.0
 # For how many seconds a group is cancelled that may have been created by a send that failed.
@@ -203,6 +206,25 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         changes = without_aliases({}, changes)
         return type(self)(**{**changed(self.__dict__), **changes})
 
+    def check(self, *, pod: bool = True, seconds: float = 120) -> checks.Report:
+        """Check what groups of this executor need, print what to do about each failure, and return the report.
+
+        Checked are the cluster, the CRD, the operator, the permissions, the namespace, the store from this machine and,
+        in a short-lived pod with the options of this executor, the store, Python and cloudpickle of the image. All that
+        is created is removed, also after an interrupt. The report is true if no check failed.
+
+        Args:
+            pod: whether the checks that start a pod are made.
+            seconds: how long the pod is waited for. The other checks take up to a minute more.
+
+        Raises:
+            BridgeError: the checks could not be made, such as for options that the bridge refuses. A check that failed
+                is no exception.
+        """
+        report = checks.check(self._options(with_pod=True), pod, seconds)
+        print(report)
+        return report
+
     def to_dict(self) -> JSON:
         """Return {"type": str, "short_name": "taskgroup", "attributes": {...}}, without the queues of a running one."""
         attributes = tolerated({name: self.__dict__[name] for name in DEFAULTS})
@@ -245,7 +267,6 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             BridgeError: it was not created; the text says why. If the response to the create was lost, the TaskGroup
                 may exist, and is cancelled as soon as the cluster can be reached.
         """
-        await self._refuse_cancelled()
         files = transfers.recorded(resources)
         output = await transfers.helper_output(task_specs, resources, files)
         if output is not None:
@@ -284,7 +305,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             return data
         if self.__dict__["callback"]:
             raise NotImplementedError
-        return await poller_of(self._options(), data).wait(data, self.__dict__["cancel_on_stop"])
+        options = self._options()
+        return await poller_of(options, data).wait(data, self.__dict__["cancel_on_stop"], results_options(options))
 
     async def receive(self, task_group_metadata: JSON, data: Any) -> list[TaskUpdate]:
         """Return how the nodes of task_group_metadata["node_ids"] ended, and the URIs and bytes of what they left.
@@ -356,6 +378,19 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         if self.__dict__["assets"] or self.__dict__["outputs"]:
             return {name: self.__dict__[name] for name in ("assets", "outputs") if self.__dict__[name]}
         return await transfers.default_storage(self._options(), SEND_SECONDS, _sends_again())
+
+    async def _wait_for_response(self, timeout: int = DISPATCHER_SECONDS) -> Any:
+        """Do as Covalent's base class, which waits for 5 s and then raises an error without a text.
+
+        A request is not repeated: its late response would be taken for the response to the next one.
+        """
+        try:
+            return await super()._wait_for_response(timeout)
+        except asyncio.TimeoutError as err:
+            raise BridgeError(
+                f"Covalent's dispatcher did not respond within {timeout} s: its database or disk may be too slow. "
+                "Dispatch again"
+            ) from err
 
     def _options(self, with_pod: bool = False) -> JSON:
         return executor_options(self.__dict__, with_pod)

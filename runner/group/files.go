@@ -37,16 +37,17 @@ func filesIn(dir string) taskFiles {
 // streams are the captured stdout and stderr of a task.
 type streams struct{ stdout, stderr *stream.Capture }
 
-// open creates the directories and starts to capture.
-func (f taskFiles) open(stdout, stderr io.Writer, limit int64) (*streams, error) {
+// open creates the directories and starts to capture. Covalent reads the streams of a
+// function as text; those of a command keep their bytes.
+func (f taskFiles) open(stdout, stderr io.Writer, limit int64, text bool) (*streams, error) {
 	if err := os.MkdirAll(f.scratch, 0o755); err != nil {
 		return nil, err
 	}
-	out, err := stream.Start(stream.Config{File: f.stdout, Tee: stdout, Limit: limit})
+	out, err := stream.Start(stream.Config{File: f.stdout, Tee: stdout, Limit: limit, Text: text})
 	if err != nil {
 		return nil, err
 	}
-	errs, err := stream.Start(stream.Config{File: f.stderr, Tee: stderr, Limit: limit})
+	errs, err := stream.Start(stream.Config{File: f.stderr, Tee: stderr, Limit: limit, Text: text})
 	if err != nil {
 		out.Release()
 		return nil, errors.Join(err, out.Finish())

@@ -76,7 +76,7 @@ func (r *run) performInTime(ctx context.Context, task *contract.PlanTask, files 
 
 // perform runs a task between the start and the end of its streams.
 func (r *run) perform(ctx context.Context, task *contract.PlanTask, files taskFiles) outcome {
-	streams, err := files.open(r.Stdout, r.Stderr, r.StreamLimit)
+	streams, err := files.open(r.Stdout, r.Stderr, r.StreamLimit, len(task.Command) == 0)
 	if err != nil {
 		return failed(contract.ReasonOutputUploadFailed, "preparing the task's folder in the work directory: %s", err)
 	}

@@ -20,6 +20,9 @@ const DefaultLimit = 64 << 20
 type bounded struct {
 	file  *os.File
 	limit int64
+	// text is set if everything that is written is UTF-8: copySince then cuts no
+	// character.
+	text bool
 
 	mu      sync.Mutex
 	written int64
@@ -86,6 +89,17 @@ func (b *bounded) settle() error {
 // and only those that are still kept. It holds the lock for one piece at a time. It
 // returns the offset that follows the last byte written to w.
 func (b *bounded) copySince(w io.Writer, offset, limit int64) (next int64, err error) {
+	if !b.text {
+		return b.copyPieces(w, offset, limit)
+	}
+	// A character before a gap may be cut, if the rest of it was overwritten. One at the
+	// end is left to the next call: the stream may grow while its last piece is read.
+	whole := &textWriter{w: w}
+	next, err = b.copyPieces(whole, offset, limit)
+	return next - int64(len(whole.text.pending)), err
+}
+
+func (b *bounded) copyPieces(w io.Writer, offset, limit int64) (next int64, err error) {
 	length := b.Len()
 	buf := make([]byte, bufferSize)
 	for next = offset; next < length; {
@@ -93,8 +107,12 @@ func (b *bounded) copySince(w io.Writer, offset, limit int64) (next int64, err e
 		if err != nil {
 			return next, err
 		}
-		if omitted := from - next; omitted > 0 {
-			if _, err := fmt.Fprintf(w, "\n[taskgroup] %d bytes are left out here\n", omitted); err != nil {
+		if from > next {
+			if b.text {
+				cut := continuation(piece)
+				piece, from = piece[cut:], from+int64(cut)
+			}
+			if _, err := fmt.Fprintf(w, "\n[taskgroup] %d bytes are left out here\n", from-next); err != nil {
 				return next, err
 			}
 		}
@@ -184,14 +202,9 @@ func unfinished(r io.ReaderAt, head int64) int64 {
 }
 
 // discardContinuation skips the bytes of a character that began earlier, and
-// counts them. What is no text at all is left as it is.
+// counts them.
 func discardContinuation(r *bufio.Reader) int64 {
 	begin, _ := r.Peek(utf8.UTFMax)
-	for i, c := range begin {
-		if utf8.RuneStart(c) {
-			_, _ = r.Discard(i)
-			return int64(i)
-		}
-	}
-	return 0
+	n, _ := r.Discard(continuation(begin))
+	return int64(n)
 }

@@ -31,6 +31,9 @@ type Config struct {
 	// File receives the bytes exactly, or their head and tail where there are
 	// more than Limit; it must not exist.
 	File string
+	// Text replaces bytes that are not UTF-8 by escapes such as \xe9, in File and Tee. All
+	// lengths are then those of the result.
+	Text bool
 	// Limit is DefaultLimit where it is zero.
 	Limit int64
 	// Tee receives a copy for people to read. Its errors are ignored: a broken log
@@ -55,6 +58,9 @@ type Capture struct {
 	// reading is held while the pipe is read; detached ends the reading.
 	reading  sync.Mutex
 	detached bool
+	// text is nil for a stream that is kept byte by byte. It is used while the pipe is
+	// read.
+	text *text
 }
 
 // Start opens the pipe and the file and copies until Finish.
@@ -78,12 +84,15 @@ func Start(cfg Config) (*Capture, error) {
 	}
 	c := &Capture{
 		Path: cfg.File, tee: cfg.Tee, quiet: cfg.Quiet, done: make(chan struct{}),
-		file:  &bounded{file: file, limit: cmp.Or(cfg.Limit, DefaultLimit)},
+		file:  &bounded{file: file, limit: cmp.Or(cfg.Limit, DefaultLimit), text: cfg.Text},
 		read:  os.NewFile(uintptr(fds[0]), "stream"),
 		write: os.NewFile(uintptr(fds[1]), "stream"),
 	}
 	if c.quiet == 0 {
 		c.quiet = DefaultQuiet
+	}
+	if cfg.Text {
+		c.text = &text{}
 	}
 	go c.copy()
 	return c, nil
@@ -124,7 +133,31 @@ func (c *Capture) detach() {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	c.detached = true
+	if c.text != nil {
+		// The log may be writing the last result at this moment.
+		c.text.renew()
+	}
 	c.drain(make([]byte, bufferSize), false)
+	c.keepEnd()
+}
+
+// keep writes bytes of the pipe to the file, and returns what it wrote.
+func (c *Capture) keep(p []byte) []byte {
+	if c.text != nil {
+		p = c.text.next(p)
+	}
+	_, _ = c.file.Write(p)
+	return p
+}
+
+// keepEnd writes what remains of an incomplete character, and returns what it wrote.
+func (c *Capture) keepEnd() []byte {
+	if c.text == nil {
+		return nil
+	}
+	rest := c.text.end()
+	_, _ = c.file.Write(rest)
+	return rest
 }
 
 // Len is the length of the stream so far, in bytes.
@@ -142,11 +175,12 @@ func (c *Capture) CopySince(w io.Writer, offset, limit int64) (next int64, err e
 
 func (c *Capture) copy() {
 	defer close(c.done)
+	defer c.end()
 	buf := make([]byte, bufferSize)
 	pending := 0
 	for pending < maxPending {
-		n, err := c.readSome(buf)
-		c.log(buf[:n])
+		n, kept, err := c.readSome(buf)
+		c.log(kept)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			c.reading.Lock()
 			defer c.reading.Unlock()
@@ -165,16 +199,27 @@ func (c *Capture) copy() {
 	}
 }
 
-// readSome waits for bytes and keeps them in the file.
-func (c *Capture) readSome(buf []byte) (int, error) {
+// end keeps the rest of a stream that ends within a character.
+func (c *Capture) end() {
+	c.reading.Lock()
+	var rest []byte
+	if !c.detached {
+		rest = c.keepEnd()
+	}
+	c.reading.Unlock()
+	c.log(rest)
+}
+
+// readSome waits for bytes and keeps them in the file. It returns how many there were,
+// and what was kept.
+func (c *Capture) readSome(buf []byte) (n int, kept []byte, err error) {
 	c.reading.Lock()
 	defer c.reading.Unlock()
 	if c.detached {
-		return 0, os.ErrClosed
+		return 0, nil, os.ErrClosed
 	}
-	n, err := c.read.Read(buf)
-	_, _ = c.file.Write(buf[:n])
-	return n, err
+	n, err = c.read.Read(buf)
+	return n, c.keep(buf[:n]), err
 }
 
 // drain reads what is in the pipe without waiting: a deadline may pass while a
@@ -194,9 +239,9 @@ func (c *Capture) drain(buf []byte, log bool) {
 		if n <= 0 {
 			return
 		}
-		_, _ = c.file.Write(buf[:n])
+		kept := c.keep(buf[:n])
 		if log {
-			c.log(buf[:n])
+			c.log(kept)
 		}
 		pending += n
 	}

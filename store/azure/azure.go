@@ -76,6 +76,16 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 	return s.put(ctx, uri, body, match(&blob.ModifiedAccessConditions{IfNoneMatch: new(azcore.ETagAny)}))
 }
 
+// Remove implements store.Remover.
+func (s *Store) Remove(ctx context.Context, uri string) error {
+	client, err := s.blob(uri)
+	if err != nil {
+		return err
+	}
+	_, err = client.Delete(ctx, nil)
+	return failure(err)
+}
+
 func (s *Store) put(ctx context.Context, uri string, body *store.Body, conditions *blob.AccessConditions) error {
 	client, err := s.blob(uri)
 	if err != nil {

@@ -93,8 +93,24 @@ func (s *Store) complete(w http.ResponseWriter, r *http.Request) {
 func (s *Store) abort(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.uploads, r.URL.Query().Get("uploadId"))
+	upload := r.URL.Query().Get("uploadId")
+	if upload == "" {
+		s.remove(w, r.URL.Path)
+		return
+	}
+	delete(s.uploads, upload)
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// remove deletes an object; the caller holds the lock.
+func (s *Store) remove(w http.ResponseWriter, path string) {
+	if _, ok := s.objects[path]; !ok {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	delete(s.objects, path)
+	// Azure's client accepts no other code of success.
+	w.WriteHeader(http.StatusAccepted)
 }
 
 func noSuchUpload(w http.ResponseWriter) {

@@ -84,6 +84,15 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 	return s.exchange.Put(request, body)
 }
 
+// Remove implements store.Remover.
+func (s *Store) Remove(ctx context.Context, uri string) error {
+	request, err := s.request(ctx, http.MethodDelete, uri)
+	if err != nil {
+		return err
+	}
+	return s.exchange.Delete(request)
+}
+
 func (s *Store) request(ctx context.Context, method, uri string) (*http.Request, error) {
 	bucket, key, err := store.Bucket(uri)
 	if err != nil {

@@ -144,6 +144,15 @@ func (s *Store) Put(_ context.Context, uri string, body *store.Body) error {
 	return nil
 }
 
+// Remove implements store.Remover.
+func (s *Store) Remove(_ context.Context, uri string) error {
+	path, err := Path(uri)
+	if err != nil {
+		return err
+	}
+	return writeError(os.Remove(path))
+}
+
 // Path returns the path of a file URI.
 func Path(text string) (string, error) {
 	uri, err := url.Parse(text)

@@ -68,6 +68,20 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 	return s.put(ctx, uri, body, aws.String("*"))
 }
 
+// Remove implements store.Remover. S3 reports success also for a missing object.
+func (s *Store) Remove(ctx context.Context, uri string) error {
+	bucket, key, err := parseURI(uri)
+	if err != nil {
+		return err
+	}
+	client, err := s.load(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &bucket, Key: &key, RequestPayer: s.options.payer})
+	return failure(err)
+}
+
 // MustVerifyCondition implements store.ConditionVerifier.
 func (s *Store) MustVerifyCondition(string) bool {
 	s.mu.Lock()

@@ -99,6 +99,7 @@ func Run(t *testing.T, target Target) {
 	t.Run("connections", target.testConnections)
 	t.Run("cancel", target.testCancel)
 	t.Run("uploads beside downloads", target.testPools)
+	t.Run("remove", target.testRemove)
 }
 
 func (target Target) testResponses(t *testing.T) {

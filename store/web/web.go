@@ -40,6 +40,15 @@ func (s *Store) Commit(ctx context.Context, uri string, body *store.Body) error 
 	return s.put(ctx, uri, body, "*")
 }
 
+// Remove implements store.Remover.
+func (s *Store) Remove(ctx context.Context, uri string) error {
+	request, err := s.request(ctx, http.MethodDelete, uri)
+	if err != nil {
+		return err
+	}
+	return s.exchange.Delete(request)
+}
+
 // MustVerifyCondition implements store.ConditionVerifier: many servers do not know the
 // condition.
 func (*Store) MustVerifyCondition(string) bool { return true }
@@ -150,6 +159,19 @@ func (e *Exchange) PutStatus(request *http.Request, body *store.Body) (int, erro
 		return answer.StatusCode, nil
 	}
 	return 0, e.failure(answer)
+}
+
+// Delete removes an object.
+func (e *Exchange) Delete(request *http.Request) error {
+	answer, err := e.Client.Do(request)
+	if err != nil {
+		return transport.Bare(err)
+	}
+	if answer.StatusCode/100 != 2 {
+		return e.failure(answer)
+	}
+	drain(answer)
+	return nil
 }
 
 // again returns the request for the whole object.

@@ -34,6 +34,14 @@ def streams():
     os.write(2, b"\xff\xfe no newline")
 
 
+def split_streams():
+    import time
+
+    for part in (b"caf\xe9 ", b"\xe2\x82", b"\xac\xf0\x9f", b"\x98\x80 \xe2\x82"):
+        os.write(1, part)
+        time.sleep(0.01)  # each part may be read on its own
+
+
 def large_streams():
     os.write(1, b"0123456789abcde\n" * (1 << 16))
 

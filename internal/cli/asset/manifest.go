@@ -11,6 +11,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
@@ -40,7 +41,7 @@ func Manifests(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup) ([]co
 		return nil, ErrNone
 	}
 	manifests, err := readAll(ctx, reader, references, string(tg.UID))
-	if mayBeMissing(tg) && errors.Is(err, os.ErrNotExist) {
+	if mayBeMissing(tg) && store.MayBeMissing(err) {
 		return nil, ErrNone
 	}
 	return manifests, err

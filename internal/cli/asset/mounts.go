@@ -47,6 +47,9 @@ func (m *Mounts) Add(text string) error {
 	return nil
 }
 
+// Paths returns the folders of this machine by the path in the pods.
+func (m *Mounts) Paths() map[string]string { return m.volumes }
+
 // Fetch reads below a mount what the pods wrote below theirs.
 func (m *Mounts) Fetch(ctx context.Context, uri, dest string) (string, error) {
 	return m.Reader.Fetch(ctx, m.local(uri), dest)

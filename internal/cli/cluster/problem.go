@@ -11,12 +11,12 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
 )
 
 // Problem is an error with what to do about it.
@@ -100,22 +100,31 @@ func explainAnswer(err error) *Problem {
 	if !errors.As(err, &status) {
 		return nil
 	}
-	switch {
-	case isUnserved(err):
+	switch apifault.KindOf(err) {
+	case apifault.NotServed:
 		return &Problem{
 			What: "this cluster has no TaskGroups: its CRD is not installed",
 			Next: "install the operator with kubectl apply -k config/default, or choose another cluster with --context",
 		}
-	case apierrors.IsUnauthorized(err):
+	case apifault.Unauthorized:
 		return &Problem{What: "the API server does not know you: its answer is Unauthorized", Next: "log in again, or fetch a new kubeconfig"}
-	case isOfNamespace(err) && apierrors.IsNotFound(err):
+	case apifault.NamespaceMissing:
 		return explainNamespace(status.Status())
-	case apierrors.IsForbidden(err):
+	case apifault.Forbidden, apifault.NamespaceTerminating, apifault.Quota, apifault.Policy:
 		return explainForbidden(err, status.Status())
-	case apierrors.IsAlreadyExists(err):
+	case apifault.AlreadyExists:
 		return &Problem{What: status.Status().Message, Next: "choose another --name, or leave it out: a group runs once"}
-	case apierrors.IsInvalid(err):
+	case apifault.UnknownFields:
+		return &Problem{
+			What: "the CRD of this cluster has no " + strings.Join(apifault.FieldsUnknown(err), ", "),
+			Next: "upgrade the operator and its CRD to the release of this program, or leave these fields out",
+		}
+	case apifault.Invalid:
+		if !apierrors.IsInvalid(err) {
+			return nil
+		}
 		return &Problem{What: refused(status.Status()), Next: "kubectl explain tg.spec tells what each field takes"}
+	case apifault.Other, apifault.NotFound, apifault.Transient:
 	}
 	return nil
 }
@@ -127,16 +136,16 @@ func explainNamespace(status metav1.Status) *Problem {
 	}
 }
 
-// explainForbidden distinguishes the refusals of the authorizer from those of admission,
-// which has the same code. Quotas, webhooks and policies have nothing but their text.
+// explainForbidden explains the refusals of the authorizer and of admission.
 func explainForbidden(err error, status metav1.Status) *Problem {
 	next := "ask for a RoleBinding to the ClusterRole view, to read, or edit, to change (the operator adds TaskGroups to both)"
+	kind := apifault.KindOf(err)
 	switch {
-	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+	case kind == apifault.NamespaceTerminating:
 		next = "wait until the namespace is deleted and create it again, or choose another one with -n"
-	case strings.Contains(status.Message, "exceeded quota"):
+	case kind == apifault.Quota:
 		next = "wait until other groups have finished, or request a larger quota"
-	case strings.Contains(status.Message, "admission webhook"), strings.Contains(status.Message, "ValidatingAdmissionPolicy"):
+	case kind == apifault.Policy:
 		next = "change what the message names: a policy of the cluster refuses it, not a missing permission"
 	case status.Details != nil && status.Details.Kind == "pods":
 		next = "ask for a RoleBinding to the ClusterRole view: it permits to read pods and their logs"
@@ -156,28 +165,8 @@ func refused(status metav1.Status) string {
 	return strings.Join(slices.Compact(lines), "\n")
 }
 
-// isUnserved says whether the API server has no such kind. The answer has the
-// same code as that for an object that is not there.
-func isUnserved(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || !apierrors.IsNotFound(err) || status.Status().Details == nil {
-		return false
-	}
-	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool {
-		return c.Type == metav1.CauseTypeUnexpectedServerResponse
-	})
-}
-
 // IsGone reports whether the group of a request does not exist.
-func IsGone(err error) bool {
-	return apierrors.IsNotFound(err) && !isUnserved(err) && !isOfNamespace(err)
-}
-
-// isOfNamespace reports whether the object that was not found is the namespace.
-func isOfNamespace(err error) bool {
-	var status apierrors.APIStatus
-	return errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
-}
+func IsGone(err error) bool { return apifault.KindOf(err) == apifault.NotFound }
 
 // MayPass reports whether another request may succeed.
 func MayPass(err error) bool {

@@ -37,6 +37,10 @@ func TestEveryErrorSaysWhatToDo(t *testing.T) {
 			Status: "Failure", Code: 403, Reason: metav1.StatusReasonForbidden, Message: "unable to create new content in namespace team-z because it is being terminated",
 			Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause}}},
 		}}, "being terminated", "wait until the namespace is deleted"},
+		"an older CRD": {
+			apierrors.NewBadRequest(`TaskGroup in version "v1alpha1" cannot be handled as a TaskGroup: strict decoding error: unknown field "spec.new"`),
+			"the CRD of this cluster has no spec.new", "upgrade the operator and its CRD",
+		},
 		"a name that is used": {apierrors.NewAlreadyExists(resource, "g"), "already exists", "--name"},
 		"a broken kubeconfig": {&configError{errors.New("no such context")}, "no such context", "get-contexts"},
 	} {

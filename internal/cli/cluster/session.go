@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"io"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,8 +31,13 @@ type Session struct {
 	Namespace string
 	// Logs opens the log of a pod.
 	Logs func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// Exec runs a command in a container of a pod. A command that fails is an
+	// exec.CodeExitError.
+	Exec func(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error
 	// Clock measures the delays of retries; the machine's by default.
 	Clock clock.Clock
+	// Config is the configuration of the connection.
+	Config *rest.Config
 	// Version asks the API server's.
 	Version func(ctx context.Context) (string, error)
 }
@@ -37,7 +45,7 @@ type Session struct {
 // Scheme has the kinds that this program reads and writes.
 func Scheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(corev1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(corev1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
 	return scheme, nil
@@ -51,6 +59,7 @@ func mapper() meta.RESTMapper {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Pod"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
+	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
 	return mapper
 }
 
@@ -60,7 +69,7 @@ func (f *Flags) Connect() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	scheme, err := Scheme()
+	types, err := Scheme()
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +77,7 @@ func (f *Flags) Connect() (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
-	c, err := client.NewWithWatch(config, client.Options{Scheme: scheme, Mapper: mapper(), HTTPClient: http})
+	c, err := client.NewWithWatch(config, client.Options{Scheme: types, Mapper: mapper(), HTTPClient: http})
 	if err != nil {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
@@ -77,9 +86,14 @@ func (f *Flags) Connect() (*Session, error) {
 		return nil, fmt.Errorf("connecting: %w", err)
 	}
 	return &Session{
-		Client: c, Namespace: namespace,
+		Client: c, Namespace: namespace, Config: config,
 		Logs: func(ctx context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 			return core.Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+		},
+		Exec: func(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error {
+			request := core.RESTClient().Post().Namespace(pod.Namespace).Resource("pods").Name(pod.Name).SubResource("exec")
+			request.VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true}, scheme.ParameterCodec)
+			return stream(ctx, config, request.URL(), remotecommand.StreamOptions{Stdout: stdout, Stderr: stderr})
 		},
 		Version: func(ctx context.Context) (string, error) {
 			raw, err := core.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
@@ -95,11 +109,17 @@ func (s *Session) In(namespace string) *Session {
 	return &other
 }
 
+// Create creates a group. The API server refuses fields that its CRD does not have: it
+// would drop them, and the group would run without them.
+func (s *Session) Create(ctx context.Context, tg *v1alpha1.TaskGroup) error {
+	return s.Client.Create(ctx, tg, client.FieldValidation(metav1.FieldValidationStrict))
+}
+
 // Get reads a group; one that is not there is told with those of similar names.
 func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, error) {
 	var tg v1alpha1.TaskGroup
 	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &tg)
-	if apierrors.IsNotFound(err) && !isUnserved(err) {
+	if IsGone(err) {
 		return nil, s.notFound(ctx, name, err)
 	}
 	if err != nil {
@@ -131,6 +151,18 @@ func (s *Session) Pods(ctx context.Context, tg *v1alpha1.TaskGroup) ([]corev1.Po
 		return nil, fmt.Errorf("listing the pods of TaskGroup %s: %w", tg.Name, err)
 	}
 	return pods.Items, nil
+}
+
+// MayExec reports whether the caller may run programs in pods. The refusal of an exec
+// request itself is only a text.
+func (s *Session) MayExec(ctx context.Context, namespace string) (bool, error) {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "create", Resource: "pods", Subresource: "exec"},
+	}}
+	if err := s.Client.Create(ctx, review); err != nil {
+		return false, fmt.Errorf("reviewing the permission for pods/exec: %w", err)
+	}
+	return review.Status.Allowed, nil
 }
 
 // eventsOf is the API server's field for the object that an event is about.

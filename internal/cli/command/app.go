@@ -12,6 +12,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
 )
 
 // Exit codes.
@@ -35,6 +36,8 @@ type Config struct {
 	Out, Err io.Writer
 	// Connect makes a session from the flags; (*cluster.Flags).Connect by default.
 	Connect func(*cluster.Flags) (*cluster.Session, error)
+	// Diagnose makes the connection of the checks of doctor; the session's by default.
+	Diagnose func(*cluster.Session) (*doctor.Cluster, error)
 	// Clock is the machine's by default.
 	Clock clock.WithTicker
 }
@@ -81,6 +84,9 @@ func Run(ctx context.Context, config Config, args []string) int {
 	}
 	if a.Connect == nil {
 		a.Connect = (*cluster.Flags).Connect
+	}
+	if a.Diagnose == nil {
+		a.Diagnose = func(s *cluster.Session) (*doctor.Cluster, error) { return doctor.Connect(s.Config, s.Namespace) }
 	}
 	root := a.root()
 	root.SetArgs(args)

@@ -17,6 +17,7 @@ import (
 func (a *app) executorCommand() *cobra.Command {
 	options := bridge.Options{Version: version.String(), Log: a.Err, Stores: backends.All(), Signer: &s3.Signer{}}
 	var untilEOF bool
+	var logFile string
 	cmd := &cobra.Command{
 		Use:   "executor --listen unix:///PATH",
 		Short: "Serve the executor to a dispatcher of another language, over a Unix socket",
@@ -39,6 +40,11 @@ from the start. If several dispatchers share a namespace, each bridge needs
 			if len(options.CallbackHosts) > 0 && settings != (executor.ClusterSettings{}) {
 				options.CallbackClusters = []executor.ClusterSettings{settings}
 			}
+			if logFile != "" {
+				file := &bridge.LogFile{Path: logFile, Fallback: a.Err}
+				defer func() { _ = file.Close() }()
+				options.Log = file
+			}
 			ctx := cmd.Context()
 			if untilEOF {
 				var cancel context.CancelFunc
@@ -59,6 +65,7 @@ from the start. If several dispatchers share a namespace, each bridge needs
 	cmd.Flags().StringVar(&options.Listen, "listen", "", "unix:///absolute/path of the socket")
 	cmd.Flags().StringSliceVar(&options.CallbackHosts, "callback-hosts", nil, "hosts that may be called back when groups finish, as host or host:port; none by default")
 	cmd.Flags().StringVar(&options.Dispatcher, "dispatcher", "", "call back only for groups with this value of the label kubernetes.covalent.xyz/dispatcher; all by default")
+	cmd.Flags().StringVar(&logFile, "log-file", "", "append the log to a file, which is rotated at 10 MiB; standard error by default")
 	cmd.Flags().BoolVar(&untilEOF, "until-eof", false, "stop when standard input ends, and so with the process that started this")
 	_ = cmd.MarkFlagRequired("listen")
 	return cmd

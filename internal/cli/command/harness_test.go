@@ -41,6 +41,8 @@ type bench struct {
 	failure error
 	// open replaces logs.
 	open func(pod string, options *corev1.PodLogOptions) (io.ReadCloser, error)
+	// exec runs a program in a pod.
+	exec func(ctx context.Context, pod client.ObjectKey, container string, command []string, stdout, stderr io.Writer) error
 	// retries measures the delays of retries; the machine's by default.
 	retries clock.Clock
 }
@@ -96,6 +98,7 @@ func (b *bench) connect(*cluster.Flags) (*cluster.Session, error) {
 	return &cluster.Session{
 		Client: b.client, Namespace: testkit.Namespace,
 		Clock: b.retries,
+		Exec:  b.exec,
 		Logs: func(_ context.Context, pod client.ObjectKey, options *corev1.PodLogOptions) (io.ReadCloser, error) {
 			if b.open != nil {
 				return b.open(pod.Name, options)

@@ -333,16 +333,17 @@ func (l *logging) fromStore(ctx context.Context, nodes []v1alpha1.NodeID, keys .
 	var errs []error
 	for _, node := range nodes {
 		for _, key := range keys {
-			var text strings.Builder
+			text := section{w: l.writer.W, title: func() { l.title(node, key, len(keys) > 1 || l.writer.Only == nil) }}
 			err := asset.Stream(ctx, l.reader, l.tg, asset.Source{Attempt: l.attempt, Node: node, Key: key}, &text)
-			if err != nil {
+			text.end()
+			switch {
+			case err == nil:
+				shown++
+			case text.begun:
+				shown++
+				fmt.Fprintf(l.messages, "the end of the %s of task %d is missing: %v\n", key, node, err)
+			default:
 				errs = append(errs, err)
-				continue
-			}
-			shown++
-			if text.Len() > 0 {
-				l.title(node, key, len(keys) > 1 || l.writer.Only == nil)
-				_, _ = io.WriteString(l.writer.W, strings.TrimSuffix(text.String(), "\n")+"\n")
 			}
 		}
 	}
@@ -350,6 +351,34 @@ func (l *logging) fromStore(ctx context.Context, nodes []v1alpha1.NodeID, keys .
 		return nil
 	}
 	return unreadable(errs[0])
+}
+
+// section writes a stream below a title, which an empty one does not have.
+type section struct {
+	w     io.Writer
+	title func()
+	begun bool
+	last  byte
+}
+
+// Write writes a part of the stream.
+func (s *section) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if !s.begun {
+		s.begun = true
+		s.title()
+	}
+	s.last = p[len(p)-1]
+	return s.w.Write(p)
+}
+
+// end completes the last line.
+func (s *section) end() {
+	if s.begun && s.last != '\n' {
+		_, _ = io.WriteString(s.w, "\n")
+	}
 }
 
 func (l *logging) title(node v1alpha1.NodeID, key contract.AssetKey, wanted bool) {
@@ -372,12 +401,15 @@ func (l *logging) wanted() []v1alpha1.NodeID {
 
 // unreadable is a store that this machine cannot read.
 func unreadable(err error) error {
+	if problem, ok := errors.AsType[*cluster.Problem](err); ok {
+		return problem
+	}
 	if errors.Is(err, asset.ErrNone) {
 		return &cluster.Problem{What: err.Error(), Next: "give groups a location for outputs: submit --outputs URI", Err: err}
 	}
 	return &cluster.Problem{
 		What: err.Error(),
-		Next: "where a volume of the pods is mounted on this machine, say so with --mount /path/in/the/pods=FOLDER; other stores take the environment's credentials (docs/stores.md)",
+		Next: "where a volume of the pods is mounted on this machine, say so with --mount /path/in/the/pods=FOLDER; results --download reads it through a pod; other stores take the environment's credentials (docs/stores.md)",
 		Err:  err,
 	}
 }

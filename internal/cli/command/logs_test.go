@@ -141,6 +141,18 @@ func TestLogsOfAKilledTask(t *testing.T) {
 	if got := b.out.String(); got != "==> task 0: stdout <==\nout\n==> task 1: stdout <==\none\ntwo\n" {
 		t.Errorf("showed %q", got)
 	}
+	// A segment that cannot be read ends the stream, whose begin was shown.
+	unreadable := local(contract.SegmentURI(attempt, 1, contract.AssetStdout, 3))
+	if err := os.Mkdir(unreadable, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(local(contract.SegmentURI(attempt, 1, contract.AssetStdout, 2)), []byte("no end"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b.want(exitDone, "logs", "g", "--task", "1", "--mount", "/assets="+folder)
+	if got := b.out.String(); !strings.HasSuffix(got, "==> task 1: stdout <==\none\nno end\n") || !strings.Contains(b.err.String(), "the end of the stdout of task 1 is missing") {
+		t.Errorf("a segment that cannot be read: %q and %q", got, b.err.String())
+	}
 }
 
 func TestLogsWhenThePodIsGone(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/podvolume"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/table"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
@@ -39,8 +40,11 @@ DIR/<nodeID>/{output,stdout,stderr,error}. The manifest is checked against the
 digest in the group's status, and every download against the manifest.
 
 The objects are read from here: s3://, gs://, azblob:// and https:// with this
-machine's credentials, file:// where the volume is mounted here.`,
+machine's credentials, file:// where the volume is mounted here. --download reads
+a volume that is not mounted here through a short-lived pod, which mounts it
+read-only and is removed at the end, also on Ctrl-C.`,
 		Example: a.text(`  {cmd} results my-group
+  {cmd} results my-group --download ./out
   {cmd} results my-group --download ./out --mount /assets=/mnt/assets
   {cmd} results my-group -o json`),
 		Args:              cobra.ExactArgs(1),
@@ -67,7 +71,17 @@ func (a *app) results(ctx context.Context, session *cluster.Session, name string
 	if err != nil {
 		return err
 	}
-	manifests, err := asset.Manifests(ctx, options.mounts.mounts, tg)
+	if options.download == "" {
+		return a.resultsOf(ctx, options.mounts.mounts, tg, options)
+	}
+	volumes := &podvolume.Reader{Session: session, Group: tg, Progress: func(text string) { fmt.Fprintln(a.Err, text) }}
+	err = a.resultsOf(ctx, &asset.Fallback{Mounts: options.mounts.mounts, Volumes: volumes}, tg, options)
+	return errors.Join(err, volumes.Close(ctx))
+}
+
+// resultsOf shows the results of a group, and downloads them if that is requested.
+func (a *app) resultsOf(ctx context.Context, reader asset.Reader, tg *v1alpha1.TaskGroup, options *resultsOptions) error {
+	manifests, err := asset.Manifests(ctx, reader, tg)
 	if err != nil && !errors.Is(err, asset.ErrNone) && len(manifests) == 0 {
 		a.printStates(tg, options.format)
 		return unreadable(err)
@@ -86,7 +100,7 @@ func (a *app) results(ctx context.Context, session *cluster.Session, name string
 	if err != nil {
 		return unreadable(err)
 	}
-	return a.download(ctx, tg, records, options)
+	return a.download(ctx, reader, tg, records, options)
 }
 
 // noResults is no error while a group runs, nor where it keeps nothing.
@@ -164,13 +178,13 @@ func (a *app) printRecords(records []contract.TaskRecord) {
 }
 
 // download fetches all, and says where it is.
-func (a *app) download(ctx context.Context, tg *v1alpha1.TaskGroup, records []contract.TaskRecord, options *resultsOptions) error {
+func (a *app) download(ctx context.Context, reader asset.Reader, tg *v1alpha1.TaskGroup, records []contract.TaskRecord, options *resultsOptions) error {
 	if options.download == "" {
 		return nil
 	}
 	var errs []error
 	for i := range records {
-		paths, err := asset.Download(ctx, options.mounts.mounts, tg, &records[i], options.download)
+		paths, err := asset.Download(ctx, reader, tg, &records[i], options.download)
 		for _, path := range paths {
 			fmt.Fprintln(a.Err, "downloaded", path)
 		}

@@ -89,7 +89,7 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		if options.dryRun {
 			return a.printNew(options.format, again)
 		}
-		err = session.Client.Create(cmd.Context(), again)
+		err = session.Create(cmd.Context(), again)
 		if apierrors.IsAlreadyExists(err) {
 			// Somebody else retried it at the same moment.
 			taken[again.Name] = true

@@ -46,7 +46,7 @@ The cluster is found as kubectl finds it: --kubeconfig, $KUBECONFIG or
 			root.AddCommand(command)
 		}
 	}
-	root.AddCommand(a.versionCommand(), a.executorCommand())
+	root.AddCommand(a.versionCommand(), a.executorCommand(), a.doctorCommand())
 	for flag, complete := range map[string]cobra.CompletionFunc{"namespace": a.completeNamespaces, "context": a.completeContexts} {
 		_ = root.RegisterFlagCompletionFunc(flag, complete)
 	}

@@ -113,7 +113,7 @@ func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
 	}
 	tg.Namespace = cmp.Or(tg.Namespace, session.Namespace)
 	session = session.In(tg.Namespace)
-	if err := session.Client.Create(cmd.Context(), tg); err != nil {
+	if err := session.Create(cmd.Context(), tg); err != nil {
 		return fmt.Errorf("creating the TaskGroup: %w", err)
 	}
 	if err := a.printCreated(options.format, tg); err != nil {

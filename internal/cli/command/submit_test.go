@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/yaml"
@@ -261,6 +262,9 @@ func TestSubmitOfAFile(t *testing.T) {
 func TestSubmitFollows(t *testing.T) {
 	t.Parallel()
 	b := newBenchWith(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+		if _, group := o.(*v1alpha1.TaskGroup); group && (&client.CreateOptions{}).ApplyOptions(opts).FieldValidation != metav1.FieldValidationStrict {
+			t.Error("an older CRD would drop fields of the group")
+		}
 		o.SetUID("uid-of-g")
 		pod := runningPod("g-1", "1")
 		pod.Labels[v1alpha1.UIDLabel] = "uid-of-g"

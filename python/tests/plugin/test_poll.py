@@ -35,6 +35,20 @@ def test_poll_waits_and_answers_what_receive_takes(play):
     play(story)
 
 
+def test_poll_says_where_the_results_of_its_group_are(play):
+    async def story(fake):
+        fake.answers["/v1/poll"] = {"results": [OUTCOME]}
+        executor = TaskGroupExecutor(assets="s3://b/a", infrastructure_retries=5, cancel_on_stop=True)
+        await executor.poll(GROUP, SENT)
+        await executor.replace(execution="Parallel").poll(GROUP, SENT)
+        with_results, parallel = [body["handles"] for body in fake.bodies("/v1/poll")]
+        where = {"assets": "s3://b/a", "retries": 0, "infrastructure_retries": 5}
+        assert with_results == [{**SENT, "cancel_on_stop": True, "executor": where}]
+        assert parallel == [{**SENT, "cancel_on_stop": True}]
+
+    play(story)
+
+
 def test_groups_are_waited_for_together_and_the_loop_stays_free(play):
     async def story(fake):
         handles = [{"namespace": "team", "name": f"tg-{n}", "uid": str(n)} for n in range(500)]
@@ -71,6 +85,63 @@ def test_a_new_group_joins_a_poll_that_goes_on(play):
         second = asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": "tg-2"}))
         assert await asked.get() == 2
         await asyncio.gather(first, second)
+
+    play(story)
+
+
+def test_more_groups_than_a_poll_may_have(play, monkeypatch):
+    monkeypatch.setattr(poller, "MAX_HANDLES", 3)
+
+    async def story(fake):
+        finished = {f"tg-{n}": asyncio.Event() for n in range(10)}
+        sizes = []
+
+        async def answer(request):
+            names = [handle["name"] for handle in request["handles"]]
+            sizes.append(len(names))
+            waits = [asyncio.create_task(finished[name].wait()) for name in names]
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            return {"results": [{"handle": h} for h in request["handles"] if finished[h["name"]].is_set()]}
+
+        fake.answers["/v1/poll"] = answer
+        polls = {
+            name: asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": name})) for name in finished
+        }
+        # The newest groups finish first, while all older ones wait.
+        for name in reversed(finished):
+            finished[name].set()
+            assert (await asyncio.wait_for(polls[name], 20))["handle"]["name"] == name
+        assert max(sizes) == 3
+
+    play(story)
+
+
+def test_new_groups_do_not_send_the_handles_of_all_others_again(play):
+    async def story(fake):
+        asked = asyncio.Queue()
+
+        async def answer(request):
+            await asked.put(len(request["handles"]))
+            await asyncio.Event().wait()
+
+        fake.answers["/v1/poll"] = answer
+
+        def poll(n):
+            return asyncio.create_task(TaskGroupExecutor().poll(GROUP, {**SENT, "name": f"tg-{n}"}))
+
+        polls = [poll(n) for n in range(100)]
+        assert await asked.get() == 100
+        sent = 0
+        for n in range(100, 120):
+            polls.append(poll(n))
+            sent += await asked.get()
+        # 20 new groups, each of them sent a few times at most.
+        assert 20 < sent <= 20 * 6
+        for task in polls:
+            task.cancel()
+        await asyncio.gather(*polls, return_exceptions=True)
 
     play(story)
 

@@ -2,13 +2,17 @@
 
 import asyncio
 import errno
+import json
 import os
 import select
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from covalent._shared_files.config import _config_manager
@@ -49,13 +53,56 @@ def test_it_starts_once_for_all_and_alone(real, nobody):
     # Another event loop of the same process has the same bridge.
     asyncio.run(handle_of(nobody))
     assert real.pid == pid
-    folder = real.log.parent
+    folder = real.folder
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((folder / "bridge.sock").stat().st_mode) == 0o600
     real.stop()
     assert not folder.exists()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_its_log_is_beside_those_of_covalent_and_outlives_it(real, nobody, monkeypatch, tmp_path):
+    logs = tmp_path / "logs"
+    monkeypatch.setitem(_config_manager.config_data["dispatcher"], "log_dir", str(logs))
+    asyncio.run(handle_of(nobody))
+    real.stop()
+    (log,) = logs.iterdir()
+    assert log == real.log
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    events = [json.loads(line)["msg"] for line in log.read_text().splitlines()]
+    assert events[0] == "Serving"
+    # The next bridge appends to it.
+    asyncio.run(handle_of(nobody))
+    assert [json.loads(line)["msg"] for line in log.read_text().splitlines()] == [*events, "Serving"]
+
+
+def test_a_log_that_cannot_be_written_is_beside_the_socket(real, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setitem(_config_manager.config_data["dispatcher"], "log_dir", str(tmp_path / "file" / "logs"))
+    real.start()
+    assert "Serving" in (real.folder / "bridge.log").read_text()
+
+
+def test_folders_of_killed_bridges_are_removed(real, monkeypatch, tmp_path):
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        monkeypatch.setitem(_config_manager.config_data["dispatcher"], "cache_dir", parent)
+        left, young, serving, other = (os.path.join(parent, f"taskgroup-{n}") for n in ("left", "young", "up", "other"))
+        for folder in (left, young, serving, other):
+            os.mkdir(folder)
+        (Path(other) / "notes").write_text("")
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(os.path.join(left, "bridge.sock"))
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(os.path.join(serving, "bridge.sock"))
+            listening.listen()
+            for folder in (left, serving, other):
+                os.utime(folder, (1, 1))
+            real.start()
+        assert real.folder.parent == Path(parent)
+        assert not os.path.exists(left)
+        assert all(os.path.exists(folder) for folder in (young, serving, other))
+        real.stop()
 
 
 def test_one_that_died_is_started_again(real, nobody):
@@ -71,7 +118,7 @@ def test_one_that_died_is_started_again(real, nobody):
 def test_it_ends_with_a_dispatcher_that_is_killed(real):
     script = (
         "import os, signal, sys; from covalent_taskgroup_plugin.process import PROCESS; PROCESS.start();"
-        "print(PROCESS.pid, PROCESS.log.parent, flush=True); sys.stdin.read()"
+        "print(PROCESS.pid, PROCESS.folder, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -89,7 +136,7 @@ def test_it_ends_with_a_dispatcher_that_has_forked(real):
     script = (
         "import os, sys; from covalent_taskgroup_plugin.process import PROCESS; PROCESS.start()\n"
         "if os.fork() == 0:\n    sys.stdin.read(); os._exit(0)\n"
-        "print(PROCESS.pid, PROCESS.log.parent, flush=True); os.kill(os.getpid(), 9)"
+        "print(PROCESS.pid, PROCESS.folder, flush=True); os.kill(os.getpid(), 9)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -164,9 +211,9 @@ def test_a_bridge_whose_socket_was_removed_is_replaced(real, nobody, lost):
         first = await handle_of(nobody)
         killed = real._child
         if lost == "the folder":
-            shutil.rmtree(real.log.parent)
+            shutil.rmtree(real.folder)
         else:
-            (real.log.parent / "bridge.sock").unlink()
+            (real.folder / "bridge.sock").unlink()
         # Many requests find out at once; they share one new bridge.
         assert await asyncio.gather(*(handle_of(nobody) for _ in range(20))) == [first] * 20
         assert real.pid not in (None, killed.pid)

@@ -1,6 +1,8 @@
 """send: the order of handle, cancellation and creation, and the shapes of what is sent."""
 
 import asyncio
+import inspect
+from functools import partial
 
 import pytest
 from covalent._shared_files.exceptions import TaskCancelledError
@@ -64,11 +66,10 @@ def test_the_version_picks_the_image(play):
     play(story)
 
 
-@pytest.mark.parametrize("cancel", [[True], [False, True]], ids=["before the handle", "right before creation"])
-def test_a_cancelled_group_is_not_created(play, cancel):
+def test_a_cancelled_group_is_not_created(play):
     async def story(fake):
         with pytest.raises(TaskCancelledError):
-            await sending(TaskGroupExecutor(assets="/srv"), cancel)
+            await sending(TaskGroupExecutor(assets="/srv"), [True])
         assert "/v1/send" not in fake.paths
 
     play(story)
@@ -76,7 +77,7 @@ def test_a_cancelled_group_is_not_created(play, cancel):
 
 def test_a_cancellation_during_creation_reaches_the_group(play):
     async def story(fake):
-        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, False, True])
+        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, True])
         assert handle == SENT
         (cancelled,) = fake.bodies("/v1/cancel")
         assert cancelled["job_handle"] == SENT
@@ -86,7 +87,7 @@ def test_a_cancellation_during_creation_reaches_the_group(play):
 
 def test_a_dispatcher_that_fails_after_creation_loses_no_group(play):
     async def story(_):
-        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, False, RuntimeError()])
+        handle, _ = await sending(TaskGroupExecutor(assets="/srv"), [False, RuntimeError()])
         assert handle == SENT
 
     play(story)
@@ -99,8 +100,6 @@ def test_a_dispatcher_that_does_not_keep_the_handle_has_no_group(play):
 
         async def refuse():
             await executor._send_queue.get()
-            executor._recv_queue.put_nowait((True, False))
-            await executor._send_queue.get()
             executor._recv_queue.put_nowait((False, None))
 
         answering = asyncio.create_task(refuse())
@@ -110,6 +109,34 @@ def test_a_dispatcher_that_does_not_keep_the_handle_has_no_group(play):
         assert "/v1/send" not in fake.paths
 
     play(story)
+
+
+def test_a_send_makes_three_requests_to_the_dispatcher(play):
+    async def story(_):
+        _, dispatcher = await sending(TaskGroupExecutor(assets="/srv"))
+        assert [body if isinstance(body, str) else body[0] for _, body in dispatcher.events] == [
+            "job_handle",
+            "cancel_requested",
+            "cancel_requested",
+        ]
+
+    play(story)
+
+
+def test_a_dispatcher_that_does_not_respond_is_named(play, monkeypatch):
+    async def story(fake):
+        executor = TaskGroupExecutor(assets="/srv")
+        executor._init_runtime()
+        monkeypatch.setattr(executor, "_wait_for_response", partial(executor._wait_for_response, timeout=0))
+        with pytest.raises(BridgeError, match="dispatcher did not respond within 0 s"):
+            await executor.send(SPECS, RESOURCES, GROUP)
+        assert "/v1/send" not in fake.paths
+
+    play(story)
+
+
+def test_a_dispatcher_may_take_longer_than_covalent_waits():
+    assert inspect.signature(TaskGroupExecutor._wait_for_response).parameters["timeout"].default >= 60
 
 
 def test_an_error_says_what_it_is(play):

@@ -1,0 +1,3 @@
+// Package tempgroup creates TaskGroups that exist only as long as a command needs them,
+// and removes them in any case, also after a cancellation.
+package tempgroup
