@@ -126,3 +126,35 @@ func TestLostVolume(t *testing.T) {
 	}
 	unmount()
 }
+
+// TestClientWaitsForSpace requires that the store of a pod retries until there is space.
+func TestClientWaitsForSpace(t *testing.T) {
+	dir := t.TempDir()
+	mount(t, dir)
+	g := start(t, volume.Config{Dir: dir}, server.Config{})
+	if err := os.WriteFile(dir+"/filler", make([]byte, 600<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	go func() {
+		_, err := podStores(g.URL).Put(t.Context(), resultURI(1, "7/output"), strings.NewReader(strings.Repeat("x", 700<<10)))
+		stored <- err
+	}()
+	for refused := 0; refused == 0; {
+		families, err := g.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() == "taskgroup_gateway_refusals_total" {
+				refused++
+			}
+		}
+	}
+	if err := os.Remove(dir + "/filler"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stored; err != nil {
+		t.Error(err)
+	}
+}

@@ -29,22 +29,17 @@ func (v *Volume) each(area string, visit func(namespace, name string) error) err
 	if err != nil {
 		return err
 	}
-	namespaces, err := readFolder(root, namespaceDir)
-	if err != nil {
-		return v.failed(err)
+	var stopped error
+	err = eachEntry(root, namespaceDir, func(namespace fs.DirEntry) error {
+		return eachEntry(root, namespaceDir+"/"+namespace.Name()+"/"+area, func(entry fs.DirEntry) error {
+			stopped = visit(namespace.Name(), entry.Name())
+			return stopped
+		})
+	})
+	if stopped != nil {
+		return stopped
 	}
-	for _, namespace := range namespaces {
-		entries, err := readFolder(root, namespaceDir+"/"+namespace.Name()+"/"+area)
-		if err != nil {
-			return v.failed(err)
-		}
-		for _, entry := range entries {
-			if err := visit(namespace.Name(), entry.Name()); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return v.failed(err)
 }
 
 // Touched returns the objects of the content that were used since the previous call.
@@ -110,16 +105,7 @@ func (v *Volume) RemoveGroup(g Group) (bool, error) {
 		return false, err
 	}
 	var freed int64
-	err = fs.WalkDir(root.FS(), trash, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		info, err := entry.Info()
-		if err == nil {
-			freed += charge(info.Size())
-		}
-		return err
-	})
+	err = eachFile(root, trash, func(_ string, size int64) { freed += charge(size) })
 	if err = errors.Join(err, root.RemoveAll(trash)); err != nil {
 		return false, v.failed(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -97,7 +96,7 @@ func (v *Volume) prepare(root *os.Root) error {
 	}
 	v.id = string(id)
 	if !isReadOnly {
-		if err := removeContents(root, temporaryDir); err != nil {
+		if err := errors.Join(root.RemoveAll(temporaryDir), root.Mkdir(temporaryDir, folderMode)); err != nil {
 			return fmt.Errorf("deleting temporary files: %w", err)
 		}
 	}
@@ -121,10 +120,8 @@ func acquire(root *os.Root) (*os.File, error) {
 
 // initialize creates what is missing in a volume. The marker is the last.
 func initialize(root *os.Root) error {
-	for _, dir := range []string{temporaryDir, namespaceDir} {
-		if err := root.Mkdir(dir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
+	if err := root.Mkdir(namespaceDir, folderMode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
 	}
 	if _, err := root.Lstat(markerName); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -136,35 +133,12 @@ func initialize(root *os.Root) error {
 	return syncFolder(root, ".")
 }
 
-// removeContents deletes everything in a folder.
-func removeContents(root *os.Root, dir string) error {
-	entries, err := readFolder(root, dir)
-	if err != nil {
-		return err
-	}
-	for _, entry := range entries {
-		if err := root.RemoveAll(path.Join(dir, entry.Name())); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // measure adds the sizes of all objects.
 func (v *Volume) measure(root *os.Root) error {
-	err := fs.WalkDir(root.FS(), namespaceDir, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
+	if err := eachFile(root, namespaceDir, func(name string, size int64) {
 		namespace, _, _ := strings.Cut(strings.TrimPrefix(name, namespaceDir+"/"), "/")
-		v.used[namespace] += charge(info.Size())
-		return nil
-	})
-	if err != nil {
+		v.used[namespace] += charge(size)
+	}); err != nil {
 		return fmt.Errorf("measuring the objects: %w", err)
 	}
 	return nil
@@ -315,17 +289,49 @@ func syncFolder(root *os.Root, dir string) error {
 	return errors.Join(err, f.Close())
 }
 
-func readFolder(root *os.Root, dir string) ([]fs.DirEntry, error) {
+// batch bounds the entries of a folder that are in memory.
+const batch = 1024
+
+// eachEntry calls visit for the entries of a folder, which may not exist.
+func eachEntry(root *os.Root, dir string, visit func(fs.DirEntry) error) error {
 	f, err := root.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
-	entries, err := f.ReadDir(-1)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	defer func() { _ = f.Close() }()
+	for {
+		entries, err := f.ReadDir(batch)
+		for _, entry := range entries {
+			if err := visit(entry); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return entries, errors.Join(err, f.Close())
+}
+
+// eachFile calls visit for the files in a folder and in its folders.
+func eachFile(root *os.Root, dir string, visit func(name string, size int64)) error {
+	return eachEntry(root, dir, func(entry fs.DirEntry) error {
+		name := dir + "/" + entry.Name()
+		if entry.IsDir() {
+			return eachFile(root, name, visit)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		info, err := root.Lstat(name)
+		if err == nil {
+			visit(name, info.Size())
+		}
+		return err
+	})
 }

@@ -39,6 +39,16 @@ type Store struct {
 	// number; the header of its creation by upload.
 	parts   map[string][]byte
 	uploads map[string]http.Header
+	// server is nil unless Front was called.
+	server *Server
+}
+
+// Server is another server whose requests are to have faults.
+type Server struct {
+	http.Handler
+
+	Set func(path string, data []byte)
+	Get func(path string) []byte
 }
 
 type object struct {
@@ -144,8 +154,15 @@ func start(t testing.TB, start func(*httptest.Server)) *Store {
 	return s
 }
 
+// Front makes the store a proxy in front of another server, which has the objects.
+func (s *Store) Front(server Server) { s.server = &server }
+
 // Set creates an object.
 func (s *Store) Set(path string, data []byte) {
+	if s.server != nil {
+		s.server.Set(path, data)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.objects[path] = object{data: data}
@@ -168,6 +185,9 @@ func (s *Store) RefuseToReplace() {
 
 // Get returns an object, nil if it does not exist.
 func (s *Store) Get(path string) []byte {
+	if s.server != nil {
+		return s.server.Get(path)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.objects[path].data
@@ -243,6 +263,10 @@ func operation(r *http.Request) string {
 }
 
 func (s *Store) serve(w http.ResponseWriter, r *http.Request) {
+	if s.server != nil {
+		s.server.ServeHTTP(w, r)
+		return
+	}
 	switch operation(r) {
 	case http.MethodGet, http.MethodHead:
 		s.get(w, r)

@@ -27,7 +27,7 @@ var hosts atomic.Int64
 // and its environment belong to each, so that they are not parallel.
 func (target Target) testConnections(t *testing.T) {
 	named := func(t *testing.T, failures int) *faulty.Store {
-		server := faulty.New(t)
+		server := target.front(t, faulty.New(t))
 		name := fmt.Sprintf("host-%d.test", hosts.Add(1))
 		addHost(name, failures)
 		server.URL = strings.Replace(server.URL, "127.0.0.1", name, 1)
@@ -37,11 +37,11 @@ func (target Target) testConnections(t *testing.T) {
 		test
 		start func(t *testing.T) *faulty.Store
 	}{
-		{test{name: "the server starts late"}, func(t *testing.T) *faulty.Store { return faulty.NewLate(t, startDelay) }},
+		{test{name: "the server starts late"}, func(t *testing.T) *faulty.Store { return target.front(t, faulty.NewLate(t, startDelay)) }},
 		{test{name: "a name that is known late"}, func(t *testing.T) *faulty.Store { return named(t, 4) }},
 		{test{name: "a name that is never known", want: "no such host"}, func(t *testing.T) *faulty.Store { return named(t, 1<<30) }},
-		{test{name: "refused forever", want: "connection refused"}, func(t *testing.T) *faulty.Store { return faulty.NewLate(t, time.Hour) }},
-		{test{name: "an untrusted certificate", want: "certificate signed by unknown authority", permanent: true}, func(t *testing.T) *faulty.Store { return faulty.NewTLS(t) }},
+		{test{name: "refused forever", want: "connection refused"}, func(t *testing.T) *faulty.Store { return target.front(t, faulty.NewLate(t, time.Hour)) }},
+		{test{name: "an untrusted certificate", want: "certificate signed by unknown authority", permanent: true}, func(t *testing.T) *faulty.Store { return target.front(t, faulty.NewTLS(t)) }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -62,7 +62,7 @@ func (target Target) testConnections(t *testing.T) {
 
 // testCancel cancels an operation whose request is being handled.
 func (target Target) testCancel(t *testing.T) {
-	server := faulty.New(t)
+	server := target.front(t, faulty.New(t))
 	name := nameOf("Put", "cancel")
 	s := store.New(target.Connect(t, server.URL, store.Parts{}, []string{name}))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -84,7 +84,7 @@ func (target Target) testCancel(t *testing.T) {
 // testPools has as many downloads as there are connections, which end after the upload.
 func (target Target) testPools(t *testing.T) {
 	const downloads = 8
-	server := faulty.New(t)
+	server := target.front(t, faulty.New(t))
 	names := []string{nameOf("Put", "pools")}
 	for i := range downloads {
 		names = append(names, nameOf("Get", "pools", string(rune('a'+i))))

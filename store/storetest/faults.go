@@ -33,6 +33,8 @@ type Target struct {
 	URI func(endpoint, name string) string
 	// Path returns the path of the object, if it is another one.
 	Path func(name string) string
+	// Server, if set, starts the server that has the objects.
+	Server func(t *testing.T) faulty.Server
 	// Connect returns the Backends that read and write the objects of these names at
 	// a server. It may set the environment of the test.
 	Connect func(t *testing.T, endpoint string, parts store.Parts, names []string) map[string]store.Backend
@@ -103,7 +105,7 @@ func Run(t *testing.T, target Target) {
 }
 
 func (target Target) testResponses(t *testing.T) {
-	server := faulty.New(t)
+	server := target.front(t, faulty.New(t))
 	all := slices.Concat(operations, []string{"Put large"})
 	var names []string
 	for _, test := range responses {
@@ -146,7 +148,7 @@ func (target Target) testMultipart(t *testing.T) {
 		{name: "reset forever", faults: forever(faulty.Reset), want: "connection reset by peer|broken pipe|closed network connection|EOF"},
 		{name: "403", faults: forever(faulty.Status(403)), want: "403 Forbidden", permanent: true},
 	}
-	server := faulty.New(t)
+	server := target.front(t, faulty.New(t))
 	var names []string
 	for _, test := range tests {
 		for _, request := range target.Multipart {
@@ -205,6 +207,15 @@ func (target Target) operation(server *faulty.Store, backends map[string]store.B
 		o.data = bytes.Repeat(content, 64)
 	}
 	return o
+}
+
+// front returns a store whose objects are those of the target's server.
+func (target Target) front(t *testing.T, s *faulty.Store) *faulty.Store {
+	t.Helper()
+	if target.Server != nil {
+		s.Front(target.Server(t))
+	}
+	return s
 }
 
 // path returns the path of an object at the server.

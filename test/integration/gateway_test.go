@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func runGatewayPod(t *testing.T, namespace, name string, inputs ...string) *gate
 	tg.Spec.Assets.Outputs = v1alpha1.AssetURI(contract.GatewayOutputs(namespace))
 	tg.Spec.Assets.Inputs = v1alpha1.AssetURIs{}
 	for i, uri := range inputs {
-		tg.Spec.Assets.Inputs[fmt.Sprint(100+i)] = v1alpha1.AssetURI(uri)
+		tg.Spec.Assets.Inputs[strconv.Itoa(100+i)] = v1alpha1.AssetURI(uri)
 	}
 	tg.Spec.Retries = &v1alpha1.Retries{Limit: 1}
 	return &gatewayPod{group: awaitReason(t, create(t, tg, rig.Behaviour{Runs: true}), v1alpha1.ReasonRunning)}
@@ -143,7 +144,7 @@ func (p *gatewayPod) find(t *testing.T, attempt int) *gatewayPod {
 	t.Helper()
 	err := rig.Await(t.Context(), "the pod of the attempt", func(ctx context.Context) (bool, string, error) {
 		var pods corev1.PodList
-		if err := cluster.Client.List(ctx, &pods, client.InNamespace(p.group.Namespace), client.MatchingLabels{v1alpha1.UIDLabel: string(p.group.UID), v1alpha1.AttemptLabel: fmt.Sprint(attempt)}); err != nil {
+		if err := cluster.Client.List(ctx, &pods, client.InNamespace(p.group.Namespace), client.MatchingLabels{v1alpha1.UIDLabel: string(p.group.UID), v1alpha1.AttemptLabel: strconv.Itoa(attempt)}); err != nil {
 			return false, "", err
 		}
 		if len(pods.Items) == 0 {
@@ -303,7 +304,7 @@ func TestGatewayCollectsGarbage(t *testing.T) {
 	}
 	if err := rig.Await(t.Context(), "the garbage to be deleted", func(context.Context) (bool, string, error) {
 		result, _, _ := g.do(t, "GET", pod.result(1, "0/output"), contract.GatewayTokenHeader, dispatcher, "")
-		return result == 404, fmt.Sprint(result), nil
+		return result == 404, strconv.Itoa(result), nil
 	}); err != nil {
 		t.Error(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,10 +35,10 @@ type Gateway struct {
 	cmd *exec.Cmd
 }
 
-// InstallGateway applies what the gateway needs, except for its Deployment and its
-// volume.
+// InstallGateway applies the permissions of the gateway and the objects of its
+// certificates.
 func (c *Cluster) InstallGateway(ctx context.Context) error {
-	for _, file := range []string{"service_account", "role", "client_role", "tls", "service"} {
+	for _, file := range []string{"service_account", "role", "client_role", "tls"} {
 		if _, err := c.Run(ctx, "apply", "-f", filepath.Join(c.Root, "config/gateway", file+".yaml")); err != nil {
 			return fmt.Errorf("installing the gateway: %w", err)
 		}
@@ -73,11 +74,11 @@ func (c *Cluster) StartGateway(ctx context.Context, dir, address string, flags .
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the gateway: %w", err)
 	}
-	_, port, err := net.SplitHostPort(address)
+	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{cmd: cmd, URL: "https://localhost:" + port, Log: log.Name(), CAFile: filepath.Join(c.Dir, "gateway-ca.crt")}
+	g := &Gateway{cmd: cmd, URL: "https://" + net.JoinHostPort(strings.Replace(host, "127.0.0.1", "localhost", 1), port), Log: log.Name(), CAFile: filepath.Join(c.Dir, "gateway-ca.crt")}
 	if err := Await(ctx, "the gateway to be ready, see "+g.Log, func(ctx context.Context) (bool, string, error) {
 		return isReady(ctx, "http://"+probes+"/readyz")
 	}); err != nil {

@@ -1,0 +1,113 @@
+package server_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/objectpath"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/server"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/faulty"
+	gatewaystore "github.com/taskgroup-operator/taskgroup-operator/store/gateway"
+	"github.com/taskgroup-operator/taskgroup-operator/store/storetest"
+)
+
+// podStores returns the stores of a pod of attempt 1.
+func podStores(url string) *store.Stores {
+	return store.New(map[string]store.Backend{contract.GatewayScheme: &gatewaystore.Store{Config: gatewaystore.Config{
+		URL: url, Client: http.DefaultClient,
+		Authenticate: func(r *http.Request) error {
+			r.Header.Set("Authorization", "Bearer pod")
+			return nil
+		},
+	}}})
+}
+
+func resultURI(attempt int32, name string) string {
+	return contract.AttemptURI(contract.GatewayOutputs("a"), uid, attempt) + "/" + name
+}
+
+// TestFaults has the faults of all stores between the store of a pod and the handler.
+func TestFaults(t *testing.T) {
+	storetest.Run(t, storetest.Target{
+		URI:  func(_, name string) string { return resultURI(1, name) },
+		Path: func(name string) string { return results + name },
+		Server: func(t *testing.T) faulty.Server {
+			t.Helper()
+			objects, err := volume.Open(volume.Config{Dir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = objects.Close() })
+			handler, err := server.NewHandler(server.Config{Objects: objects, Reviewer: &reviewer{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return faulty.Server{Handler: handler, Set: func(path string, data []byte) {
+				l, err := objectpath.Parse(path)
+				if err == nil {
+					_, err = objects.Create(l, int64(len(data)), bytes.NewReader(data))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}, Get: func(path string) []byte {
+				l, err := objectpath.Parse(path)
+				if err != nil {
+					t.Error(err)
+				}
+				object, err := objects.Open(l)
+				if err != nil {
+					return nil
+				}
+				defer func() { _ = object.Close() }()
+				data, err := io.ReadAll(object)
+				if err != nil {
+					t.Error(err)
+				}
+				return data
+			}}
+		},
+		Connect: func(t *testing.T, endpoint string, _ store.Parts, _ []string) map[string]store.Backend {
+			t.Helper()
+			file := filepath.Join(t.TempDir(), "token")
+			if err := os.WriteFile(file, []byte("pod"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv(contract.GatewayURLEnv, endpoint)
+			t.Setenv(contract.GatewayTokenEnv, file)
+			return map[string]store.Backend{contract.GatewayScheme: &gatewaystore.Store{}}
+		},
+	})
+}
+
+// TestCommitRace has pods of one attempt commit at the same time.
+func TestCommitRace(t *testing.T) {
+	g := start(t, volume.Config{Dir: t.TempDir()}, server.Config{})
+	storetest.CommitRace(t, func() *store.Stores { return podStores(g.URL) }, resultURI(1, "manifest.json"))
+}
+
+// TestStalePodCommitsNothing supersedes the attempt of a pod, whose error is permanent.
+func TestStalePodCommitsNothing(t *testing.T) {
+	g := start(t, volume.Config{Dir: t.TempDir()}, server.Config{})
+	g.reviewer.newest.Store(2)
+	_, err := podStores(g.URL).Commit(t.Context(), resultURI(1, "manifest.json"), strings.NewReader("manifest"))
+	if status, ok := errors.AsType[*store.StatusError](err); !ok || status.Code != http.StatusForbidden || !store.IsPermanent(err) || !strings.Contains(err.Error(), string(contract.GatewaySuperseded)) {
+		t.Errorf("error %v", err)
+	}
+	g.reviewer.newest.Store(1)
+	if _, err := podStores(g.URL).Fetch(t.Context(), resultURI(1, "manifest.json"), filepath.Join(t.TempDir(), "m")); err == nil {
+		t.Error("the stale pod committed")
+	}
+}

@@ -1,0 +1,189 @@
+//go:build integration
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/store"
+	"github.com/taskgroup-operator/taskgroup-operator/store/gateway"
+	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
+)
+
+// gatewayStores are the stores of a pod, with its environment.
+func gatewayStores(t *testing.T, g *rig.Gateway, pod *gatewayPod) *store.Stores {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(strings.TrimPrefix(pod.token, "Bearer ")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(contract.GatewayURLEnv, g.URL)
+	t.Setenv(contract.GatewayTokenEnv, file)
+	t.Setenv(contract.GatewayCAEnv, g.CAFile)
+	return store.New(map[string]store.Backend{contract.GatewayScheme: &gateway.Store{}})
+}
+
+// TestGatewayCrash kills the gateway during 100 uploads, and again during 100 downloads.
+// The clients resume, and no object is lost or partial.
+func TestGatewayCrash(t *testing.T) {
+	if err := cluster.InstallGateway(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const transfers = 100
+	dir := t.TempDir()
+	g, err := cluster.StartGateway(t.Context(), dir, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { g.Stop() }()
+	address := "127.0.0.1:" + g.URL[strings.LastIndex(g.URL, ":")+1:]
+	pod := runGatewayPod(t, namespace(t), "g").find(t, 1)
+	stores := gatewayStores(t, g, pod)
+	data := make([]byte, 4<<20)
+	if _, err := rand.Read(data); err != nil {
+		t.Fatal(err)
+	}
+	// object returns the bytes of one of the objects, which all differ.
+	object := func(i int) []byte { return data[i : len(data)-transfers+i] }
+	// during runs all transfers, and crashes the gateway when some of them are finished.
+	during := func(transfer func(i int) error) {
+		t.Helper()
+		var wg sync.WaitGroup
+		var finished atomic.Int32
+		some := make(chan struct{})
+		for i := range transfers {
+			wg.Go(func() {
+				if err := transfer(i); err != nil {
+					t.Errorf("transfer %d: %v", i, err)
+				}
+				if finished.Add(1) == transfers/10 {
+					close(some)
+				}
+			})
+		}
+		<-some
+		g.Kill()
+		left, err := os.ReadDir(dir + "/temporary")
+		if err != nil {
+			t.Error(err)
+		}
+		if g, err = cluster.StartGateway(t.Context(), dir, address); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("killed after %d of %d transfers, with %d temporary files", transfers/10, transfers, len(left))
+		wg.Wait()
+	}
+	during(func(i int) error {
+		_, err := stores.Put(t.Context(), pod.result(1, strconv.Itoa(i)+"/output"), bytes.NewReader(object(i)))
+		return err
+	})
+	target := t.TempDir()
+	during(func(i int) error {
+		path, err := stores.Fetch(t.Context(), pod.result(1, strconv.Itoa(i)+"/output"), filepath.Join(target, strconv.Itoa(i)))
+		if err != nil {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if !bytes.Equal(raw, object(i)) {
+			err = errors.Join(err, fmt.Errorf("fetched %d bytes that differ", len(raw)))
+		}
+		return err
+	})
+	if left, err := os.ReadDir(dir + "/temporary"); len(left) > 0 || err != nil {
+		t.Errorf("temporary files %v, %v", left, err)
+	}
+}
+
+// TestGatewayMemory transfers many objects at the same time. TASKGROUP_TEST_GATEWAY_SIZE
+// is the size of each, in bytes.
+func TestGatewayMemory(t *testing.T) {
+	const transfers, limit = 50, 64 << 10
+	size := int64(8 << 20)
+	if text := os.Getenv("TASKGROUP_TEST_GATEWAY_SIZE"); text != "" {
+		var err error
+		if size, err = strconv.ParseInt(text, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := startGateway(t)
+	pod := runGatewayPod(t, namespace(t), "g").find(t, 1)
+	send := func(ctx context.Context, method, uri string, body io.Reader) error {
+		path, err := contract.GatewayPath(uri)
+		if err != nil {
+			return err
+		}
+		request, err := http.NewRequestWithContext(ctx, method, g.gateway.URL+path, body)
+		if err != nil {
+			return err
+		}
+		if body != nil {
+			request.ContentLength = size
+		}
+		request.Header.Set("Authorization", pod.token)
+		answer, err := g.client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		sum := sha256.New()
+		if _, err := io.Copy(sum, answer.Body); err != nil {
+			return err
+		}
+		if answer.StatusCode/100 != 2 {
+			return errors.New(answer.Status)
+		}
+		if tag := `"` + hex.EncodeToString(sum.Sum(nil)) + `"`; body == nil && answer.Header.Get("Etag") != tag {
+			return fmt.Errorf("the bytes have SHA-256 %s, want %s", tag, answer.Header.Get("Etag"))
+		}
+		return nil
+	}
+	for _, method := range []string{http.MethodPut, http.MethodGet} {
+		var wg sync.WaitGroup
+		for i := range transfers {
+			wg.Go(func() {
+				var body io.Reader
+				if method == http.MethodPut {
+					body = io.LimitReader(rand.Reader, size)
+				}
+				if err := send(t.Context(), method, pod.result(1, strconv.Itoa(i)+"/output"), body); err != nil {
+					t.Errorf("%s %d: %v", method, i, err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.gateway.Pid()))
+	if err != nil {
+		t.Skipf("reading the memory of a process: %v", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		text, ok := strings.CutPrefix(line, "VmHWM:")
+		if !ok {
+			continue
+		}
+		kib, err := strconv.Atoi(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("the gateway used %d MiB at most, with %d transfers of %d MiB at a time", kib>>10, transfers, size>>20)
+		if kib > limit {
+			t.Errorf("the gateway used %d KiB, want at most %d", kib, limit)
+		}
+	}
+}
