@@ -24,6 +24,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/access"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/certs"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/collect"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/index"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/objectpath"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/server"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
@@ -118,6 +120,7 @@ func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*part
 		Secrets: client.CoreV1().Secrets(options.Namespace), ConfigMaps: client.CoreV1().ConfigMaps(options.Namespace),
 		SecretName: options.SecretName, ConfigMap: options.ConfigMap, Names: append(certs.Hosts(options.Service, options.Namespace), options.HostNames...), Log: log,
 	})
+	indexes := index.New(func(l objectpath.Location) (io.ReadCloser, error) { return objects.Open(l) })
 	registry := prometheus.NewRegistry()
 	for _, collector := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
@@ -128,14 +131,14 @@ func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*part
 		}
 	}
 	p.collector, err = collect.New(collect.Config{
-		Volume: objects, TaskGroups: p.watches, Storage: objects.State("collector"), Registry: registry, Log: log,
+		Volume: objects, TaskGroups: p.watches, Indexes: indexes, Storage: objects.State("collector"), Registry: registry, Log: log,
 		GroupGrace: options.GroupGrace, ContentGrace: options.ContentGrace, Interval: options.CollectInterval,
 	})
 	if err != nil {
 		return nil, err
 	}
 	reviewer, err := access.NewReviewer(access.Config{
-		Tokens: client.AuthenticationV1().TokenReviews(), Accesses: client.AuthorizationV1().SubjectAccessReviews(), Directory: p.watches,
+		Tokens: client.AuthenticationV1().TokenReviews(), Accesses: client.AuthorizationV1().SubjectAccessReviews(), Directory: p.watches, Indexes: indexes,
 	})
 	if err != nil {
 		return nil, err

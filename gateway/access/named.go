@@ -17,10 +17,21 @@ func names(group *v1alpha1.TaskGroup, uri string) bool {
 	return isNamed
 }
 
+// indexOf returns the URI of the index of a group, if it is in the gateway; empty for none.
+func indexOf(group *v1alpha1.TaskGroup) string {
+	if group.Spec.Assets == nil || group.Spec.Assets.Index == nil || !isOfGateway(group.Spec.Assets.Index.URI) {
+		return ""
+	}
+	return string(group.Spec.Assets.Index.URI)
+}
+
 // EachNamed calls visit with the URI of each object of the gateway that a spec names,
-// until visit returns false.
+// until visit returns false. What the index of the group names is not in the spec.
 func EachNamed(group *v1alpha1.TaskGroup, visit func(uri string) bool) {
 	if group.Spec.Assets == nil {
+		return
+	}
+	if index := indexOf(group); index != "" && !visit(index) {
 		return
 	}
 	for _, uris := range []v1alpha1.AssetURIs{group.Spec.Assets.Functions, group.Spec.Assets.Inputs, group.Spec.Assets.Hooks} {

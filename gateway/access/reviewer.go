@@ -58,11 +58,19 @@ type Directory interface {
 	NewestAttempt(namespace string, uid types.UID) (int32, error)
 }
 
+// Indexes are the objects that name the inputs of TaskGroups with many arguments.
+type Indexes interface {
+	// Names reports whether the index at a URI names an object.
+	Names(index, uri string) (bool, error)
+}
+
 // Config configures a Reviewer.
 type Config struct {
 	Tokens    authenticationclient.TokenReviewInterface
 	Accesses  authorizationclient.SubjectAccessReviewInterface
 	Directory Directory
+	// Indexes has the indexes of TaskGroups.
+	Indexes Indexes
 	// Clock is the real clock by default.
 	Clock clock.Clock
 }
@@ -70,7 +78,7 @@ type Config struct {
 // Validate returns an error that names every missing field.
 func (c *Config) Validate() error {
 	var errs []error
-	for name, isMissing := range map[string]bool{"Tokens": c.Tokens == nil, "Accesses": c.Accesses == nil, "Directory": c.Directory == nil} {
+	for name, isMissing := range map[string]bool{"Tokens": c.Tokens == nil, "Accesses": c.Accesses == nil, "Directory": c.Directory == nil, "Indexes": c.Indexes == nil} {
 		if isMissing {
 			errs = append(errs, fmt.Errorf("field %s is required", name))
 		}
@@ -282,7 +290,10 @@ func (r *Reviewer) collectGroup(ctx context.Context, evidence *Evidence, request
 		NewestAttempt: max(newest, group.Status.Attempt),
 		IsNamed:       names(group, request.Location.URI()),
 	}
-	return nil
+	if index := indexOf(group); index != "" && !request.IsWrite && !evidence.Group.IsNamed {
+		evidence.Group.IsNamed, err = r.config.Indexes.Names(index, request.Location.URI())
+	}
+	return err
 }
 
 // boundPod returns the pod that a token of a service account is bound to.

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -102,10 +103,22 @@ func newAPI() *api {
 	return a
 }
 
+// indexURI is that of the index of the group "indexed", which names indexedURI.
+const (
+	indexDigest = "1111111111111111111111111111111111111111111111111111111111111112"
+	indexURI    = "gateway://a/content/" + indexDigest
+	indexedURI  = "gateway://a/groups/producer/a1/7/output"
+)
+
+// indexes are URIs by the URI of an index.
+type indexes map[string][]string
+
+func (i indexes) Names(index, uri string) (bool, error) { return slices.Contains(i[index], uri), nil }
+
 func reviewer(t *testing.T, a *api, d *directory, clock *testingclock.FakeClock) *access.Reviewer {
 	t.Helper()
 	r, err := access.NewReviewer(access.Config{
-		Tokens: a.client.AuthenticationV1().TokenReviews(), Accesses: a.client.AuthorizationV1().SubjectAccessReviews(), Directory: d, Clock: clock,
+		Tokens: a.client.AuthenticationV1().TokenReviews(), Accesses: a.client.AuthorizationV1().SubjectAccessReviews(), Directory: d, Indexes: indexes{indexURI: {indexedURI}}, Clock: clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -129,6 +142,7 @@ func cluster() *directory {
 			"own": {ObjectMeta: metav1.ObjectMeta{Namespace: "a", UID: "own"}, Spec: v1alpha1.TaskGroupSpec{Assets: &v1alpha1.Assets{
 				Functions: v1alpha1.AssetURIs{"1": v1alpha1.AssetURI(contract.GatewayContentURI("a", digest))},
 				Inputs:    v1alpha1.AssetURIs{"0": "gateway://a/groups/before/a1/0/output"},
+				Index:     &v1alpha1.ObjectReference{URI: indexURI},
 			}}},
 			"foreign": {ObjectMeta: metav1.ObjectMeta{Namespace: "b", UID: "foreign"}},
 		},
@@ -147,6 +161,8 @@ func TestReviewer(t *testing.T) {
 	guessed := access.Request{Location: objectpath.Location{Namespace: "a", Digest: strings.Repeat("1", 64)}}
 	before := access.Request{Location: objectpath.Location{Namespace: "a", UID: "before", Attempt: 1, Name: "0/output"}}
 	beside := access.Request{Location: objectpath.Location{Namespace: "a", UID: "before", Attempt: 1, Name: "0/stdout"}}
+	indexed := access.Request{Location: objectpath.Location{Namespace: "a", UID: "producer", Attempt: 1, Name: "7/output"}}
+	index := access.Request{Location: objectpath.Location{Namespace: "a", Digest: indexDigest}}
 	own := access.Request{IsWrite: true, Location: objectpath.Location{Namespace: "a", UID: "own", Attempt: 2, Name: "1/output"}}
 	foreign := access.Request{IsWrite: true, Location: objectpath.Location{Namespace: "a", UID: "foreign", Attempt: 1, Name: "1/output"}}
 	upload := named
@@ -160,6 +176,8 @@ func TestReviewer(t *testing.T) {
 	}{
 		"reads its function":               {named, "task-of-current", access.Pod, ""},
 		"reads its input":                  {before, "task-of-current", access.Pod, ""},
+		"reads its index":                  {index, "task-of-current", access.Pod, ""},
+		"reads an input of its index":      {indexed, "task-of-current", access.Pod, ""},
 		"writes below its attempt":         {own, "task-of-current", access.Pod, ""},
 		"guesses a digest":                 {guessed, "task-of-current", access.Pod, contract.GatewayNotPermitted},
 		"reads beside its input":           {beside, "task-of-current", access.Pod, contract.GatewayNotPermitted},

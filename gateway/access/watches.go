@@ -162,6 +162,14 @@ func (w *Watches) EachGroup(ctx context.Context, visit func(namespace string, ui
 	}
 }
 
+// IndexOf returns the URI of the index of a TaskGroup; empty for none.
+func (w *Watches) IndexOf(uid types.UID) string {
+	if group := w.groupOf(uid); group != nil {
+		return indexOf(group)
+	}
+	return ""
+}
+
 // NamedBy returns the URIs of the gateway's objects that the spec of a TaskGroup names,
 // and whether the watch has the TaskGroup.
 func (w *Watches) NamedBy(uid types.UID) ([]string, bool) {
@@ -225,6 +233,9 @@ func stripGroup(object any) (any, error) {
 	}
 	if assets := group.Spec.Assets; assets != nil {
 		small.Spec.Assets = &v1alpha1.Assets{Functions: ofGateway(assets.Functions), Inputs: ofGateway(assets.Inputs), Hooks: ofGateway(assets.Hooks)}
+		if index := indexOf(group); index != "" {
+			small.Spec.Assets.Index = &v1alpha1.ObjectReference{URI: v1alpha1.AssetURI(index)}
+		}
 	}
 	return small, nil
 }

@@ -44,6 +44,14 @@ type TaskGroups interface {
 	// NamedBy returns the URIs that the spec of a TaskGroup names, and whether they are
 	// known.
 	NamedBy(uid types.UID) ([]string, bool)
+	// IndexOf returns the URI of the index of a TaskGroup; empty for none.
+	IndexOf(uid types.UID) string
+}
+
+// Indexes are the objects that name the inputs of TaskGroups with many arguments.
+type Indexes interface {
+	// Each calls visit with the URI of each object that the index at a URI names.
+	Each(index string, visit func(uri string) error) error
 }
 
 // Storage has the marks.
@@ -56,6 +64,7 @@ type Storage interface {
 type Config struct {
 	Volume     Volume
 	TaskGroups TaskGroups
+	Indexes    Indexes
 	Storage    Storage
 	Registry   *prometheus.Registry
 	Log        *slog.Logger
@@ -91,8 +100,8 @@ type marks struct {
 
 // New returns a Collector.
 func New(config Config) (*Collector, error) {
-	if config.Volume == nil || config.TaskGroups == nil || config.Storage == nil || config.Registry == nil || config.Log == nil {
-		return nil, errors.New("the fields Volume, TaskGroups, Storage, Registry and Log are required")
+	if config.Volume == nil || config.TaskGroups == nil || config.Indexes == nil || config.Storage == nil || config.Registry == nil || config.Log == nil {
+		return nil, errors.New("the fields Volume, TaskGroups, Indexes, Storage, Registry and Log are required")
 	}
 	config.GroupGrace = cmp.Or(config.GroupGrace, defaultGroupGrace)
 	config.ContentGrace = cmp.Or(config.ContentGrace, defaultContentGrace)
@@ -221,6 +230,7 @@ func (c *Collector) unneeded(ctx context.Context) (map[string]time.Duration, err
 		return nil, fmt.Errorf("reading the inputs: %w", err)
 	}
 	isWatched := true
+	var indexErr error
 	err := c.config.TaskGroups.EachGroup(ctx, func(namespace string, uid types.UID) {
 		delete(unneeded, groupPath(namespace, string(uid)))
 		uris, isKnown := c.config.TaskGroups.NamedBy(uid)
@@ -228,9 +238,18 @@ func (c *Collector) unneeded(ctx context.Context) (map[string]time.Duration, err
 		for _, uri := range uris {
 			delete(unneeded, neededPath(uri))
 		}
+		if index := c.config.TaskGroups.IndexOf(uid); index != "" && indexErr == nil {
+			indexErr = c.config.Indexes.Each(index, func(uri string) error {
+				delete(unneeded, neededPath(uri))
+				return ctx.Err()
+			})
+		}
 	})
 	if err == nil && !isWatched {
 		err = errNotWatched
+	}
+	if err == nil {
+		err = indexErr
 	}
 	for _, content := range c.config.Volume.Touched() {
 		delete(unneeded, contentPath(content))

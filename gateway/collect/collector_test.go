@@ -30,7 +30,26 @@ import (
 type groups struct {
 	named     map[types.UID][]string
 	unwatched map[types.UID]bool
+	indexes   map[types.UID]string
 	err       error
+}
+
+func (g *groups) IndexOf(uid types.UID) string { return g.indexes[uid] }
+
+// indexes are URIs by the URI of an index.
+type indexes map[string][]string
+
+func (i indexes) Each(index string, visit func(string) error) error {
+	uris, ok := i[index]
+	if !ok {
+		return volume.ErrUnavailable
+	}
+	for _, uri := range uris {
+		if err := visit(uri); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (g *groups) EachGroup(_ context.Context, visit func(string, types.UID)) error {
@@ -47,13 +66,14 @@ type fixture struct {
 	dir       string
 	volume    *volume.Volume
 	groups    *groups
+	indexes   indexes
 	clock     *testingclock.FakeClock
 	collector *collect.Collector
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{dir: t.TempDir(), groups: &groups{named: map[types.UID][]string{}, unwatched: map[types.UID]bool{}}, clock: testingclock.NewFakeClock(time.Now())}
+	f := &fixture{dir: t.TempDir(), groups: &groups{named: map[types.UID][]string{}, unwatched: map[types.UID]bool{}, indexes: map[types.UID]string{}}, indexes: indexes{}, clock: testingclock.NewFakeClock(time.Now())}
 	f.start(t)
 	t.Cleanup(func() { _ = f.volume.Close() })
 	return f
@@ -72,7 +92,7 @@ func (f *fixture) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.collector, err = collect.New(collect.Config{
-		Volume: f.volume, TaskGroups: f.groups, Storage: f.volume.State("collector"), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Clock: f.clock,
+		Volume: f.volume, TaskGroups: f.groups, Indexes: f.indexes, Storage: f.volume.State("collector"), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Clock: f.clock,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -183,6 +203,24 @@ func sorted(all ...objectpath.Location) []string {
 }
 
 // TestNothingIsDeletedWithoutTaskGroups requires that all TaskGroups were read.
+// TestInputsOfAnIndex: what an index names is kept, and nothing is deleted while an index
+// cannot be read.
+func TestInputsOfAnIndex(t *testing.T) {
+	f := newFixture(t)
+	f.create(t, content("named"), "named")
+	f.create(t, content("other"), "other")
+	f.create(t, result("producer"), "data")
+	const index = "gateway://a/content/index"
+	f.groups.named["lives"], f.groups.indexes["lives"] = nil, index
+	if err := f.collector.Pass(t.Context()); !errors.Is(err, volume.ErrUnavailable) {
+		t.Errorf("an index that cannot be read: %v", err)
+	}
+	named := content("named")
+	f.indexes[index] = []string{named.URI(), contract.GatewayOutputs("a") + "/producer/a1/7/output"}
+	f.passAfter(t, 25*time.Hour)
+	f.want(t, "after a day", "a/content/"+named.Digest, "a/groups/producer/a1/7/output")
+}
+
 func TestNothingIsDeletedWithoutTaskGroups(t *testing.T) {
 	for name, breakIt := range map[string]func(*groups){
 		"the list fails":            func(g *groups) { g.err = errors.New("the API server does not answer") },
@@ -262,7 +300,7 @@ func TestInterruptedPass(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	removing := &cancelling{Volume: f.volume, left: count / 2, cancel: cancel}
 	collector, err := collect.New(collect.Config{
-		Volume: removing, TaskGroups: f.groups, Storage: f.volume.State("collector"), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Clock: f.clock,
+		Volume: removing, TaskGroups: f.groups, Indexes: f.indexes, Storage: f.volume.State("collector"), Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), Clock: f.clock,
 		GroupGrace: time.Nanosecond, Interval: time.Hour,
 	})
 	if err != nil {
