@@ -2,10 +2,12 @@ package bridge
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
@@ -31,6 +33,7 @@ func (s *server) check(ctx context.Context, r *CheckRequest) (*CheckResponse, er
 	if err != nil {
 		return nil, err
 	}
+	stores := s.checkedStores(&r.Executor)
 	ctx, stop := stopWith(ctx, s.stopping)
 	defer stop()
 	report, err := doctor.Run(ctx, doctor.Config{
@@ -39,7 +42,8 @@ func (s *server) check(ctx context.Context, r *CheckRequest) (*CheckResponse, er
 		Assets:     r.Executor.Assets,
 		Outputs:    r.Executor.Outputs,
 		LocalPaths: r.Executor.LocalPaths,
-		Stores:     s.checkedStores(),
+		Stores:     stores,
+		Gateway:    func(string) (*gateway.Gateway, error) { return s.gatewayOf(&r.Executor) },
 		Presign:    r.Executor.Presign,
 		Dispatcher: true,
 		Versions:   doctor.Versions{Python: info.Python, Cloudpickle: r.Cloudpickle},
@@ -56,12 +60,26 @@ func (s *server) check(ctx context.Context, r *CheckRequest) (*CheckResponse, er
 	return answer, nil
 }
 
-// checkedStores returns the stores for a check: a person waits for it.
-func (s *server) checkedStores() *store.Stores {
-	if s.options.Stores == nil {
+// gatewayOf returns the gateway of the cluster of an executor.
+func (s *server) gatewayOf(options *executor.Options) (*gateway.Gateway, error) {
+	cluster, err := s.clusters.get(settingsOf(options, nil))
+	if err != nil {
+		return nil, err
+	}
+	return cluster.Gateway(options)
+}
+
+// checkedStores returns the stores for a check: a person waits for it. Without a cluster,
+// which the check reports, they lack the gateway.
+func (s *server) checkedStores(options *executor.Options) *store.Stores {
+	all := maps.Clone(s.options.Stores)
+	if all == nil {
 		return nil
 	}
-	stores := store.New(s.options.Stores)
+	if found, err := s.gatewayOf(options); err == nil {
+		all[contract.GatewayScheme] = found.Backend()
+	}
+	stores := store.New(all)
 	stores.RetryTimeout = checkRetryTimeout
 	return stores
 }

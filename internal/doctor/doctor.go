@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
@@ -90,6 +91,9 @@ type Config struct {
 	LocalPaths map[string]string
 	// Stores are opened from this machine; files only if nil.
 	Stores *store.Stores
+	// Gateway returns the asset gateway for a namespace, which is checked if there is no
+	// location; it may be nil. Stores open its objects.
+	Gateway func(namespace string) (*gateway.Gateway, error)
 	// Presign states that pods have signed URLs in place of credentials.
 	Presign bool
 	// Dispatcher states that this machine writes functions and reads results: it has to
@@ -116,6 +120,8 @@ type doctor struct {
 	id string
 	// made are the checks so far.
 	made map[Name]Check
+	// usesGateway is set if the objects of groups are in the asset gateway.
+	usesGateway bool
 	// pod is what the pod of CheckPod reported.
 	pod podResult
 }

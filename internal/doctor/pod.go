@@ -56,6 +56,7 @@ func (d *doctor) checkPod(ctx context.Context) Check {
 		return failed("encoding the request: %s", err)
 	}
 	tg := d.group(probeOfPod)
+	tg.Spec.Assets = d.gatewayAssets()
 	tg.Spec.Tasks[0].Command = []string{contract.RunnerPath, contract.CheckCommand, string(raw)}
 	begin := time.Now()
 	if err := tempgroup.Create(ctx, d.cluster.Client, tg); err != nil {
@@ -93,6 +94,12 @@ func pythonOf(tg *v1alpha1.TaskGroup) string {
 // prepareObjects writes the object that the pod reads, and names that which it writes.
 func (d *doctor) prepareObjects(ctx context.Context) {
 	request := &d.pod.request
+	if d.usesGateway {
+		if d.made[CheckStore].Status == OK {
+			request.Read, request.Content = d.gatewayObject(), content
+		}
+		return
+	}
 	for _, location := range d.locations() {
 		if strings.HasPrefix(location, fileScheme) && !isMounted(d.Group.Spec.Pod, location) {
 			d.pod.unmounted = location
@@ -125,6 +132,9 @@ func isMounted(pod *v1alpha1.PodOptions, location string) bool {
 
 // removeObjects removes what prepareObjects and the pod wrote.
 func (d *doctor) removeObjects(ctx context.Context) {
+	if d.usesGateway {
+		return
+	}
 	uris := []string{}
 	if d.pod.request.Read != "" {
 		uris = append(uris, d.pod.request.Read)
@@ -268,8 +278,11 @@ func (d *doctor) judgeLeftovers() Check {
 	if p.request.Read != "" {
 		did = append(did, "read what this machine wrote at "+d.Assets)
 	}
-	if p.request.Write != "" {
+	switch {
+	case p.request.Write != "":
 		did = append(did, "wrote at "+d.outputs())
+	case d.usesGateway:
+		did = append(did, "stored its results there")
 	}
 	if p.request.Keep {
 		did = append(did, "this machine read that")

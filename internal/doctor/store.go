@@ -26,7 +26,7 @@ var errOther = errors.New("it is not the object that was written")
 func (d *doctor) checkStore(ctx context.Context) Check {
 	locations := d.locations()
 	if len(locations) == 0 {
-		return skipped("no location is given: functions and results need one").next("name a location, such as s3://bucket/prefix, as assets or outputs")
+		return d.checkGateway(ctx)
 	}
 	for _, location := range locations {
 		if check := d.missingFolder(location); check.Status != OK {

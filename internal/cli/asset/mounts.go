@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 	"github.com/taskgroup-operator/taskgroup-operator/store/backends"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
@@ -16,9 +17,12 @@ import (
 // retryTimeout is how long a user waits for a store that fails.
 const retryTimeout = 15 * time.Second
 
-// Stores returns the stores that pods have, with the credentials of this machine.
-func Stores() *store.Stores {
-	stores := store.New(backends.All())
+// Stores returns the stores that pods have, with the credentials of this machine, and the
+// gateway of the cluster.
+func Stores(gateway *Gateway) *store.Stores {
+	all := backends.All()
+	all[contract.GatewayScheme] = gateway
+	stores := store.New(all)
 	stores.RetryTimeout = retryTimeout
 	return stores
 }

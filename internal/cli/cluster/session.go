@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
 
@@ -48,6 +49,7 @@ func Scheme() (*runtime.Scheme, error) {
 	if err := errors.Join(corev1.AddToScheme(scheme), authorizationv1.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("registering the API types: %w", err)
 	}
+	gateway.AddToScheme(scheme)
 	return scheme, nil
 }
 
@@ -60,6 +62,7 @@ func mapper() meta.RESTMapper {
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Event"), meta.RESTScopeNamespace)
 	mapper.Add(corev1.SchemeGroupVersion.WithKind("Namespace"), meta.RESTScopeRoot)
 	mapper.Add(authorizationv1.SchemeGroupVersion.WithKind("SelfSubjectAccessReview"), meta.RESTScopeRoot)
+	gateway.AddToMapper(mapper)
 	return mapper
 }
 
@@ -100,6 +103,11 @@ func (f *Flags) Connect() (*Session, error) {
 			return gitVersion(raw), err
 		},
 	}, nil
+}
+
+// Gateway returns the asset gateway of the cluster for the objects of a namespace.
+func (s *Session) Gateway(namespace string) (*gateway.Gateway, error) {
+	return gateway.New(gateway.Config{API: s.Config, Client: s.Client, Namespace: namespace})
 }
 
 // In returns the same connection with another namespace to work in.

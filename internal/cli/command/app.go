@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
+	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
@@ -143,6 +145,17 @@ func (a *app) printProblem(what, next string) {
 
 // session connects, with the flags of this run.
 func (a *app) session() (*cluster.Session, error) { return a.Connect(&a.flags) }
+
+// gateway returns the store of the cluster's asset gateway.
+func (a *app) gateway() *asset.Gateway {
+	return &asset.Gateway{Connect: func(namespace string) (*gateway.Gateway, error) {
+		session, err := a.session()
+		if err != nil {
+			return nil, err
+		}
+		return session.Gateway(namespace)
+	}}
+}
 
 // text fills in how this program is called.
 func (a *app) text(s string) string { return strings.ReplaceAll(s, "{cmd}", a.Name) }

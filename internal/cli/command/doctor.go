@@ -36,7 +36,7 @@ type doctorOptions struct {
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	options := doctorOptions{mounts: newMounts()}
+	options := doctorOptions{mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check what groups need: cluster, operator, permissions, store and image",
@@ -87,7 +87,7 @@ func (a *app) doctor(ctx context.Context, options *doctorOptions) error {
 	config := doctor.Config{
 		Connect: a.connectDoctor, Group: group,
 		Assets: options.assets, Outputs: options.outputs, LocalPaths: options.mounts.mounts.Paths(),
-		Stores: asset.Stores(), Versions: localVersions(ctx), NoPod: options.noPod, Timeout: options.timeout,
+		Stores: asset.Stores(a.gateway()), Gateway: a.gateway().Connect, Versions: localVersions(ctx), NoPod: options.noPod, Timeout: options.timeout,
 		Progress: func(text string) { fmt.Fprintln(a.Err, text) },
 	}
 	if options.format == output.Table {

@@ -57,7 +57,7 @@ func (o *logsOptions) Validate(names []string) error {
 }
 
 func (a *app) logsCommand() *cobra.Command {
-	options := logsOptions{task: -1, tail: -1, mounts: newMounts()}
+	options := logsOptions{task: -1, tail: -1, mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "logs NAME | -l LABELS | --all",
 		Short: "Show what the tasks printed",
@@ -417,7 +417,9 @@ func unreadable(err error) error {
 // mountFlag is the flag --mount.
 type mountFlag struct{ mounts *asset.Mounts }
 
-func newMounts() mountFlag { return mountFlag{&asset.Mounts{Reader: asset.Stores()}} }
+func (a *app) newMounts() mountFlag {
+	return mountFlag{&asset.Mounts{Reader: asset.Stores(a.gateway())}}
+}
 
 func (m mountFlag) bind(cmd *cobra.Command) {
 	cmd.Flags().Var(m, "mount", "where a volume of the pods is mounted here, as /path/in/the/pods=FOLDER (repeatable)")

@@ -31,7 +31,7 @@ type resultsOptions struct {
 }
 
 func (a *app) resultsCommand() *cobra.Command {
-	options := resultsOptions{mounts: newMounts()}
+	options := resultsOptions{mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "results NAME",
 		Short: "Show what a group left: sizes, digests, times and memory, and download it",

@@ -8,11 +8,13 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/podlog"
@@ -86,13 +88,37 @@ func bindRequest(cmd *cobra.Command, r *submission.Request) {
 	_ = cmd.RegisterFlagCompletionFunc("gpu-resource", completeFrom("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915"))
 	flags.Var(pairs{&r.Env}, "env", "environment, as NAME=value (repeatable)")
 	flags.StringArrayVar(&r.Volumes, "volume", nil, "a claim to mount, as CLAIM:/path or CLAIM:/path:ro (repeatable)")
-	flags.StringVar(&r.Outputs, "outputs", "", "URI below which results go; without one they are in the pod's log only")
+	flags.StringVar(&r.Outputs, "outputs", "", "URI below which results go; the asset gateway of the cluster by default, and "+submission.NoOutputs+" for the pod's log only")
 	flags.BoolVar(&r.Parallel, "parallel", false, "a pod for each task, instead of all in order in one pod")
 	flags.Int32Var(&r.Parallelism, "parallelism", 0, "with --parallel: how many pods at a time; all by default")
 	flags.Int32Var(&r.Retries, "retries", 0, "how often a failure of the tasks is retried")
 	flags.Int64Var(&r.TimeLimit, "time-limit", 0, "how long the pod may run, in seconds; for ever by default")
 	flags.Int32Var(&r.TTL, "ttl", 0, "seconds after its end until the group is deleted; never by default")
 	flags.BoolVar(&r.Suspend, "suspend", false, "create it suspended; resume lets it run")
+}
+
+// gatewayTimeout bounds how long a submission waits for the asset gateway.
+const gatewayTimeout = 10 * time.Second
+
+// chooseOutputs keeps the results of a group in the gateway of the cluster, if it has one
+// and nothing else was requested.
+func (a *app) chooseOutputs(ctx context.Context, session *cluster.Session, tg *v1alpha1.TaskGroup, requested string) error {
+	if requested != "" || tg.Spec.Assets != nil || session.Config == nil {
+		return nil
+	}
+	found, err := session.Gateway(tg.Namespace)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
+	defer cancel()
+	switch err := found.Check(ctx); {
+	case err == nil:
+		tg.Spec.Assets = &v1alpha1.Assets{Outputs: v1alpha1.AssetURI(found.Outputs())}
+	case !errors.Is(err, gateway.ErrNone):
+		fmt.Fprintf(a.Err, "the results will not be kept: %s\n", err)
+	}
+	return nil
 }
 
 func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
@@ -113,6 +139,9 @@ func (a *app) submit(cmd *cobra.Command, options *submitOptions) error {
 	}
 	tg.Namespace = cmp.Or(tg.Namespace, session.Namespace)
 	session = session.In(tg.Namespace)
+	if err := a.chooseOutputs(cmd.Context(), session, tg, options.request.Outputs); err != nil {
+		return err
+	}
 	if err := session.Create(cmd.Context(), tg); err != nil {
 		return fmt.Errorf("creating the TaskGroup: %w", err)
 	}

@@ -24,7 +24,7 @@ type timelineOptions struct {
 var timelineFormats = []string{"text", "svg", "html"}
 
 func (a *app) timelineCommand() *cobra.Command {
-	options := timelineOptions{mounts: newMounts()}
+	options := timelineOptions{mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "timeline NAME... | -l LABELS | --all",
 		Short: "Draw when each task waited and ran",

@@ -18,6 +18,9 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
+// NoOutputs is the value of Request.Outputs of a group whose results are not kept.
+const NoOutputs = "none"
+
 // Request is what a person asks for. Exactly one of Command, Lines and Python
 // says what to run.
 type Request struct {
@@ -127,7 +130,7 @@ func (r *Request) shape(spec *v1alpha1.TaskGroupSpec) {
 	if r.TTL > 0 {
 		spec.TTLSecondsAfterFinished = &r.TTL
 	}
-	if r.Outputs != "" {
+	if r.Outputs != "" && r.Outputs != NoOutputs {
 		spec.Assets = &v1alpha1.Assets{Outputs: v1alpha1.AssetURI(r.Outputs)}
 	}
 }
