@@ -47,7 +47,7 @@ e2e: ## A real node: kubelet, containerd, pods. Needs root.
 	@test/run.sh e2e
 
 .PHONY: race
-race: ## Go's race detector for all packages; `make unit` runs it for the operator, the executor and the runner.
+race: ## Go's race detector for all packages; `make unit` runs it for the operator, the executor, the gateway and the runner.
 	@test/run.sh race
 
 .PHONY: plugin-test plugin-wheels-test plugin-e2e

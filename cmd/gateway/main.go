@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -73,17 +72,17 @@ func serve(ctx context.Context, options *Options, log *slog.Logger) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	listeners := []server.Listener{
-		{Address: options.Address, Handler: parts.handler, TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: parts.keeper.Certificate}, Log: log},
-		{Address: options.ProbeAddress, Handler: server.Probes(parts.isReady), Log: log},
-	}
 	var wg sync.WaitGroup
 	for _, loop := range []func(context.Context){parts.watches.Run, parts.keeper.Run, parts.collector.Run} {
 		wg.Go(func() { loop(ctx) })
 	}
+	listeners := []server.Listener{
+		{Address: options.ProbeAddress, Handler: server.Probes(parts.isReady)},
+		{Address: options.Address, Handler: parts.handler, After: parts.keeper.Ready(), TLS: &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: parts.keeper.Certificate}},
+	}
 	errs := make([]error, len(listeners))
 	for i, listener := range listeners {
-		listener.Started = func(address net.Addr) { log.Info("listening", "address", address.String(), "tls", listener.TLS != nil) }
+		listener.Log = log
 		wg.Go(func() {
 			errs[i] = listener.Run(ctx)
 			cancel()

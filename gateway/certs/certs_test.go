@@ -107,6 +107,33 @@ func TestClientsConnect(t *testing.T) {
 	}
 }
 
+// TestReady requires that a gateway whose Secret cannot be read accepts no connections.
+func TestReady(t *testing.T) {
+	i := install(t)
+	i.start()
+	if err := i.client.CoreV1().Secrets("system").Delete(t.Context(), "tls", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	isReady := func() bool {
+		select {
+		case <-i.keeper.Ready():
+			return true
+		default:
+			return false
+		}
+	}
+	if err := i.keeper.Update(t.Context()); err == nil || isReady() || !i.keeper.Expiry().IsZero() {
+		t.Errorf("without a Secret: error %v, ready %t", err, isReady())
+	}
+	if _, err := i.client.CoreV1().Secrets("system").Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "system", Name: "tls"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	i.update(t)
+	if !isReady() {
+		t.Error("not ready with a certificate")
+	}
+}
+
 // TestCertificatesAreKept requires that a restart changes nothing.
 func TestCertificatesAreKept(t *testing.T) {
 	i := install(t)

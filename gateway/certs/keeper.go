@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,8 @@ type Config struct {
 type Keeper struct {
 	config  Config
 	current atomic.Pointer[tls.Certificate]
+	once    sync.Once
+	ready   chan struct{}
 }
 
 // NewKeeper returns a Keeper that has no certificate yet.
@@ -52,7 +55,7 @@ func NewKeeper(config Config) *Keeper {
 	if config.Clock == nil {
 		config.Clock = clock.RealClock{}
 	}
-	return &Keeper{config: config}
+	return &Keeper{config: config, ready: make(chan struct{})}
 }
 
 // Run renews the certificates until ctx is done.
@@ -101,6 +104,7 @@ func (k *Keeper) Update(ctx context.Context) error {
 		return fmt.Errorf("reading the certificate: %w", err)
 	}
 	k.current.Store(&pair)
+	k.once.Do(func() { close(k.ready) })
 	return nil
 }
 
@@ -119,6 +123,10 @@ func (k *Keeper) publish(ctx context.Context, trusted string) error {
 	}
 	return nil
 }
+
+// Ready is closed when there is a certificate. A server must not accept connections
+// before: clients do not retry a handshake that fails.
+func (k *Keeper) Ready() <-chan struct{} { return k.ready }
 
 // Certificate implements tls.Config.GetCertificate.
 func (k *Keeper) Certificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {

@@ -29,6 +29,9 @@ type Listener struct {
 	Log *slog.Logger
 	// DrainTimeout bounds the transfers that run when the server stops; 25 s by default.
 	DrainTimeout time.Duration
+	// After, if set, is closed when the server may listen. Clients retry connections that
+	// are refused.
+	After <-chan struct{}
 	// Started, if set, gets the address that the server listens at.
 	Started func(net.Addr)
 }
@@ -36,10 +39,18 @@ type Listener struct {
 // Run serves until ctx is done. Then it accepts no connections, and waits for the
 // transfers that are running.
 func (l Listener) Run(ctx context.Context) error {
+	if l.After != nil {
+		select {
+		case <-l.After:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l.Address)
 	if err != nil {
 		return fmt.Errorf("listening at %s: %w", l.Address, err)
 	}
+	l.Log.Info("listening", "address", listener.Addr().String(), "tls", l.TLS != nil)
 	if l.Started != nil {
 		l.Started(listener.Addr())
 	}

@@ -47,7 +47,7 @@ func TestGatewayCrash(t *testing.T) {
 	}
 	const transfers = 100
 	dir := t.TempDir()
-	g, err := cluster.StartGateway(t.Context(), dir, "")
+	g, err := cluster.StartGateway(t.Context(), rig.GatewayOptions{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestGatewayCrash(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		if g, err = cluster.StartGateway(t.Context(), dir, address); err != nil {
+		if g, err = cluster.StartGateway(t.Context(), rig.GatewayOptions{Dir: dir, Address: address}); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("killed after %d of %d transfers, with %d temporary files", transfers/10, transfers, len(left))
@@ -107,6 +107,68 @@ func TestGatewayCrash(t *testing.T) {
 	})
 	if left, err := os.ReadDir(dir + "/temporary"); len(left) > 0 || err != nil {
 		t.Errorf("temporary files %v, %v", left, err)
+	}
+}
+
+// TestGatewayWithoutAPIServer interrupts the connection to the API server during 100
+// uploads. The clients get no final refusal, and resume.
+func TestGatewayWithoutAPIServer(t *testing.T) {
+	if err := cluster.InstallGateway(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	proxy, err := cluster.StartProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer proxy.Stop()
+	g, err := cluster.StartGateway(t.Context(), rig.GatewayOptions{Dir: t.TempDir(), Proxy: proxy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Stop()
+	gatewayHTTP, err := g.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	direct := &gatewayClient{g, gatewayHTTP}
+	pod := runGatewayPod(t, namespace(t), "g").find(t, 1)
+	stores := gatewayStores(t, g, pod)
+	const transfers = 100
+	var wg sync.WaitGroup
+	var finished atomic.Int32
+	some, resumed := make(chan struct{}), make(chan struct{})
+	for i := range transfers {
+		wg.Go(func() {
+			if i >= transfers/2 {
+				<-resumed // these begin during the interruption
+			}
+			if _, err := stores.Put(t.Context(), pod.result(1, strconv.Itoa(i)+"/output"), strings.NewReader(strings.Repeat("x", 1<<20))); err != nil {
+				t.Errorf("transfer %d: %v", i, err)
+			}
+			if finished.Add(1) == transfers/10 {
+				close(some)
+			}
+		})
+	}
+	<-some
+	reconnect := proxy.Disconnect()
+	err = rig.Await(t.Context(), "the gateway to need the API server", func(context.Context) (bool, string, error) {
+		code, reason, _ := direct.do(t, http.MethodGet, pod.result(1, "none"), "Authorization", pod.token, "")
+		if code == http.StatusUnauthorized || code == http.StatusForbidden {
+			return false, "", fmt.Errorf("refused without the API server: %d %s", code, reason)
+		}
+		return reason == contract.GatewayAPIUnavailable, fmt.Sprint(code, " ", reason), nil
+	})
+	close(resumed)
+	reconnect()
+	if err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+	for i := range transfers {
+		if code, reason, body := direct.do(t, http.MethodGet, pod.result(1, strconv.Itoa(i)+"/output"), "Authorization", pod.token, ""); code != http.StatusOK || len(body) != 1<<20 {
+			t.Errorf("object %d: %d %s, %d bytes", i, code, reason, len(body))
+		}
 	}
 }
 

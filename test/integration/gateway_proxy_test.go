@@ -104,7 +104,7 @@ func TestGatewayThroughTheServiceProxy(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	_ = listener.Close()
-	g, err := cluster.StartGateway(t.Context(), t.TempDir(), address)
+	g, err := cluster.StartGateway(t.Context(), rig.GatewayOptions{Dir: t.TempDir(), Address: address})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func startGateway(t *testing.T, flags ...string) *gatewayClient {
 	if err := cluster.InstallGateway(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := cluster.StartGateway(t.Context(), t.TempDir(), "", flags...)
+	gateway, err := cluster.StartGateway(t.Context(), rig.GatewayOptions{Dir: t.TempDir(), Flags: flags})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,9 +46,21 @@ func (c *Cluster) InstallGateway(ctx context.Context) error {
 	return nil
 }
 
-// StartGateway runs a gateway with the objects in a folder, and waits until it is ready.
-func (c *Cluster) StartGateway(ctx context.Context, dir, address string, flags ...string) (*Gateway, error) {
-	kubeconfig, err := c.accountKubeconfig(ctx, gatewayAccount, nil)
+// GatewayOptions are the settings of a Gateway.
+type GatewayOptions struct {
+	// Dir is the folder of the objects.
+	Dir string
+	// Address is where it listens; a free port of the loopback interface by default.
+	Address string
+	// Proxy is between it and the API server; nil for none.
+	Proxy *Proxy
+	// Flags are further ones of its command line.
+	Flags []string
+}
+
+// StartGateway runs a gateway, and waits until it is ready.
+func (c *Cluster) StartGateway(ctx context.Context, options GatewayOptions) (*Gateway, error) {
+	kubeconfig, err := c.accountKubeconfig(ctx, gatewayAccount, options.Proxy)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +69,7 @@ func (c *Cluster) StartGateway(ctx context.Context, dir, address string, flags .
 		return nil, fmt.Errorf("opening the log of the gateway: %w", err)
 	}
 	defer log.Close()
+	address := options.Address
 	if address == "" {
 		if address, err = freeAddress(ctx); err != nil {
 			return nil, err
@@ -66,7 +79,7 @@ func (c *Cluster) StartGateway(ctx context.Context, dir, address string, flags .
 	if err != nil {
 		return nil, err
 	}
-	flags = append([]string{"--volume=" + dir, "--bind-address=" + address, "--health-probe-bind-address=" + probes, "--host-name=localhost", "--log-level=DEBUG"}, flags...)
+	flags := append([]string{"--volume=" + options.Dir, "--bind-address=" + address, "--health-probe-bind-address=" + probes, "--host-name=localhost", "--log-level=DEBUG"}, options.Flags...)
 	cmd := exec.Command(filepath.Join(c.Root, "bin", "gateway"), flags...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
@@ -89,7 +102,12 @@ func (c *Cluster) StartGateway(ctx context.Context, dir, address string, flags .
 	if err := c.Client.Get(ctx, client.ObjectKey{Namespace: OperatorNamespace, Name: "taskgroup-gateway-ca"}, &published); err != nil {
 		return nil, fmt.Errorf("reading the authorities of the gateway: %w", err)
 	}
-	return g, os.WriteFile(g.CAFile, []byte(published.Data["ca.crt"]), 0o600)
+	// The file is replaced as the kubelet replaces it: clients may be reading it.
+	next := g.CAFile + ".next"
+	if err := os.WriteFile(next, []byte(published.Data["ca.crt"]), 0o600); err != nil {
+		return nil, fmt.Errorf("writing the authorities of the gateway: %w", err)
+	}
+	return g, os.Rename(next, g.CAFile)
 }
 
 func isReady(ctx context.Context, url string) (bool, string, error) {
