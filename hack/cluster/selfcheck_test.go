@@ -132,7 +132,26 @@ func (c *testCluster) usePods(t *testing.T) {
 	c.eventually(t, c.info.KubernetesVersion, "logs", "caller")
 	c.eventually(t, "CNI ptp plugin", "logs", "volume")
 	c.eventually(t, "OOMKilled", "get", "pod", "greedy", "-o", "jsonpath={.status.containerStatuses[0].state.terminated.reason}")
+	c.useServicesAndVolumes(t)
 	c.eventually(t, "hello", "exec", "caller", "--", "python3", "-c", "print('hello')")
+}
+
+// useServicesAndVolumes checks what a restricted pod gets: the cluster's DNS, and a volume of the
+// default StorageClass, which is a folder of the cluster.
+func (c *testCluster) useServicesAndVolumes(t *testing.T) {
+	t.Helper()
+	c.kubectl(t, "-n", "restricted", "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/client", "--timeout=60s")
+	for _, want := range []string{
+		"kubernetes.default.svc 10.96.0.1\n", "backend 10.96.0.80\n", "backend.restricted.svc.cluster.local 10.96.0.80\n",
+		"www.example.com does not exist\n", "by the client\n",
+	} {
+		c.eventually(t, want, "-n", "restricted", "logs", "client")
+	}
+	c.eventually(t, "Bound local", "-n", "restricted", "get", "pvc", "data", "-o", "jsonpath={.status.phase} {.spec.storageClassName}")
+	written, err := filepath.Glob(filepath.Join(c.layout(t).Volumes(), "*", "written"))
+	if err != nil || len(written) != 1 {
+		t.Errorf("%s: files in the volumes' folders: %q, %v; want one", c.name, written, err)
+	}
 }
 
 func (c *testCluster) eventually(t *testing.T, want string, args ...string) {

@@ -25,6 +25,8 @@ type upstream struct {
 	names map[string]string
 	// subdir is the folder below bin that the programs go to.
 	subdir string
+	// sources are the Go files of a main package that is in the module's folder itself.
+	sources []string
 }
 
 // kubernetesModule is the module that gives a cluster its version.
@@ -59,6 +61,11 @@ var upstreams = []upstream{
 		versionVariables: []string{"github.com/containernetworking/plugins/pkg/utils/buildversion.BuildVersion"},
 		subdir:           "cni",
 	},
+	{
+		dir:     "coredns",
+		module:  "github.com/coredns/coredns",
+		sources: []string{"main.go"},
+	},
 }
 
 // s3Server is the server that the tests of the stores use; a cluster needs none.
@@ -84,8 +91,8 @@ type Target struct {
 	Package string
 	// LDFlags and Tags are handed to the linker and the compiler.
 	LDFlags, Tags string
-	// Sources are the files of a program that needs the standard library only.
-	// Without them go.mod and go.sum say what a program is built from.
+	// Sources are the files that a program is built from. The default is go.mod and
+	// go.sum, which are enough for a program of another module.
 	Sources []string
 }
 
@@ -161,7 +168,7 @@ func (up upstream) target(modulesDir, pkg, version string) Target {
 	for _, variable := range up.versionVariables {
 		ldflags = append(ldflags, "-X", variable+"="+version)
 	}
-	return Target{
+	target := Target{
 		Name:      name,
 		Subdir:    up.subdir,
 		ModuleDir: filepath.Join(modulesDir, up.dir),
@@ -169,6 +176,12 @@ func (up upstream) target(modulesDir, pkg, version string) Target {
 		LDFlags:   strings.Join(ldflags, " "),
 		Tags:      up.tags,
 	}
+	if len(up.sources) > 0 {
+		for _, file := range append([]string{"go.mod", "go.sum"}, up.sources...) {
+			target.Sources = append(target.Sources, filepath.Join(target.ModuleDir, file))
+		}
+	}
+	return target
 }
 
 func parseModule(file string) (*modfile.File, error) {

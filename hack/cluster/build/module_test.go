@@ -29,7 +29,7 @@ func TestTargetsOfThePinnedModules(t *testing.T) {
 	}{
 		"a control plane": {true, []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"}},
 		"a whole cluster": {false, []string{
-			"cni/host-local", "cni/ptp", "containerd", "containerd-shim-runc-v2", "ctr", "etcd",
+			"cni/host-local", "cni/ptp", "containerd", "containerd-shim-runc-v2", "coredns", "ctr", "etcd",
 			"kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet",
 		}},
 	}
@@ -85,6 +85,33 @@ func TestVersionsComeFromTheModules(t *testing.T) {
 		case "containerd":
 			if strings.Contains(target.LDFlags, "Version=v") {
 				t.Errorf("containerd's version starts with a v: %q", target.LDFlags)
+			}
+		}
+	}
+}
+
+// A target whose sources leave out a file would not be built again after a change of that file.
+func TestSourcesOfOurOwnMainPackagesAreComplete(t *testing.T) {
+	targets, err := Targets(modules, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range targets {
+		programs, err := filepath.Glob(filepath.Join(target.ModuleDir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range programs {
+			if !slices.Contains(target.Sources, file) {
+				t.Errorf("the sources of %s are %q, want %s among them", target.Name, target.Sources, file)
+			}
+		}
+		if len(programs) == 0 {
+			continue
+		}
+		for _, file := range []string{"go.mod", "go.sum"} {
+			if !slices.Contains(target.Sources, filepath.Join(target.ModuleDir, file)) {
+				t.Errorf("the sources of %s are %q, want %s among them", target.Name, target.Sources, file)
 			}
 		}
 	}

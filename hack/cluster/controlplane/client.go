@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,7 +16,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/hack/cluster/pki"
 )
 
-// Client asks the API server the few questions that tell whether a cluster is up.
+// Client sends the few requests to the API server that a start needs: whether the cluster is up,
+// and the creation of the objects that come with a node.
 type Client struct {
 	server string
 	http   *http.Client
@@ -104,22 +106,46 @@ func (n nodeObject) notReady() error {
 	return errors.New("the node did not report yet")
 }
 
+// Create creates an object, given as YAML, in a collection such as "/api/v1/persistentvolumes".
+func (c *Client) Create(ctx context.Context, collection string, manifest []byte) error {
+	_, err := c.do(ctx, http.MethodPost, collection, manifest)
+	return err
+}
+
 func (c *Client) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.server+path, nil)
+	return c.do(ctx, http.MethodGet, path, nil)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.server+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, fmt.Errorf("asking the API server for %s: %w", path, err)
+		return nil, fmt.Errorf("sending %s %s to the API server: %w", method, path, err)
+	}
+	if len(body) > 0 {
+		request.Header.Set("Content-Type", "application/yaml")
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("asking the API server for %s: %w", path, err)
+		return nil, fmt.Errorf("sending %s %s to the API server: %w", method, path, err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the API server for %s: %w", path, err)
+		return nil, fmt.Errorf("sending %s %s to the API server: %w", method, path, err)
 	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("asking the API server for %s: %s", path, response.Status)
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return nil, fmt.Errorf("sending %s %s to the API server: %s%s", method, path, response.Status, reason(answer))
 	}
-	return body, nil
+	return answer, nil
+}
+
+// reason returns the message of a Status, and nothing for a response that is none.
+func reason(answer []byte) string {
+	var status struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &status) != nil || status.Message == "" {
+		return ""
+	}
+	return ": " + status.Message
 }

@@ -2,6 +2,10 @@ package controlplane
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -31,5 +35,30 @@ func TestNotReady(t *testing.T) {
 				t.Errorf("notReady = %q, want %q", got, test.wantErr)
 			}
 		})
+	}
+}
+
+func TestCreateSendsTheManifest(t *testing.T) {
+	const manifest = "kind: PersistentVolume\n"
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil || string(body) != manifest || r.Method != http.MethodPost || r.Header.Get("Content-Type") != "application/yaml" {
+			t.Errorf("request: %s of %q (%s), %v", r.Method, body, r.Header.Get("Content-Type"), err)
+		}
+		if r.URL.Path != "/api/v1/persistentvolumes" {
+			w.WriteHeader(http.StatusConflict)
+			_, _ = io.WriteString(w, `{"kind":"Status","message":"it already exists"}`)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+	}))
+	defer api.Close()
+	client := &Client{server: api.URL, http: api.Client()}
+	if err := client.Create(t.Context(), "/api/v1/persistentvolumes", []byte(manifest)); err != nil {
+		t.Error(err)
+	}
+	err := client.Create(t.Context(), "/api/v1/existing", []byte(manifest))
+	if err == nil || !strings.HasSuffix(err.Error(), "/api/v1/existing to the API server: 409 Conflict: it already exists") {
+		t.Errorf("Create = %v, want the message of the API server", err)
 	}
 }

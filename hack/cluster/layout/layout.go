@@ -119,5 +119,8 @@ func (l Layout) Kubelet() string { return filepath.Join(l.RunDir(), "kubelet") }
 // PodLogs has the logs of containers.
 func (l Layout) PodLogs() string { return filepath.Join(l.Dir, "pod-logs") }
 
+// Volumes has a folder for each volume of the default StorageClass.
+func (l Layout) Volumes() string { return filepath.Join(l.Dir, "volumes") }
+
 // CNINetwork is the name of the pod network; its results carry it.
 func (l Layout) CNINetwork() string { return "tgc-" + l.Short }

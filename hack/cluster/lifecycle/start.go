@@ -110,7 +110,17 @@ func (r Request) startNode(ctx context.Context, state State) error {
 	if err != nil {
 		return err
 	}
-	return node.Start(ctx, state.node(r.Layout), client.NodeIsReady(r.Layout.Name), r.Report)
+	config := state.node(r.Layout)
+	objects, err := config.Objects()
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if err := client.Create(ctx, object.Collection, object.Manifest); err != nil {
+			return err
+		}
+	}
+	return node.Start(ctx, config, client.NodeIsReady(r.Layout.Name), r.Report)
 }
 
 // firstDead catches a component that nothing waited for and that ended.

@@ -12,9 +12,9 @@ const (
 	Services = "10.96.0.0/16"
 	// FirstService is the address of the service "kubernetes".
 	FirstService = "10.96.0.1"
-	// DNS is where cluster DNS would be. It is stated although none runs,
-	// because otherwise the kubelet writes a warning event for every pod.
-	DNS = "10.96.0.10"
+	// NoDNS is the name server of pods that do not use the cluster's DNS. Nothing
+	// listens there: no server outside of the cluster can be reached.
+	NoDNS = "10.96.0.10"
 )
 
 // pool is where the clusters' addresses come from, in blocks of blockBits.

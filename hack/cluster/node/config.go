@@ -35,20 +35,21 @@ type Config struct {
 // SandboxImage is there for the templates.
 func (c Config) SandboxImage() string { return SandboxImage }
 
-// DNS is there for the templates.
-func (c Config) DNS() string { return network.DNS }
-
 // files maps a file below the cluster's configuration folder to its template.
 var files = map[string]string{
 	"containerd.toml":      "containerd.toml.tmpl",
 	"cni/10-pods.conflist": "10-pods.conflist.tmpl",
 	"kubelet.yaml":         "kubelet.yaml.tmpl",
 	"kube-proxy.yaml":      "kube-proxy.yaml.tmpl",
+	"Corefile":             "Corefile.tmpl",
+	"root.zone":            "root.zone.tmpl",
 }
 
-func (c Config) render(templateName string) ([]byte, error) {
+func (c Config) render(templateName string) ([]byte, error) { return render(templateName, c) }
+
+func render(templateName string, values any) ([]byte, error) {
 	var text bytes.Buffer
-	if err := templates.ExecuteTemplate(&text, templateName, c); err != nil {
+	if err := templates.ExecuteTemplate(&text, templateName, values); err != nil {
 		return nil, fmt.Errorf("rendering %s: %w", templateName, err)
 	}
 	return text.Bytes(), nil
@@ -72,16 +73,16 @@ func (c Config) writeFiles() error {
 			return fmt.Errorf("writing %s: %w", file, err)
 		}
 	}
-	// An empty one would make resolvers ask the machine itself.
-	resolvConf := "nameserver " + network.DNS + "\n"
+	// For pods with the dnsPolicy Default. An empty one would make resolvers ask the machine itself.
+	resolvConf := "nameserver " + network.NoDNS + "\n"
 	if err := os.WriteFile(filepath.Join(c.Layout.Config(), "resolv.conf"), []byte(resolvConf), 0o644); err != nil {
 		return fmt.Errorf("writing resolv.conf: %w", err)
 	}
-	for _, user := range []string{pki.Kubelet, pki.KubeProxy} {
+	for _, user := range []string{pki.Kubelet, pki.KubeProxy, pki.CoreDNS} {
 		file := c.Layout.ComponentKubeconfig(user)
 		if err := pki.WriteKubeconfig(file, c.Layout.Name, c.Server, c.Layout.PKI(), user); err != nil {
 			return err
 		}
 	}
-	return nil
+	return c.makeVolumes()
 }

@@ -1,4 +1,4 @@
-// Package node starts containerd, the kubelet and kube-proxy in the network
+// Package node starts containerd, the kubelet, kube-proxy and CoreDNS in the network
 // namespace of a cluster, and loads images into its containerd.
 //
 // Only the network is separate. The node shares the mount namespace with the

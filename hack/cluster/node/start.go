@@ -11,18 +11,26 @@ import (
 // systemPath is where the distribution has runc, nft and mount.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Start starts the kubelet and kube-proxy, and returns when isReady says that
-// pods can run on the node.
+// Start starts the kubelet, kube-proxy and CoreDNS, and returns when isReady says that
+// pods can run on the node, and the names of Services resolve. The API server has the
+// node's objects by then.
 func Start(ctx context.Context, c Config, isReady func(context.Context) error, report *progress.Reporter) error {
 	if _, err := c.start("kube-proxy", "--config="+filepath.Join(c.Layout.Config(), "kube-proxy.yaml")); err != nil {
 		return err
 	}
 	return report.Step("starting the node", func() error {
+		dns, err := c.start("coredns", "-conf="+filepath.Join(c.Layout.Config(), "Corefile"))
+		if err != nil {
+			return err
+		}
 		kubelet, err := c.start("kubelet", c.kubeletFlags()...)
 		if err != nil {
 			return err
 		}
-		return process.Await(ctx, kubelet, readyTimeout, isReady)
+		if err := process.Await(ctx, kubelet, readyTimeout, isReady); err != nil {
+			return err
+		}
+		return process.Await(ctx, dns, readyTimeout, c.dnsIsReady)
 	})
 }
 

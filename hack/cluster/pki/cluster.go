@@ -30,6 +30,7 @@ const (
 	Scheduler     = "kube-scheduler"
 	Kubelet       = "kubelet"
 	KubeProxy     = "kube-proxy"
+	CoreDNS       = "coredns"
 	// ServiceAccounts is a plain key pair; its .crt is a public key.
 	ServiceAccounts = "service-accounts"
 	// FrontProxyAuthority signs only FrontProxy, the certificate by which the
@@ -65,6 +66,7 @@ func Subjects(request Request) map[string]Subject {
 			DNSNames: []string{request.NodeName}, IPs: request.NodeIPs,
 		}
 		subjects[KubeProxy] = Subject{User: "system:kube-proxy"}
+		subjects[CoreDNS] = Subject{User: "system:coredns"}
 	}
 	return subjects
 }

@@ -86,7 +86,7 @@ func TestClientCertificatesNameTheirUser(t *testing.T) {
 
 func TestAClusterWithoutANodeHasNoNodeCertificates(t *testing.T) {
 	subjects := Subjects(Request{})
-	for _, name := range []string{Kubelet, KubeProxy} {
+	for _, name := range []string{Kubelet, KubeProxy, CoreDNS} {
 		if _, ok := subjects[name]; ok {
 			t.Errorf("there is a certificate for %s", name)
 		}
