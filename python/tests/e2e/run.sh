@@ -35,6 +35,7 @@ cp -r python/covalent_taskgroup_plugin "$assets/site/"
 
 "$kubectl" apply -k config/default >/dev/null
 "$kubectl" -n taskgroup-system rollout status --timeout=180s deployment/taskgroup-operator
+"$kubectl" -n taskgroup-system rollout status --timeout=180s deployment/taskgroup-gateway
 # volume NAMESPACE NAME FOLDER makes a claim of a folder of this machine.
 volume() {
   "$kubectl" apply -f - <<YAML
