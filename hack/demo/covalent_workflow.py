@@ -2,8 +2,8 @@
 
     covalent_workflow.py NAMESPACE ASSETS POD IMAGE
 
-ASSETS is the URI of a place that this machine and the pods reach, POD the spec.pod
-that takes pods there, as JSON, and IMAGE their image. Exits 1 unless the result is right.
+ASSETS is the URI of the objects, or empty for the asset gateway of the cluster; POD is the
+spec.pod that takes pods there, as JSON, and IMAGE their image. Exits 1 unless the result is right.
 """
 
 import json

@@ -17,10 +17,11 @@ Environment:
   CLUSTER          unset, or "current"
   MANAGER_IMAGE    with CLUSTER=current: image references that the cluster can
   RUNNER_IMAGE     pull or has loaded; see the README for how to make them
+  GATEWAY_IMAGE
   PYTHON_IMAGE
-  COVALENT_ASSETS  with CLUSTER=current: the URI of a place that this machine and
-                   pods both reach, such as s3://bucket/prefix, for the workflow
-  COVALENT_POD     what pods need to get there, as the JSON of a TaskGroup's spec.pod
+  COVALENT_ASSETS  the URI of another location for the workflow's objects than the
+                   asset gateway, such as s3://bucket/prefix
+  COVALENT_POD     what pods need for that, as the JSON of a TaskGroup's spec.pod
 EOF
 }
 
@@ -198,19 +199,12 @@ expect() {
   [ "$reason" = "$2" ] || die "TaskGroup $1 ended as $reason, not $2: see kubectl -n $namespace describe tg $1"
 }
 
-# run_workflow needs a place that pods and this machine both reach: the demo's own
-# cluster shares a folder, of another one only its user knows.
+# run_workflow needs no storage: the cluster's asset gateway has the objects.
 run_workflow() {
   say "A workflow of a real Covalent, through TaskGroupExecutor"
-  local folder=$PWD/$state/assets
-  if [ -z "${CLUSTER:-}" ]; then
-    COVALENT_ASSETS=file://$folder
-    COVALENT_POD='{"volumes": [{"name": "assets", "persistentVolumeClaim": {"claimName": "taskgroup-assets"}}],
-      "volumeMounts": [{"name": "assets", "mountPath": "'$folder'"}]}'
-  elif [ -z "${COVALENT_ASSETS:-}" ]; then
-    echo "    skipped: it needs a place that this machine and the cluster's pods both reach, for what it passes on;"
-    echo "    name one in COVALENT_ASSETS, such as s3://bucket/prefix (see hack/demo/demo.sh --help)"
-    return
+  if [ -z "${COVALENT_ASSETS:-}" ]; then
+    kc -n $system rollout status --timeout=180s deployment/taskgroup-gateway ||
+      die "the asset gateway does not start: see kubectl -n $system get pods,pvc, and whether the cluster has a default StorageClass and $gateway_image"
   fi
   local here image
   here=$(.cache/venv-covalent/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -219,7 +213,7 @@ run_workflow() {
     echo "    skipped: what Python $here pickles, the image's Python $image does not read; this machine's python3 has to be $image"
     return
   fi
-  COVALENT_STATE=$state/covalent NAMESPACE=$namespace PYTHON_IMAGE=$python_image KUBECTL=$kubectl COVALENT_ASSETS=$COVALENT_ASSETS \
+  COVALENT_STATE=$state/covalent NAMESPACE=$namespace PYTHON_IMAGE=$python_image KUBECTL=$kubectl COVALENT_ASSETS=${COVALENT_ASSETS:-} \
     COVALENT_POD=${COVALENT_POD:-} hack/demo/covalent.sh run || die "the workflow failed"
   kc -n $namespace get taskgroups -l kubernetes.covalent.xyz/dispatch -o wide
   echo "    The workflow is hack/demo/covalent_workflow.py; what Covalent kept is in $state/covalent; docs/covalent.md tells the rest."
