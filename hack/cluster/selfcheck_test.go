@@ -141,12 +141,12 @@ func (c *testCluster) usePods(t *testing.T) {
 func (c *testCluster) useServicesAndVolumes(t *testing.T) {
 	t.Helper()
 	c.kubectl(t, "-n", "restricted", "wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/client", "--timeout=60s")
-	for _, want := range []string{
-		"kubernetes.default.svc 10.96.0.1\n", "backend 10.96.0.80\n", "backend.restricted.svc.cluster.local 10.96.0.80\n",
-		"www.example.com does not exist\n", "by the client\n",
-	} {
-		c.eventually(t, want, "-n", "restricted", "logs", "client")
-	}
+	c.eventually(t, `kubernetes.default.svc 10.96.0.1
+backend 10.96.0.80
+backend.restricted.svc.cluster.local 10.96.0.80
+www.example.com does not exist
+by the client
+`, "-n", "restricted", "logs", "client")
 	c.eventually(t, "Bound local", "-n", "restricted", "get", "pvc", "data", "-o", "jsonpath={.status.phase} {.spec.storageClassName}")
 	written, err := filepath.Glob(filepath.Join(c.layout(t).Volumes(), "*", "written"))
 	if err != nil || len(written) != 1 {
