@@ -91,13 +91,9 @@ func (r *Reader) Names(index, uri string) (bool, error) {
 // visit returns an error. An index that is missing or damaged names nothing: a pod refuses
 // it. The memory does not depend on the index.
 func (r *Reader) Each(index string, visit func(uri string) error) error {
-	path, err := contract.GatewayPath(index)
-	if err != nil {
-		return nil //nolint:nilerr // it is no object of the gateway
-	}
-	location, err := objectpath.Parse(path)
-	if err != nil || !location.IsContent() {
-		return nil //nolint:nilerr // only content never changes
+	location, ok := parse(index)
+	if !ok {
+		return nil
 	}
 	object, err := r.open(location)
 	if errors.Is(err, volume.ErrNotFound) {
@@ -125,4 +121,14 @@ func (r *Reader) Each(index string, visit func(uri string) error) error {
 			}
 		}
 	}
+}
+
+// parse returns where an index is. Only content never changes.
+func parse(index string) (objectpath.Location, bool) {
+	path, err := contract.GatewayPath(index)
+	if err != nil {
+		return objectpath.Location{}, false
+	}
+	location, err := objectpath.Parse(path)
+	return location, err == nil && location.IsContent()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -48,7 +49,10 @@ func contentURI(data string) string {
 
 // TestFilesAreReadAgain rotates the token and the authorities of a pod.
 func TestFilesAreReadAgain(t *testing.T) {
-	r := &recorder{respond: func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusCreated) }}
+	r := &recorder{respond: func(w http.ResponseWriter, request *http.Request) {
+		_, _ = io.Copy(io.Discard, request.Body)
+		w.WriteHeader(http.StatusCreated)
+	}}
 	first, second := httptest.NewTLSServer(r), httptest.NewTLSServer(r)
 	defer second.Close()
 	caFile := filepath.Join(t.TempDir(), "ca.crt")
@@ -131,6 +135,7 @@ func TestContent(t *testing.T) {
 				case request.Method == http.MethodHead:
 					w.WriteHeader(http.StatusNotFound)
 				default:
+					_, _ = io.Copy(io.Discard, request.Body)
 					w.WriteHeader(http.StatusCreated)
 				}
 			}}
