@@ -179,7 +179,7 @@ func TestOutputsThatTheStoreDoesNotTake(t *testing.T) {
 	tests := map[string]struct{ outputs, reason string }{
 		"a file in the way": {"file:///dev/null/out", "not a directory: a part of the path of spec.assets.outputs is not a folder"},
 		"read-only":         {"file:///proc/taskgroup", "no such file: mount a volume at spec.assets.outputs"},
-		"unknown scheme":    {"ftp://host/out", `unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`},
+		"unknown scheme":    {"ftp://host/out", `unknown scheme "ftp": this runner knows azblob, blob, file, gateway, gs, http, https, s3`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -256,7 +256,7 @@ func TestFailures(t *testing.T) {
 		},
 		"unknown scheme": {
 			task: contract.PlanTask{NodeID: 1, Function: "ftp://host/f"}, reason: contract.ReasonInputUnavailable, exitCode: -1,
-			message: `ftp://host/f: unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`,
+			message: `ftp://host/f: unknown scheme "ftp": this runner knows azblob, blob, file, gateway, gs, http, https, s3`,
 		},
 		"URI with a query": {
 			task: contract.PlanTask{NodeID: 1, Function: "file:///a?b"}, reason: contract.ReasonInputUnavailable, exitCode: -1,

@@ -176,7 +176,7 @@ func TestManifestsThatCannotBeResumed(t *testing.T) {
 		"a directory": {func(p *pod, path string) { p.plan.Previous.URI = "file://" + filepath.Dir(path) }, contract.ReasonInputUnavailable,
 			unreadable + "file://DIR: is a directory"},
 		"unknown scheme": {func(p *pod, _ string) { p.plan.Previous.URI = "ftp://b/m" }, contract.ReasonInputUnavailable,
-			unreadable + `ftp://b/m: unknown scheme "ftp": this runner knows azblob, blob, file, gs, http, https, s3`},
+			unreadable + `ftp://b/m: unknown scheme "ftp": this runner knows azblob, blob, file, gateway, gs, http, https, s3`},
 		"no URI": {func(p *pod, _ string) { p.plan.Previous.URI = "" }, contract.ReasonInputUnavailable,
 			unreadable + "the plan names no URI"},
 	}

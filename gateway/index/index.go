@@ -103,17 +103,23 @@ func (r *Reader) Each(index string, visit func(uri string) error) error {
 		return fmt.Errorf("reading the index %s: %w", index, err)
 	}
 	defer func() { _ = object.Close() }()
-	decoder := json.NewDecoder(bufio.NewReaderSize(io.LimitReader(object, contract.MaxIndex), buffer))
+	if err := eachURI(object, visit); err != nil {
+		return fmt.Errorf("reading the index %s: %w", index, err)
+	}
+	return nil
+}
+
+// eachURI calls visit with the texts of a JSON document that are URIs of the gateway.
+func eachURI(document io.Reader, visit func(uri string) error) error {
+	decoder := json.NewDecoder(bufio.NewReaderSize(io.LimitReader(document, contract.MaxIndex), buffer))
 	for {
 		token, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
+		_, isDamaged := errors.AsType[*json.SyntaxError](err)
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isDamaged:
 			return nil
-		}
-		if _, isSyntax := errors.AsType[*json.SyntaxError](err); isSyntax || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("reading the index %s: %w", index, err)
+		case err != nil:
+			return err
 		}
 		if uri, ok := token.(string); ok && len(uri) <= maxURI && strings.HasPrefix(uri, contract.GatewayScheme+"://") {
 			if err := visit(uri); err != nil {
