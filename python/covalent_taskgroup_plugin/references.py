@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 import cloudpickle  # type: ignore[import-untyped]
 from covalent._shared_files import logger
+from covalent._shared_files.defaults import WAIT_EDGE_NAME
 
 from .archives import Archive, Deferred, dump
 from .options import DEFAULTS
@@ -115,14 +116,17 @@ def only_read_with(storage: str, dispatch_id: str, node_id: int, read: Any) -> b
     """
     try:
         # The dispatcher's own module: executors have no other way to ask who reads a node.
-        from covalent_dispatcher._core.data_modules.graph import (  # type: ignore[import-untyped]
-            get_node_successors_sync,
-        )
+        from covalent_dispatcher._core.data_modules import graph  # type: ignore[import-untyped]
 
-        readers = get_node_successors_sync(dispatch_id, node_id, ["executor", "executor_data"])
-        return bool(readers) and all(
-            reader["executor"] == "taskgroup" and read(reader["executor_data"]) == storage for reader in readers
-        )
+        successors = graph.get_node_successors_sync(dispatch_id, node_id, ["executor", "executor_data"])
+        same = [s["executor"] == "taskgroup" and read(s["executor_data"]) == storage for s in successors]
+        others = {s["node_id"] for s, is_same in zip(successors, same) if not is_same}
+        return any(same) and not any(_reads(graph.get_incoming_edges_sync(dispatch_id, n), node_id) for n in others)
     except Exception as err:  # Another release of Covalent, or no dispatcher: the output is downloaded.
         logger.app_log.warning("TaskGroup executor: who reads node %s of %s: %r", node_id, dispatch_id, err)
         return False
+
+
+def _reads(edges: list[dict[str, Any]], node_id: int) -> bool:
+    """Return whether one of the edges into a node passes the output of another one: Covalent's own nodes only wait."""
+    return any(edge["source"] == node_id and edge["attrs"]["edge_name"] != WAIT_EDGE_NAME for edge in edges)

@@ -201,10 +201,39 @@ def test_an_output_is_not_uploaded_again(play, server, folder):
     play(story)
 
 
-def test_a_large_output_stays_in_the_store(play, server, folder, monkeypatch):
+@pytest.fixture
+def graph(monkeypatch):
+    """Return a function that sets the successors of a node, as (executor, record, name of the edge)."""
+    module = "covalent_dispatcher._core.data_modules.graph"
+
+    def set_successors(successors):
+        edges = {n: edge for n, (*_, edge) in enumerate(successors or [])}
+
+        def nodes(dispatch_id, node_id, keys):
+            return successors and [
+                {"node_id": n, "executor": executor, "executor_data": record}
+                for n, (executor, record, _) in enumerate(successors)
+            ]
+
+        def incoming(dispatch_id, node_id):
+            return [
+                {"source": 77, "target": node_id, "attrs": {"edge_name": "another"}},
+                {"source": 1, "target": node_id, "attrs": {"edge_name": edges[node_id]}},
+            ]
+
+        monkeypatch.setattr(f"{module}.get_node_successors_sync", nodes)
+        monkeypatch.setattr(f"{module}.get_incoming_edges_sync", incoming)
+
+    return set_successors
+
+
+# Covalent's node that ends a dispatch waits for all nodes, and reads the result only.
+WAITS = ("local", {}, "!waiting_edge")
+
+
+def test_a_large_output_stays_in_the_store(play, server, folder, graph):
     executor = TaskGroupExecutor(assets=folder / "assets", download_limit="2Ki")
-    readers = [{"executor": "taskgroup", "executor_data": executor.replace(cpu=2).to_dict()}]
-    monkeypatch.setattr("covalent_dispatcher._core.data_modules.graph.get_node_successors_sync", lambda *_: readers)
+    graph([("taskgroup", executor.replace(cpu=2).to_dict(), "data"), WAITS])
 
     async def story(fake):
         update = output(folder, "x" * 10_000, executor)
@@ -225,23 +254,20 @@ def test_a_large_output_stays_in_the_store(play, server, folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "readers",
+    ("reads", "others"),
     [
-        [],
-        [{"executor": "local", "executor_data": {"attributes": {}}}],
-        [{"executor": "taskgroup", "executor_data": TaskGroupExecutor(assets="s3://other").to_dict()}],
-        None,
+        (True, [("local", {}, "arg[0]")]),
+        (True, [("taskgroup", TaskGroupExecutor(assets="s3://other").to_dict(), "data")]),
+        (False, [WAITS]),
+        (False, []),
+        (False, None),
     ],
-    ids=["the result of the workflow", "the local executor", "another storage", "another release of Covalent"],
+    ids=["the local executor", "another storage", "only waits", "nobody", "another release of Covalent"],
 )
-def test_an_output_that_others_read_is_downloaded(play, server, folder, monkeypatch, readers):
+def test_an_output_that_others_read_is_downloaded(play, server, folder, graph, reads, others):
     executor = TaskGroupExecutor(assets=folder / "assets", download_limit="2Ki")
-    same = [{"executor": "taskgroup", "executor_data": executor.to_dict()}]
-
-    def successors(*_):
-        return readers and same + readers
-
-    monkeypatch.setattr("covalent_dispatcher._core.data_modules.graph.get_node_successors_sync", successors)
+    same = [("taskgroup", executor.to_dict(), "data")]
+    graph(same + others if reads else others)
 
     async def story(fake):
         asset = await receive(fake, executor, output(folder, "x" * 10_000, executor))
