@@ -91,6 +91,8 @@ def test_a_large_output_stays_in_the_gateway(result):
     made, counted = groups_of(result.dispatch)
     (uri,) = counted["spec"]["assets"]["inputs"].values()
     assert uri == f"gateway://{NAMESPACE}/groups/{made['metadata']['uid']}/a1/0/output"
+    files = [path for path in (result.server.results / result.dispatch).rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) < 1 << 20
     # Who asks for it gets it.
     assert result.node("make")["output"].get_deserialized() == bytes(4 << 20)
 
