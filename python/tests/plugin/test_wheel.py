@@ -76,6 +76,8 @@ def test_what_is_in_a_wheel(name):
         assert about["Root-Is-Purelib"] == "false"
         metadata = email.message_from_bytes(wheel.read(f"{info}/METADATA"))
         assert (metadata["Version"], metadata["License-Expression"]) == (VERSION, "Apache-2.0")
+        # Without it, pip installs a release that answers Covalent 0.240 with 422.
+        assert "fastapi<0.130" in metadata.get_all("Requires-Dist")
         assert metadata["Description-Content-Type"] == "text/markdown"
         assert "TaskGroupExecutor" in metadata.get_payload()
         assert wheel.read(f"{info}/licenses/LICENSE") == (ROOT / "LICENSE").read_bytes()
