@@ -38,6 +38,8 @@ var (
 	ErrNone = errors.New("the cluster has no asset gateway")
 	// ErrForbidden is returned if the caller may not use the gateway.
 	ErrForbidden = errors.New("not permitted to use the asset gateway")
+
+	errUnauthenticated = errors.New("the token was refused")
 )
 
 // Config is how a gateway is reached.
@@ -104,8 +106,17 @@ func (g *Gateway) Backend() store.Backend {
 }
 
 // Check requests an object that cannot exist. It returns ErrNone and ErrForbidden, and
-// other errors if the gateway cannot be asked now.
+// other errors if the gateway cannot be asked now. The first request has no token: a user
+// of a cluster without a gateway may not be permitted to request one.
 func (g *Gateway) Check(ctx context.Context) error {
+	if err := g.ask(ctx, func(*http.Request) error { return nil }); !errors.Is(err, errUnauthenticated) {
+		return err
+	}
+	return g.ask(ctx, g.tokens.authenticate)
+}
+
+// ask requests an object that cannot exist.
+func (g *Gateway) ask(ctx context.Context, authenticate func(*http.Request) error) error {
 	path, err := contract.GatewayPath(contract.GatewayContentURI(g.config.Namespace, strings.Repeat("0", 64)))
 	if err != nil {
 		return err
@@ -114,7 +125,7 @@ func (g *Gateway) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := g.tokens.authenticate(request); err != nil {
+	if err := authenticate(request); err != nil {
 		return err
 	}
 	response, err := g.http.Do(request)
@@ -137,7 +148,9 @@ func (g *Gateway) verdict(code int, raw []byte) error {
 		switch {
 		case refused.Reason == contract.GatewayNotFound:
 			return nil
-		case code == http.StatusForbidden, code == http.StatusUnauthorized:
+		case refused.Reason == contract.GatewayUnauthenticated:
+			return fmt.Errorf("%w: %w: %s", ErrForbidden, errUnauthenticated, refused.Message)
+		case code == http.StatusForbidden:
 			return fmt.Errorf("%w: %s", ErrForbidden, refused.Message)
 		}
 		return fmt.Errorf("the asset gateway: %s: %s", refused.Reason, refused.Message)

@@ -29,8 +29,12 @@ func (d *doctor) checkGateway(ctx context.Context) Check {
 	switch err := found.Check(bounded); {
 	case errors.Is(err, gateway.ErrNone):
 		return skipped("no location is given, and %s", err).next("install the gateway (docs/gateway.md), or name a location, such as s3://bucket/prefix, as assets or outputs")
+	case errors.Is(err, gateway.ErrForbidden) && !d.Dispatcher:
+		return skipped("no location is given, and %s", err).next("docs/gateway.md has the roles that the asset gateway needs")
 	case errors.Is(err, gateway.ErrForbidden):
 		return failed("%s", err).next("docs/gateway.md has the roles that a dispatcher needs")
+	case err != nil && !d.Dispatcher:
+		return warning("no location is given, and %s", err).next("check the gateway: kubectl -n taskgroup-system get pods,pvc; kubectl -n taskgroup-system logs deployment/taskgroup-gateway")
 	case err != nil:
 		return failed("%s", err).next("check the gateway: kubectl -n taskgroup-system get pods,pvc; kubectl -n taskgroup-system logs deployment/taskgroup-gateway")
 	}

@@ -110,6 +110,8 @@ func frozenCases() map[string]frozenCase {
 // of the pod.
 func TestFrozenInformers(t *testing.T) {
 	proxy, ns := operatorBehindProxy(t)
+	// The operator does nothing before its watches have begun.
+	awaitReason(t, create(t, commands(ns, "first", 1), rig.Behaviour{}), v1alpha1.ReasonCompleted)
 	number := 0
 	for name, tc := range frozenCases() {
 		number++

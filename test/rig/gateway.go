@@ -58,6 +58,21 @@ type GatewayOptions struct {
 	Flags []string
 }
 
+// GatewayURL is that of pods, which the fake node does not run.
+const GatewayURL = "https://taskgroup-gateway.taskgroup-system.svc"
+
+// gatewayAuthorities returns a file with a certificate, which no pod uses.
+func (c *Cluster) gatewayAuthorities() (string, error) {
+	if c.Config.CAFile != "" {
+		return c.Config.CAFile, nil
+	}
+	file := filepath.Join(c.Dir, "gateway-authorities.crt")
+	if err := os.WriteFile(file, c.Config.CAData, 0o600); err != nil {
+		return "", fmt.Errorf("writing the authorities of the gateway: %w", err)
+	}
+	return file, nil
+}
+
 // StartGateway runs a gateway, and waits until it is ready.
 func (c *Cluster) StartGateway(ctx context.Context, options GatewayOptions) (*Gateway, error) {
 	kubeconfig, err := c.accountKubeconfig(ctx, gatewayAccount, options.Proxy)

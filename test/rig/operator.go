@@ -65,7 +65,14 @@ func (c *Cluster) StartOperatorWith(ctx context.Context, options OperatorOptions
 		return nil, fmt.Errorf("opening the operator's log: %w", err)
 	}
 	defer log.Close()
-	flags := append([]string{"--runner-image=" + Jobs.RunnerImage, "--default-image=" + Jobs.DefaultImage, "--health-probe-bind-address=0"}, options.Flags...)
+	authorities, err := c.gatewayAuthorities()
+	if err != nil {
+		return nil, err
+	}
+	flags := append([]string{
+		"--runner-image=" + Jobs.RunnerImage, "--default-image=" + Jobs.DefaultImage, "--health-probe-bind-address=0",
+		"--gateway-url=" + GatewayURL, "--gateway-ca-file=" + authorities,
+	}, options.Flags...)
 	if len(options.Namespaces) > 0 {
 		flags = append(flags, "--namespaces="+strings.Join(options.Namespaces, ","))
 	}
