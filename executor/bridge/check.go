@@ -7,8 +7,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
 )
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 )
 
 // TestDoctor checks the cluster of the tests: a real kubelet pulls the image, mounts the

@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
 )
 
 // Exit codes.

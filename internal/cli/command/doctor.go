@@ -12,13 +12,13 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/asset"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/output"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/submission"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/table"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/terminal"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
 )
 
 // localPythonTimeout bounds the start of this machine's Python.

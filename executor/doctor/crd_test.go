@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 

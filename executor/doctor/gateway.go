@@ -26,17 +26,8 @@ func (d *doctor) checkGateway(ctx context.Context) Check {
 	d.Progress("store: asking the asset gateway")
 	bounded, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	switch err := found.Check(bounded); {
-	case errors.Is(err, gateway.ErrNone):
-		return skipped("no location is given, and %s", err).next("install the gateway (docs/gateway.md), or name a location, such as s3://bucket/prefix, as assets or outputs")
-	case errors.Is(err, gateway.ErrForbidden) && !d.Dispatcher:
-		return skipped("no location is given, and %s", err).next("docs/gateway.md has the roles that the asset gateway needs")
-	case errors.Is(err, gateway.ErrForbidden):
-		return failed("%s", err).next("docs/gateway.md has the roles that a dispatcher needs")
-	case err != nil && !d.Dispatcher:
-		return warning("no location is given, and %s", err).next("check the gateway: kubectl -n taskgroup-system get pods,pvc; kubectl -n taskgroup-system logs deployment/taskgroup-gateway")
-	case err != nil:
-		return failed("%s", err).next("check the gateway: kubectl -n taskgroup-system get pods,pvc; kubectl -n taskgroup-system logs deployment/taskgroup-gateway")
+	if err := found.Check(bounded); err != nil {
+		return d.withoutGateway(err)
 	}
 	d.Assets, d.Outputs, d.usesGateway = found.Assets(), found.Outputs(), true
 	uri := d.gatewayObject()
@@ -51,6 +42,26 @@ func (d *doctor) checkGateway(ctx context.Context) Check {
 		return d.unusable(d.Assets, fmt.Errorf("reading: %w", err))
 	}
 	return ok("an object was written and read in the asset gateway, %s", d.Assets)
+}
+
+// withoutGateway judges why the gateway cannot be used. A dispatcher needs it; the command
+// line runs groups without a location, too.
+func (d *doctor) withoutGateway(err error) Check {
+	judge := failed
+	switch {
+	case errors.Is(err, gateway.ErrNone), errors.Is(err, gateway.ErrForbidden) && !d.Dispatcher:
+		judge = skipped
+	case !d.Dispatcher:
+		judge = warning
+	}
+	check := judge("no location is given, and %s", err)
+	switch {
+	case errors.Is(err, gateway.ErrNone):
+		return check.next("install the gateway (docs/gateway.md), or name a location, such as s3://bucket/prefix, as assets or outputs")
+	case errors.Is(err, gateway.ErrForbidden):
+		return check.next("docs/gateway.md has the roles that a dispatcher needs")
+	}
+	return check.next("check the gateway: kubectl -n taskgroup-system get pods,pvc; kubectl -n taskgroup-system logs deployment/taskgroup-gateway")
 }
 
 // gatewayObject is the object of all checks in a namespace.

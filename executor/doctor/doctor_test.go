@@ -26,7 +26,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
