@@ -20,7 +20,8 @@
 // controllers: it is the dispatcher's side, the controllers are the cluster's. Below it
 // are executor/watch (the watch that all polls share), executor/results (reading what
 // groups left), executor/presign (signed URLs for pods), executor/gateway (the connection to
-// the asset gateway) and executor/doctor (the checks before a dispatch), which do not know
-// it. Above it are executor/bridge (the executor for other languages) and executor/covalent
-// (the part of the contract that needs no cluster).
+// the asset gateway), executor/doctor (the checks before a dispatch), executor/tempgroup
+// (groups that such a check creates and removes) and executor/apifault (the kinds of errors
+// of the API server), which do not know it. Above it are executor/bridge (the executor for
+// other languages) and executor/covalent (the part of the contract that needs no cluster).
 package executor

@@ -9,7 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/apifault"
 )
 
 // Code names an error to another process. Codes are part of the wire contract:

@@ -11,7 +11,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/tempgroup"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/tempgroup"
 )
 
 // The parts of the names of groups.

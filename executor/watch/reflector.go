@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/apifault"
 )
 
 // pageSize is how many groups a page of a list has: the groups that are decoded before

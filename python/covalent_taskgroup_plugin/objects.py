@@ -37,6 +37,7 @@ from urllib.parse import unquote, urlsplit
 from covalent._file_transfer import File
 from covalent._file_transfer.file_transfer import register_downloader, register_uploader
 from covalent._file_transfer.strategies.transfer_strategy_base import FileTransferStrategy
+from covalent._workflow.transportable_object import TransportableObject
 
 from . import archives, bridge, references
 from .errors import BridgeError
@@ -200,6 +201,22 @@ async def fetch(reference: Reference, path: Path) -> None:
         await bridge.persist("/v1/download", request, DOWNLOAD_SECONDS, seconds=None)
 
 
+def archive_of(reference: Reference) -> bytes:
+    """Return the archive that Covalent's server has in place of an object, which is fetched when it is unpickled."""
+    return references.archive(reference, load)
+
+
+def load(reference: str) -> Any:
+    """Fetch and unpickle the object of a reference, which is JSON; pickles of references call this.
+
+    Raises:
+        BridgeError: the object cannot be fetched on this machine.
+    """
+    with temporary() as path:
+        fetch_now(Reference(**json.loads(reference)), path)
+        return TransportableObject.deserialize(path.read_bytes()).get_deserialized()
+
+
 def fetch_now(reference: Reference, path: Path) -> None:
     """Do fetch, and block until it is done; a thread with a running event loop may call it too."""
     with ThreadPoolExecutor(1) as thread:
@@ -245,7 +262,7 @@ def _download(uri: str, path: Path) -> None:
     reference = Reference(**wanted["object"])
     path.parent.mkdir(parents=True, exist_ok=True)
     if wanted["keep"]:
-        _write(path, reference.archive())
+        _write(path, archive_of(reference))
     else:
         fetch_now(reference, path)
         _origins.put(str(path), (reference, _identity(path)))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Optional
 
@@ -53,16 +53,22 @@ class Reference:
     storage: str
     executor: dict[str, Any]
 
-    def archive(self) -> bytes:
-        """Return the archive that Covalent's server has in place of the object."""
-        header = {
-            "py_version": platform.python_version(),
-            "cloudpickle_version": cloudpickle.__version__,
-            "attrs": {"doc": "", "name": ""},
-            _KEY: asdict(self),
-        }
-        pickled = dump(Deferred(load, json.dumps(asdict(self))))
-        return Archive(header, f"<{self.size} bytes at {self.uri}>", pickled).encode()
+
+def archive(reference: Reference, load: Callable[[str], Any]) -> bytes:
+    """Return the archive that Covalent's server has in place of an object.
+
+    Args:
+        reference: the object.
+        load: the function that the pickle calls, with the reference as JSON.
+    """
+    header = {
+        "py_version": platform.python_version(),
+        "cloudpickle_version": cloudpickle.__version__,
+        "attrs": {"doc": "", "name": ""},
+        _KEY: asdict(reference),
+    }
+    pickled = dump(Deferred(load, json.dumps(asdict(reference))))
+    return Archive(header, f"<{reference.size} bytes at {reference.uri}>", pickled).encode()
 
 
 def is_reference(header: Mapping[str, Any]) -> bool:
@@ -74,21 +80,6 @@ def of(header: Mapping[str, Any]) -> Optional[Reference]:
     """Return the reference of the archive with this header; None for the archive of an object."""
     found = header.get(_KEY)
     return Reference(**found) if isinstance(found, dict) else None
-
-
-def load(reference: str) -> Any:
-    """Fetch and unpickle the object of a reference; pickles of references call this.
-
-    Raises:
-        BridgeError: the object cannot be fetched on this machine.
-    """
-    from covalent._workflow.transportable_object import TransportableObject
-
-    from . import objects
-
-    with objects.temporary() as path:
-        objects.fetch_now(Reference(**json.loads(reference)), path)
-        return TransportableObject.deserialize(path.read_bytes()).get_deserialized()
 
 
 def storage_of(attributes: Mapping[str, Any]) -> str:

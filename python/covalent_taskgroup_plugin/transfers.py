@@ -177,7 +177,7 @@ async def downloads(attributes: JSON, updates: list[JSON]) -> list[JSON]:
                     references.only_read_with, storage, update["dispatch_id"], update["node_id"], _storage_of_stored
                 )
             if keep:
-                archive = reference.archive()
+                archive = objects.archive_of(reference)
                 asset.update(size=len(archive), digest_alg="sha256", digest=hashlib.sha256(archive).hexdigest())
             asset["remote_uri"] = objects.download_uri(reference, keep)
     return updates

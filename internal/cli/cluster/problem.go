@@ -16,7 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/apifault"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/apifault"
 )
 
 // Problem is an error with what to do about it.

@@ -11,8 +11,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/tempgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/tempgroup"
 )
 
 // namePrefix begins the names of the TaskGroups.

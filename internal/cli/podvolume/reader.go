@@ -21,8 +21,8 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/tempgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/cluster"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/tempgroup"
 	"github.com/taskgroup-operator/taskgroup-operator/store/local"
 )
 

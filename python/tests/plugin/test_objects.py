@@ -352,7 +352,7 @@ def test_a_process_that_was_forked_loads_references(server, folder):
     path = Server(folder).file("stored", "made")
     raw = path.read_bytes()
     made = references.Reference(objects_uri(path), len(raw), hashlib.sha256(raw).hexdigest(), "storage", {})
-    (folder / "reference").write_bytes(made.archive())
+    (folder / "reference").write_bytes(objects.archive_of(made))
     asyncio.run(asyncio.to_thread(loaded, folder / "reference"))
     child = os.fork()
     if child == 0:
