@@ -22,8 +22,8 @@ const (
 
 // FindCompleted returns the outcome of a group that was deleted after it had completed all
 // tasks: its TTL can expire while the dispatcher cannot reach the cluster. It is false for
-// every other deleted group, for Parallel groups, and if the handle has no UID or the
-// executor no outputs.
+// every other deleted group, for Parallel groups, and if the handle has no UID. An executor
+// without outputs has them in the asset gateway.
 func (e *Executor) FindCompleted(ctx context.Context, handle Handle) (Outcome, bool) {
 	if e.completedGroup(ctx, handle) == nil {
 		return Outcome{}, false
@@ -46,6 +46,9 @@ func (e *Executor) loadFinished(ctx context.Context, handle Handle) (*v1alpha1.T
 // completedGroup returns a deleted group as its manifest describes it, or nil.
 func (e *Executor) completedGroup(ctx context.Context, handle Handle) *v1alpha1.TaskGroup {
 	outputs := e.options.outputs()
+	if outputs == "" && e.cluster.api != nil {
+		outputs = contract.GatewayOutputs(e.cluster.Namespace)
+	}
 	if outputs == "" || handle.UID == "" || e.options.Execution == v1alpha1.Parallel {
 		return nil
 	}
