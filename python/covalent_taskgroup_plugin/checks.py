@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Coroutine
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotWithinError
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -106,12 +107,14 @@ def _in_thread(work: Coroutine[Any, Any, Any]) -> Any:
             done.set_exception(err)
 
     thread = threading.Thread(target=run, name="taskgroup-check", daemon=True)
-    thread.start()
     try:
+        # The interrupt may arrive while the thread starts.
+        thread.start()
         return done.result()
     except KeyboardInterrupt:
-        loop, task = begun.result()
-        with contextlib.suppress(RuntimeError):  # The loop is closed: the work is done.
+        # The thread did not start, or its loop is closed because the work is done.
+        with contextlib.suppress(NotWithinError, RuntimeError):
+            loop, task = begun.result(INTERRUPT_SECONDS)
             loop.call_soon_threadsafe(task.cancel)
-        thread.join(INTERRUPT_SECONDS)
+            thread.join(INTERRUPT_SECONDS)
         raise

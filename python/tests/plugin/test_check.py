@@ -75,6 +75,15 @@ def test_an_error_of_the_bridge_is_an_exception(play):
     play(story)
 
 
+@pytest.fixture
+def interruptible():
+    """Python ignores SIGINT if the process that started it does, as a shell does for a job in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_closes_the_request():
     begun, closed = threading.Event(), threading.Event()
 
