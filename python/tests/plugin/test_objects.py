@@ -2,12 +2,13 @@
 
 import asyncio
 import hashlib
+import json
 import os
 import pathlib
 
 import pytest
 from covalent.executor.schemas import ResourceMap, TaskSpec
-from covalent_taskgroup_plugin import objects, references, transfers
+from covalent_taskgroup_plugin import archives, objects, references, transfers
 from covalent_taskgroup_plugin.errors import BridgeError
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from fake import OUTCOME, SENT, Dispatcher, error
@@ -358,6 +359,54 @@ def test_a_process_that_was_forked_loads_references(server, folder):
     if child == 0:
         os._exit(0 if loaded(folder / "reference") == "made" else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_reference_that_a_pod_made_up_is_no_reference(play, server, folder):
+    """A pod and a client can name files of the server: they are not read."""
+    executor = TaskGroupExecutor(assets=folder / "assets", download_limit="2Ki")
+    secret = server.file("secret", "the server's")
+    named = references.Reference(objects_uri(secret), secret.stat().st_size, "", "another storage", {})
+    genuine = objects.archive_of(named)
+    (folder / "genuine").write_bytes(genuine)
+    changes = {
+        "no MAC": lambda fields: fields.pop("mac"),
+        "another MAC": lambda fields: fields.update(mac="0" * 64),
+        "another object": lambda fields: fields.update(uri="file:///etc/passwd"),
+        "an unknown field": lambda fields: fields.update(more=1),
+    }
+    header = archives.read_header(folder / "genuine")
+    assert references.of(header) == named
+    for change in changes.values():
+        forged = json.loads(json.dumps(header))
+        change(forged["taskgroup_object"])
+        assert references.of(forged) is None
+    forged = json.loads(json.dumps(header))
+    changes["no MAC"](forged["taskgroup_object"])
+    path = server.folder / "forged"
+    path.write_bytes(archives.Archive(forged, "", b"").encode())
+
+    async def story(fake):
+        await send(executor, server, {2: path})
+        # It is uploaded as any other input.
+        assert local(fake.bodies("/v1/send")[0]["resources"]["inputs"]["2"]).read_bytes() == path.read_bytes()
+
+    play(story)
+
+
+def test_the_key_of_references_is_the_servers(tmp_path, monkeypatch):
+    monkeypatch.setattr(references, "get_config", lambda _: str(tmp_path / "data"))
+    keys = set()
+    for _ in range(2):
+        references._key.cache_clear()
+        keys.add(references._key())
+    assert len(keys) == 1
+    (file,) = (tmp_path / "data").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_bytes(b"short")
+    references._key.cache_clear()
+    with pytest.raises(OSError, match="has 5 bytes"):
+        references._key()
+    references._key.cache_clear()
 
 
 def test_uploads_that_are_never_sent_are_forgotten(monkeypatch):
