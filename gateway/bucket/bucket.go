@@ -33,6 +33,8 @@ type Config struct {
 	Backend store.Backend
 	// Dir is the folder for uploads that are being received.
 	Dir string
+	// MaxReceived bounds the bytes of these uploads; 0 is no bound.
+	MaxReceived int64
 	// RetryTimeout is how long the bucket may fail to store an object; 15 s by default.
 	RetryTimeout time.Duration
 	// Stall is how long the bucket may take to send some bytes; 30 s by default.
@@ -45,6 +47,8 @@ type Bucket struct {
 	stores *store.Stores
 	// failure is the error of the last operation if the bucket failed.
 	failure atomic.Pointer[error]
+	// received are the bytes of the uploads in the folder.
+	received atomic.Int64
 }
 
 // New returns a Bucket. It sends no request.
@@ -76,7 +80,7 @@ func CheckURI(uri string) error {
 	case len(prefix) > maxPrefix:
 		return fmt.Errorf("the prefix has more than %d bytes", maxPrefix)
 	case strings.Contains(prefix, "//") || store.HasDotSegments(prefix):
-		return errors.New("the prefix has an empty part, . or ..")
+		return errors.New("the prefix has a part that is empty or dots")
 	}
 	return nil
 }

@@ -340,6 +340,34 @@ func TestUploadFolder(t *testing.T) {
 	}
 }
 
+// TestUploadSpace refuses an upload that would exceed the space, until there is space.
+func TestUploadSpace(t *testing.T) {
+	server := faulty.New(t)
+	s3server.SetEnv(t, server.URL)
+	b, err := bucket.New(bucket.Config{URI: "s3://bucket", Backend: &s3.Store{}, Dir: t.TempDir(), MaxReceived: 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, sender := io.Pipe()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, err := b.Create(result("first"), 4, body); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := io.WriteString(sender, "d"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Create(result("second"), 4, strings.NewReader("data")); !errors.Is(err, bucket.ErrFull) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := io.WriteString(sender, "ata"); err != nil {
+		t.Fatal(err)
+	}
+	wg.Wait()
+	create(t, b, result("second"), "data")
+}
+
 // TestMemory transfers an object that is far larger than what may be allocated.
 func TestMemory(t *testing.T) {
 	const size, most = 256 << 20, 16 << 20
@@ -384,8 +412,8 @@ func TestCheckURI(t *testing.T) {
 		"s3:///prefix":           "want scheme://bucket",
 		"s3://key:secret@bucket": "no user",
 		"s3://bucket?x=1":        "no user",
-		"s3://bucket/a//b":       "an empty part",
-		"s3://bucket/../b":       "..",
+		"s3://bucket/a//b":       "empty or dots",
+		"s3://bucket/../b":       "empty or dots",
 		"s3://bucket/" + strings.Repeat("a", 129): "more than 128 bytes",
 	} {
 		if err := bucket.CheckURI(uri); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

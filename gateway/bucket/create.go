@@ -22,6 +22,11 @@ func (b *Bucket) Create(l objectpath.Location, size int64, body io.Reader) (volu
 	if size > maxSize {
 		return volume.Info{}, ErrTooLarge
 	}
+	received := b.received.Add(size)
+	defer b.received.Add(-size)
+	if limit := b.config.MaxReceived; limit > 0 && received > limit {
+		return volume.Info{}, fmt.Errorf("%w: uploads have %d of %d bytes", ErrFull, received, limit)
+	}
 	info, err := b.create(l, size, body)
 	return info, b.failed(classify(err))
 }

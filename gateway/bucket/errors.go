@@ -22,7 +22,7 @@ var (
 	// ErrFull is a bucket, or a folder for uploads, without space.
 	ErrFull = errors.New("the bucket, or the gateway's folder for uploads, has no space")
 	// ErrTooLarge is an object that no store accepts in one request.
-	ErrTooLarge = fmt.Errorf("an object in a bucket has at most %d MiB", int64(maxSize)>>20)
+	ErrTooLarge = fmt.Errorf("an object in a bucket has at most %d MiB", maxSize>>20)
 )
 
 // lost are the stores' names of the error that the bucket itself is missing. Otherwise its

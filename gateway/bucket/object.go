@@ -167,6 +167,6 @@ func (r *response) close(left int64) {
 	if left > 0 && left <= drained {
 		_, _ = io.CopyN(io.Discard, r, left)
 	}
-	_ = r.Object.Close()
+	_ = r.Close()
 	r.cancel()
 }
