@@ -52,7 +52,8 @@ COPY --from=build /out/runner /runner
 USER 65532:65532
 ENTRYPOINT ["/runner"]
 
-# The asset gateway. Like the operator, it connects only to the API server.
+# The asset gateway. It connects to the API server, and to its bucket if it has one: the
+# program has the public certificate authorities.
 FROM scratch AS gateway
 COPY --from=build /out/gateway /gateway
 USER 65532:65532

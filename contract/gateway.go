@@ -72,12 +72,17 @@ const (
 	GatewayDigestMismatch GatewayReason = "DigestMismatch"
 	// GatewayQuotaExceeded is a write over the quota of the namespace.
 	GatewayQuotaExceeded GatewayReason = "QuotaExceeded"
-	// GatewayVolumeFull is a write for which the volume has no space.
+	// GatewayVolumeFull is a write for which the volume, or the bucket, has no space.
 	GatewayVolumeFull GatewayReason = "VolumeFull"
 	// GatewayVolumeReadOnly is a write to a volume that is mounted read-only.
 	GatewayVolumeReadOnly GatewayReason = "VolumeReadOnly"
 	// GatewayVolumeUnavailable is a volume that fails or was lost.
 	GatewayVolumeUnavailable GatewayReason = "VolumeUnavailable"
+	// GatewayBucketUnavailable is a bucket that does not exist, does not respond, or
+	// replaces objects that exist.
+	GatewayBucketUnavailable GatewayReason = "BucketUnavailable"
+	// GatewayBucketDenied is a bucket that refuses the credentials of the gateway.
+	GatewayBucketDenied GatewayReason = "BucketPermissionDenied"
 	// GatewayObjectDamaged is an object whose file has another size than it recorded.
 	GatewayObjectDamaged GatewayReason = "ObjectDamaged"
 	// GatewayAPIUnavailable is an API server that did not answer a review.

@@ -163,6 +163,9 @@ func (s *Stores) create(ctx context.Context, backend Backend, uri string, body *
 		if errors.Is(err, ErrExists) && adopt && s.holds(ctx, backend, uri, body) {
 			return nil
 		}
+		if errors.Is(err, ErrExists) {
+			s.verified.Store(originOf(uri), true)
+		}
 		adopt = true
 		verifier, ok := backend.(ConditionVerifier)
 		if err != nil || !ok || !verifier.MustVerifyCondition(uri) {
@@ -176,7 +179,9 @@ func (s *Stores) create(ctx context.Context, backend Backend, uri string, body *
 			return ErrUnconditional
 		} else if errors.Is(err, ErrExists) {
 			s.verified.Store(origin, true)
-			return nil
+			// The server may have refused the body before it read all of it. The digest is
+			// that of all bytes.
+			_, err = io.Copy(io.Discard, body.Reader())
 		}
 		return err
 	})

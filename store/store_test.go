@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,5 +35,51 @@ func TestFetchCopiesWhatIsNoFile(t *testing.T) {
 	}
 	if _, err := stores.Fetch(t.Context(), "mem://b/x", dest); err == nil || err.Error() != "mem://b/x: 404 Not Found" {
 		t.Errorf("err = %v", err)
+	}
+}
+
+// hasty is a server that refuses a body before it reads it.
+type hasty struct {
+	remote
+
+	commits int
+}
+
+func (h *hasty) Commit(_ context.Context, uri string, body *store.Body) error {
+	h.commits++
+	if _, ok := h.remote[uri]; ok {
+		_, _ = io.CopyN(io.Discard, body.Reader(), 1)
+		return store.ErrExists
+	}
+	raw, err := io.ReadAll(body.Reader())
+	h.remote[uri] = string(raw)
+	return err
+}
+
+func (*hasty) MustVerifyCondition(string) bool { return true }
+
+// TestVerificationKeepsTheDigest requires the record of the object whose second commit was
+// refused, and no verification after that.
+func TestVerificationKeepsTheDigest(t *testing.T) {
+	server := &hasty{remote: remote{}}
+	stores := &store.Stores{Backends: map[string]store.Backend{"mem": server}}
+	for i, uri := range []string{"mem://b/first", "mem://b/second"} {
+		record, err := stores.Commit(t.Context(), uri, strings.NewReader("data"))
+		if want := "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"; err != nil || record.SHA256 != want || server.commits != i+2 {
+			t.Errorf("record %+v, %d commits, error %v", record, server.commits, err)
+		}
+	}
+}
+
+// TestRefusedCommitVerifies requires that an object that exists already is evidence that the
+// server honours the condition.
+func TestRefusedCommitVerifies(t *testing.T) {
+	server := &hasty{remote: remote{"mem://b/first": ""}}
+	stores := &store.Stores{Backends: map[string]store.Backend{"mem": server}}
+	if _, err := stores.Commit(t.Context(), "mem://b/first", strings.NewReader("data")); !errors.Is(err, store.ErrExists) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := stores.Commit(t.Context(), "mem://b/second", strings.NewReader("data")); err != nil || server.commits != 2 {
+		t.Errorf("%d commits, error %v", server.commits, err)
 	}
 }

@@ -92,6 +92,41 @@ func TestDeployment(t *testing.T) {
 	}
 }
 
+// TestBucketPatch requires that the patch for a bucket fits to the options.
+func TestBucketPatch(t *testing.T) {
+	raw, err := os.ReadFile("../../config/gateway-bucket/deployment_patch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var operations []struct {
+		Path  string `json:"path"`
+		Value any    `json:"value"`
+	}
+	if err := yaml.Unmarshal(raw, &operations); err != nil {
+		t.Fatal(err)
+	}
+	const container = "/spec/template/spec/containers/0/"
+	var args []string
+	mount := ""
+	for _, operation := range operations {
+		switch operation.Path {
+		case container + "args":
+			for _, arg := range operation.Value.([]any) {
+				args = append(args, strings.ReplaceAll(arg.(string), "$(TASKGROUP_BUCKET)", "gs://bucket/prefix"))
+			}
+		case container + "volumeMounts":
+			mount = operation.Value.([]any)[0].(map[string]any)["mountPath"].(string)
+		}
+	}
+	options, err := parseOptions(args, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if options.Bucket != "gs://bucket/prefix" || options.UploadDir != mount || options.UploadSpace == 0 {
+		t.Errorf("options %+v, folder %s", options, mount)
+	}
+}
+
 // TestRolesNameTheirObjects requires that permissions on Secrets and ConfigMaps are for
 // the objects of the gateway only.
 func TestRolesNameTheirObjects(t *testing.T) {

@@ -1,5 +1,5 @@
 // Command gateway is the asset gateway: it stores the inputs and results of TaskGroups
-// on a volume.
+// on a volume or in a bucket.
 package main
 
 import (
@@ -26,7 +26,6 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/index"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/objectpath"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/server"
-	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/version"
 )
 
@@ -61,19 +60,19 @@ func run(ctx context.Context, args []string, stderr io.Writer) int {
 
 // serve runs everything until ctx is done or a listener fails.
 func serve(ctx context.Context, options *Options, log *slog.Logger) error {
-	objects, err := volume.Open(volume.Config{Dir: options.Volume, Quota: options.quota})
+	stored, err := openStorage(options, log)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = objects.Close() }()
-	parts, err := newParts(options, objects, log)
+	defer func() { _ = stored.close() }()
+	parts, err := newParts(options, stored, log)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var wg sync.WaitGroup
-	for _, loop := range []func(context.Context){parts.watches.Run, parts.keeper.Run, parts.collector.Run} {
+	for _, loop := range parts.loops {
 		wg.Go(func() { loop(ctx) })
 	}
 	listeners := []server.Listener{
@@ -94,13 +93,14 @@ func serve(ctx context.Context, options *Options, log *slog.Logger) error {
 
 // parts are what runs beside the listeners.
 type parts struct {
-	watches   *access.Watches
-	keeper    *certs.Keeper
-	collector *collect.Collector
-	handler   *server.Handler
+	watches *access.Watches
+	keeper  *certs.Keeper
+	handler *server.Handler
+	// loops run until the gateway stops.
+	loops []func(context.Context)
 }
 
-func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*parts, error) {
+func newParts(options *Options, stored *storage, log *slog.Logger) (*parts, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", options.Kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("loading the kubeconfig: %w", err)
@@ -119,22 +119,26 @@ func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*part
 		Secrets: client.CoreV1().Secrets(options.Namespace), ConfigMaps: client.CoreV1().ConfigMaps(options.Namespace),
 		SecretName: options.SecretName, ConfigMap: options.ConfigMap, Names: append(certs.Hosts(options.Service, options.Namespace), options.HostNames...), Log: log,
 	})
-	indexes := index.New(func(l objectpath.Location) (io.ReadCloser, error) { return objects.Open(l) })
+	indexes := index.New(func(l objectpath.Location) (io.ReadCloser, error) { return stored.objects.Open(l) })
 	registry := prometheus.NewRegistry()
 	for _, collector := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		server.State{Usage: objects.Usage, CheckVolume: objects.Check, Expiry: p.keeper.Expiry},
+		server.State{Usage: stored.usage, CheckVolume: stored.check, Expiry: p.keeper.Expiry},
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering the metrics: %w", err)
 		}
 	}
-	p.collector, err = collect.New(collect.Config{
-		Volume: objects, TaskGroups: p.watches, Indexes: indexes, Storage: objects.State("collector"), Registry: registry, Log: log,
-		GroupGrace: options.GroupGrace, ContentGrace: options.ContentGrace, Interval: options.CollectInterval,
-	})
-	if err != nil {
-		return nil, err
+	p.loops = append(stored.loops, p.watches.Run, p.keeper.Run)
+	if stored.volume != nil {
+		collector, err := collect.New(collect.Config{
+			Volume: stored.volume, TaskGroups: p.watches, Indexes: indexes, Storage: stored.volume.State("collector"), Registry: registry, Log: log,
+			GroupGrace: options.GroupGrace, ContentGrace: options.ContentGrace, Interval: options.CollectInterval,
+		})
+		if err != nil {
+			return nil, err
+		}
+		p.loops = append(p.loops, collector.Run)
 	}
 	reviewer, err := access.NewReviewer(access.Config{
 		Tokens: client.AuthenticationV1().TokenReviews(), Accesses: client.AuthorizationV1().SubjectAccessReviews(), Directory: p.watches, Indexes: indexes,
@@ -142,7 +146,7 @@ func newParts(options *Options, objects *volume.Volume, log *slog.Logger) (*part
 	if err != nil {
 		return nil, err
 	}
-	p.handler, err = server.NewHandler(server.Config{Objects: objects, Reviewer: reviewer, Registry: registry, Log: log, MaxTransfers: options.MaxTransfers})
+	p.handler, err = server.NewHandler(server.Config{Objects: stored.objects, Reviewer: reviewer, Registry: registry, Log: log, MaxTransfers: options.MaxTransfers})
 	return p, err
 }
 

@@ -13,12 +13,21 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/bucket"
 )
 
 // Options are the settings of the gateway.
 type Options struct {
-	// Volume is the folder of the objects.
+	// Volume is the folder of the objects, unless they are in a bucket.
 	Volume string
+	// Bucket is the URI of the bucket of the objects, or of a folder in it; empty for a
+	// volume.
+	Bucket string
+	// UploadDir is the folder for uploads to the bucket that are being received.
+	UploadDir string
+	// UploadSpace is the largest number of bytes of these uploads.
+	UploadSpace int64
 	// Address serves the objects over HTTPS, and the metrics.
 	Address string
 	// ProbeAddress serves the probes of the kubelet over HTTP.
@@ -47,6 +56,12 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags := flag.NewFlagSet("gateway", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Volume, "volume", "/data", "folder of the objects, on a volume of its own")
+	flags.StringVar(&o.Bucket, "bucket", "", "bucket of the objects instead of a volume, such as s3://bucket/prefix, gs://bucket/prefix or azblob://container/prefix, with credentials in the environment; it has no quotas and no garbage collection")
+	flags.StringVar(&o.UploadDir, "upload-dir", os.TempDir(), "folder for uploads to the bucket that are being received")
+	flags.Func("upload-space", "largest size of these uploads, such as 10Gi; further ones are refused and retried; 0 is no limit (default 0)", func(s string) (err error) {
+		o.UploadSpace, err = parseSize(s)
+		return err
+	})
 	flags.StringVar(&o.Address, "bind-address", ":8443", "address of the objects and the metrics, over HTTPS")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz, over HTTP")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig outside of a cluster")
@@ -85,9 +100,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 // Validate returns an error that names every wrong option.
 func (o *Options) Validate() error {
 	var errs []error
-	if o.Volume == "" {
-		errs = append(errs, errors.New("--volume is required"))
-	}
+	errs = append(errs, o.validateStorage())
 	for name, duration := range map[string]time.Duration{"results-grace": o.GroupGrace, "inputs-grace": o.ContentGrace, "collect-interval": o.CollectInterval} {
 		if duration <= 0 {
 			errs = append(errs, fmt.Errorf("--%s is %s, want a positive duration", name, duration))
@@ -105,6 +118,29 @@ func (o *Options) Validate() error {
 		if problems := validation.IsDNS1123Subdomain(host); len(problems) > 0 {
 			errs = append(errs, fmt.Errorf("--host-name: %q is not a host name", host))
 		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateStorage returns an error for options of the volume and the bucket.
+func (o *Options) validateStorage() error {
+	if o.Bucket == "" {
+		if o.Volume == "" {
+			return errors.New("--volume is required")
+		}
+		return nil
+	}
+	var errs []error
+	if err := bucket.CheckURI(o.Bucket); err != nil {
+		errs = append(errs, fmt.Errorf("--bucket: %w", err))
+	} else if backendOf(o.Bucket) == nil {
+		errs = append(errs, errors.New("--bucket: the schemes are azblob, gs and s3"))
+	}
+	if o.UploadDir == "" {
+		errs = append(errs, errors.New("--upload-dir is required"))
+	}
+	if o.Quota > 0 || len(o.Quotas) > 0 {
+		errs = append(errs, errors.New("--quota and --namespace-quota are those of a volume: limit the bucket itself"))
 	}
 	return errors.Join(errs...)
 }

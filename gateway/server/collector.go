@@ -8,9 +8,10 @@ import (
 
 // State is what the metrics report beside the requests.
 type State struct {
-	// Usage returns the bytes that count for the quota, by namespace.
+	// Usage returns the bytes that count for the quota, by namespace; nil if they are
+	// unknown.
 	Usage func() map[string]int64
-	// CheckVolume returns an error if the volume is lost.
+	// CheckVolume returns an error if the volume is lost, or the bucket fails.
 	CheckVolume func() error
 	// Expiry returns when the certificate expires.
 	Expiry func() time.Time
@@ -18,7 +19,7 @@ type State struct {
 
 var (
 	usageDesc = prometheus.NewDesc("taskgroup_gateway_namespace_bytes", "Bytes of the objects of a namespace, as they count for its quota.", []string{"namespace"}, nil)
-	availDesc = prometheus.NewDesc("taskgroup_gateway_volume_available", "1 if the volume is available, 0 if it is lost.", nil, nil)
+	availDesc = prometheus.NewDesc("taskgroup_gateway_volume_available", "1 if the volume or the bucket is available, 0 if the volume is lost or the last request to the bucket failed.", nil, nil)
 	certDesc  = prometheus.NewDesc("taskgroup_gateway_certificate_expiration_timestamp_seconds", "When the certificate of the server expires.", nil, nil)
 )
 
@@ -31,8 +32,10 @@ func (s State) Describe(all chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (s State) Collect(all chan<- prometheus.Metric) {
-	for namespace, bytes := range s.Usage() {
-		all <- prometheus.MustNewConstMetric(usageDesc, prometheus.GaugeValue, float64(bytes), namespace)
+	if s.Usage != nil {
+		for namespace, bytes := range s.Usage() {
+			all <- prometheus.MustNewConstMetric(usageDesc, prometheus.GaugeValue, float64(bytes), namespace)
+		}
 	}
 	available := 0.0
 	if s.CheckVolume() == nil {

@@ -1,6 +1,6 @@
 // Package server handles the requests of the gateway's clients.
 //
-//	token, path ──> Reviewer ──> access.Decide ──> slot ──> volume
+//	token, path ──> Reviewer ──> access.Decide ──> slot ──> volume or bucket
 //	     │             │              │             │          │
 //	    400           503         401, 403         503    404, 409, 412, 422, 503, 507
 //

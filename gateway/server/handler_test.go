@@ -76,6 +76,11 @@ func start(t *testing.T, volumeConfig volume.Config, config server.Config) *gate
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = objects.Close() })
+	return startWith(t, objects, config)
+}
+
+func startWith(t *testing.T, objects server.Objects, config server.Config) *gateway {
+	t.Helper()
 	g := &gateway{reviewer: &reviewer{}, registry: prometheus.NewRegistry()}
 	config.Objects, config.Reviewer, config.Registry, config.Log = objects, g.reviewer, g.registry, slog.New(slog.DiscardHandler)
 	handler, err := server.NewHandler(config)
@@ -144,14 +149,28 @@ func with(header http.Header, name, value string) http.Header {
 	return header
 }
 
-func TestRequests(t *testing.T) {
-	g := start(t, volume.Config{Dir: t.TempDir(), Quota: func(string) int64 { return 64 << 10 }}, server.Config{})
-	dispatcher := http.Header{contract.GatewayTokenHeader: {"dispatcher"}}
-	steps := []struct {
-		name, method, path, body string
-		header                   http.Header
-		want                     response
-	}{
+// step is a request and its response.
+type step struct {
+	name, method, path, body string
+	header                   http.Header
+	want                     response
+}
+
+var dispatcher = http.Header{contract.GatewayTokenHeader: {"dispatcher"}}
+
+// run sends the requests of steps, one after another.
+func (g *gateway) run(t *testing.T, steps []step) {
+	t.Helper()
+	for _, step := range steps {
+		if diff := cmp.Diff(step.want, g.do(t, step.method, step.path, step.body, step.header)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+	}
+}
+
+// requests are those that every storage responds to in the same way.
+func requests() []step {
+	return []step{
 		{"a result is missing", "GET", results + "7/output", "", bearer, response{Code: 404, Reason: contract.GatewayNotFound}},
 		{"a pod stores a result", "PUT", results + "7/output", "data", bearer, response{Code: 201, Etag: tag("data")}},
 		{"it is not replaced", "PUT", results + "7/output", "other", bearer, response{Code: 412, Reason: contract.GatewayExists, Etag: tag("data")}},
@@ -162,9 +181,7 @@ func TestRequests(t *testing.T) {
 		{"a download resumes", "GET", results + "7/output", "", with(with(bearer, "Range", "bytes=2-"), "If-Match", tag("data")), response{Code: 206, Body: "ta", Etag: tag("data")}},
 		{"another object is not resumed", "GET", results + "7/output", "", with(with(bearer, "Range", "bytes=2-"), "If-Range", tag("other")), response{Code: 200, Body: "data", Etag: tag("data")}},
 		{"a failed precondition", "GET", results + "7/output", "", with(bearer, "If-Match", tag("other")), response{Code: 412, Etag: tag("data")}},
-		{"an object as folder", "PUT", results + "7/output/x", "data", bearer, response{Code: 409, Reason: contract.GatewayConflict}},
 		{"an object below an object", "GET", results + "7/output/x", "", bearer, response{Code: 404, Reason: contract.GatewayNotFound}},
-		{"a folder", "PUT", results + "7", "data", bearer, response{Code: 409, Reason: contract.GatewayConflict}},
 		{"an empty result", "PUT", results + "7/stdout", "", bearer, response{Code: 201, Etag: tag("")}},
 		{"a pod stores no content", "PUT", contentPath("a", "input"), "input", bearer, response{Code: 403, Reason: contract.GatewayNotPermitted}},
 		{"another digest", "PUT", contentPath("a", "input"), "other", dispatcher, response{Code: 422, Reason: contract.GatewayDigestMismatch}},
@@ -173,8 +190,6 @@ func TestRequests(t *testing.T) {
 		{"a pod reads it", "GET", contentPath("a", "input"), "", bearer, response{Code: 200, Body: "input", Etag: tag("input")}},
 		{"a dispatcher stores no result", "PUT", results + "9/output", "x", dispatcher, response{Code: 403, Reason: contract.GatewayNotPermitted}},
 		{"another namespace", "GET", contentPath("b", "input"), "", dispatcher, response{Code: 403, Reason: contract.GatewayNotPermitted}},
-		{"over the quota", "PUT", results + "9/output", strings.Repeat("x", 64<<10), bearer, response{Code: 507, Reason: contract.GatewayQuotaExceeded}},
-		{"within the quota", "PUT", results + "9/output", "small", bearer, response{Code: 201, Etag: tag("small")}},
 		{"no token", "GET", results + "7/output", "", nil, response{Code: 401, Reason: contract.GatewayUnauthenticated}},
 		{"an invalid token", "GET", results + "7/output", "", http.Header{"Authorization": {"Bearer invalid"}}, response{Code: 401, Reason: contract.GatewayUnauthenticated}},
 		{"two tokens", "GET", results + "7/output", "", with(bearer, contract.GatewayTokenHeader, "dispatcher"), response{Code: 400, Reason: contract.GatewayInvalidRequest}},
@@ -187,11 +202,16 @@ func TestRequests(t *testing.T) {
 		{"a scraper", "GET", "/metrics", "", http.Header{"Authorization": {"Bearer pod"}}, response{Code: 403, Reason: contract.GatewayNotPermitted}},
 		{"an unknown scraper", "GET", "/metrics", "", http.Header{"Authorization": {"Bearer invalid"}}, response{Code: 401, Reason: contract.GatewayUnauthenticated}},
 	}
-	for _, step := range steps {
-		if diff := cmp.Diff(step.want, g.do(t, step.method, step.path, step.body, step.header)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", step.name, diff)
-		}
-	}
+}
+
+func TestRequests(t *testing.T) {
+	g := start(t, volume.Config{Dir: t.TempDir(), Quota: func(string) int64 { return 64 << 10 }}, server.Config{})
+	g.run(t, append(requests(), []step{
+		{"an object as folder", "PUT", results + "7/output/x", "data", bearer, response{Code: 409, Reason: contract.GatewayConflict}},
+		{"a folder", "PUT", results + "7", "data", bearer, response{Code: 409, Reason: contract.GatewayConflict}},
+		{"over the quota", "PUT", results + "9/output", strings.Repeat("x", 64<<10), bearer, response{Code: 507, Reason: contract.GatewayQuotaExceeded}},
+		{"within the quota", "PUT", results + "9/output", "small", bearer, response{Code: 201, Etag: tag("small")}},
+	}...))
 	if got := g.do(t, "GET", "/metrics", "", http.Header{"Authorization": {"Bearer prometheus"}}); got.Code != 200 || !strings.Contains(got.Body, `taskgroup_gateway_refusals_total{reason="QuotaExceeded"} 1`) {
 		t.Errorf("metrics: %v", got)
 	}

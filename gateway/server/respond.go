@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/bucket"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
 )
 
@@ -32,7 +33,7 @@ type refusal struct {
 // Error implements error, for a transfer that is refused at its end.
 func (f *refusal) Error() string { return f.message }
 
-// failures are the responses to the errors of the volume.
+// failures are the responses to the errors of the volume or of the bucket.
 var failures = []struct {
 	err    error
 	code   int
@@ -49,9 +50,15 @@ var failures = []struct {
 	{volume.ErrFull, http.StatusInsufficientStorage, contract.GatewayVolumeFull, false},
 	{volume.ErrReadOnly, http.StatusServiceUnavailable, contract.GatewayVolumeReadOnly, false},
 	{volume.ErrDamaged, http.StatusInternalServerError, contract.GatewayObjectDamaged, false},
+	{bucket.ErrTooLarge, http.StatusRequestEntityTooLarge, contract.GatewayInvalidRequest, false},
+	{bucket.ErrFull, http.StatusInsufficientStorage, contract.GatewayVolumeFull, false},
+	{bucket.ErrDenied, http.StatusServiceUnavailable, contract.GatewayBucketDenied, false},
+	{bucket.ErrUnconditional, http.StatusServiceUnavailable, contract.GatewayBucketUnavailable, false},
+	{bucket.ErrUnavailable, http.StatusServiceUnavailable, contract.GatewayBucketUnavailable, false},
 }
 
-// refusalOf returns the response to an error of the volume, or of the body of a request.
+// refusalOf returns the response to an error of the volume, of the bucket, or of the body of
+// a request.
 func refusalOf(err error) *refusal {
 	if refused, ok := errors.AsType[*refusal](err); ok {
 		return refused

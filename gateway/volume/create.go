@@ -27,7 +27,7 @@ var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 // error, the object is durable. After an error, nothing of the object remains.
 func (v *Volume) Create(l objectpath.Location, size int64, body io.Reader) (Info, error) {
 	defer v.use(useKey(l))()
-	bytes := charge(size + int64(trailerSize))
+	bytes := charge(size + int64(RecordSize))
 	if err := v.reserve(l.Namespace, bytes); err != nil {
 		return Info{}, err
 	}
@@ -71,6 +71,23 @@ func (v *Volume) create(l objectpath.Location, size int64, body io.Reader) (Info
 
 // write writes and flushes a file.
 func write(file *os.File, l objectpath.Location, size int64, body io.Reader) (Info, error) {
+	info, err := Receive(file, l, size, body)
+	if err != nil {
+		return Info{}, err
+	}
+	trailer, err := info.Record()
+	if err != nil {
+		return Info{}, err
+	}
+	if _, err := file.Write(trailer); err != nil {
+		return Info{}, err
+	}
+	return info, file.Sync()
+}
+
+// Receive writes the body of an object to a file. It returns ErrBody if the body cannot be
+// read or is too short, and ErrDigest if it is not what its location names.
+func Receive(file io.Writer, l objectpath.Location, size int64, body io.Reader) (Info, error) {
 	buffer := buffers.Get().(*[bufferSize]byte)
 	defer buffers.Put(buffer)
 	sum := sha256.New()
@@ -85,19 +102,12 @@ func write(file *os.File, l objectpath.Location, size int64, body io.Reader) (In
 	if l.IsContent() && info.Digest != l.Digest {
 		return Info{}, fmt.Errorf("%w: it has %s", ErrDigest, info.Digest)
 	}
-	trailer, err := info.trailer()
-	if err != nil {
-		return Info{}, err
-	}
-	if _, err := file.Write(trailer); err != nil {
-		return Info{}, err
-	}
-	return info, file.Sync()
+	return info, nil
 }
 
 // hashedFile hashes what it writes.
 type hashedFile struct {
-	file *os.File
+	file io.Writer
 	sum  hash.Hash
 }
 

@@ -14,12 +14,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/objectpath"
 )
 
-// The trailer of a file: magic, size, SHA-256.
+// The record of an object, which is the trailer of its file: magic, size, SHA-256.
 const (
-	magic       = "TGobj\x00\x00\x01"
-	sizeOffset  = len(magic)
-	sumOffset   = sizeOffset + 8
-	trailerSize = sumOffset + sha256.Size
+	magic      = "TGobj\x00\x00\x01"
+	sizeOffset = len(magic)
+	sumOffset  = sizeOffset + 8
+	// RecordSize is the number of bytes of a record.
+	RecordSize = sumOffset + sha256.Size
 )
 
 // Info describes an object.
@@ -30,39 +31,40 @@ type Info struct {
 	Digest string
 }
 
-// trailer returns the end of an object's file.
-func (i Info) trailer() ([]byte, error) {
+// Record returns the size and the digest, as they are stored with the bytes of an object.
+func (i Info) Record() ([]byte, error) {
 	sum, err := hex.DecodeString(i.Digest)
 	raw := binary.BigEndian.AppendUint64([]byte(magic), uint64(i.Size))
 	return append(raw, sum...), err
 }
 
-// parseTrailer reads the end of a file of a size.
-func parseTrailer(raw []byte, fileSize int64) (Info, error) {
-	if len(raw) != trailerSize || !bytes.HasPrefix(raw, []byte(magic)) {
-		return Info{}, fmt.Errorf("%w: it has no trailer", ErrDamaged)
+// ParseRecord reads the record of an object that has a number of bytes with its record.
+func ParseRecord(raw []byte, stored int64) (Info, error) {
+	if len(raw) != RecordSize || !bytes.HasPrefix(raw, []byte(magic)) {
+		return Info{}, fmt.Errorf("%w: it has no record of its size and digest", ErrDamaged)
 	}
 	size := binary.BigEndian.Uint64(raw[sizeOffset:sumOffset])
-	if size != uint64(fileSize-int64(trailerSize)) {
-		return Info{}, fmt.Errorf("%w: it has %d bytes of %d", ErrDamaged, fileSize-int64(trailerSize), size)
+	if size != uint64(stored-int64(RecordSize)) {
+		return Info{}, fmt.Errorf("%w: it has %d bytes of %d", ErrDamaged, stored-int64(RecordSize), size)
 	}
 	return Info{Size: int64(size), Digest: hex.EncodeToString(raw[sumOffset:])}, nil
 }
 
 // Object is an object that is being read. It is not deleted before it is closed.
 type Object struct {
-	*io.SectionReader
+	io.ReadSeeker
 	Info Info
 
-	file    *os.File
-	release func()
+	close func() error
+}
+
+// NewObject returns an object that is read from another place than a Volume.
+func NewObject(content io.ReadSeeker, info Info, closeContent func() error) *Object {
+	return &Object{ReadSeeker: content, Info: info, close: closeContent}
 }
 
 // Close implements io.Closer.
-func (o *Object) Close() error {
-	defer o.release()
-	return o.file.Close()
-}
+func (o *Object) Close() error { return o.close() }
 
 // Open opens an object.
 func (v *Volume) Open(l objectpath.Location) (*Object, error) {
@@ -89,7 +91,10 @@ func (v *Volume) open(l objectpath.Location, release func()) (*Object, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &Object{SectionReader: io.NewSectionReader(file, 0, info.Size), Info: info, file: file, release: release}, nil
+	return NewObject(io.NewSectionReader(file, 0, info.Size), info, func() error {
+		defer release()
+		return file.Close()
+	}), nil
 }
 
 func readInfo(file *os.File) (Info, error) {
@@ -100,11 +105,11 @@ func readInfo(file *os.File) (Info, error) {
 	if stat.IsDir() {
 		return Info{}, ErrNotFound
 	}
-	raw := make([]byte, trailerSize)
-	if _, err := file.ReadAt(raw, stat.Size()-int64(trailerSize)); err != nil {
+	raw := make([]byte, RecordSize)
+	if _, err := file.ReadAt(raw, stat.Size()-int64(RecordSize)); err != nil {
 		return Info{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return parseTrailer(raw, stat.Size())
+	return ParseRecord(raw, stat.Size())
 }
 
 // fileName returns the path of an object's file in the volume.

@@ -2,6 +2,7 @@ package faulty
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -229,7 +230,7 @@ func (s *Store) Requests() []string {
 func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	line := r.Method + " " + r.RequestURI
-	if asked := r.Header.Get("Range"); asked != "" {
+	if asked := cmp.Or(r.Header.Get("Range"), r.Header.Get("X-Ms-Range")); asked != "" {
 		line += " " + asked
 	}
 	s.requests = append(s.requests, line)

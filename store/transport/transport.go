@@ -15,15 +15,20 @@ import (
 )
 
 const (
-	// maxConnections bounds the connections to one host for reads, and those for
-	// writes. Further requests wait.
-	maxConnections = 8
-	maxRedirects   = 5
-	dialTimeout    = 10 * time.Second
+	maxRedirects = 5
+	dialTimeout  = 10 * time.Second
 	// responseTimeout is from the last byte of a request to the header of the
 	// response: a store may have to put many parts together.
 	responseTimeout = 2 * time.Minute
 )
+
+// maxConnections bounds the connections to one host for reads, and those for writes.
+// Further requests wait.
+var maxConnections = 8
+
+// SetMaxConnections replaces the bound of the connections to one host, which is that of a
+// pod. A server that passes on the transfers of many pods calls it before its first request.
+func SetMaxConnections(n int) { maxConnections = n }
 
 // CredentialTimeout bounds one request to a service that provides credentials, which has
 // little to do. One that hangs is retried.

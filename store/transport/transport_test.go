@@ -1,9 +1,14 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func TestRedirects(t *testing.T) {
@@ -29,4 +34,43 @@ func TestRedirects(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestMaxConnections requires that a server may have more reads at a time than a pod.
+func TestMaxConnections(t *testing.T) {
+	const reads = 12
+	SetMaxConnections(reads)
+	t.Cleanup(func() { SetMaxConnections(8) })
+	client := FixedClient()
+	var waiting atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if waiting.Add(1) == reads {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var done sync.WaitGroup
+	for range reads {
+		done.Go(func() {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer, err := client.Do(request)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			answer.Body.Close()
+		})
+	}
+	done.Wait()
 }

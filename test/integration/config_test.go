@@ -18,6 +18,35 @@ func TestConfigIsValid(t *testing.T) {
 	}
 }
 
+// TestBucketComponent renders config/default with the component of the bucket, and applies it
+// without storing it.
+func TestBucketComponent(t *testing.T) {
+	overlay := t.TempDir()
+	relative, err := filepath.Rel(overlay, filepath.Join(cluster.Root, "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := "resources: [" + relative + "/default]\ncomponents: [" + relative + "/gateway-bucket]\n"
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cluster.Run(t.Context(), "kustomize", overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]bool{
+		"\nkind: PersistentVolumeClaim\n": false, "claimName: taskgroup-gateway": false, "--quota": false,
+		"- --bucket=$(TASKGROUP_BUCKET)\n": true, "name: taskgroup-gateway-bucket\n": true,
+	} {
+		if strings.Contains(out, text) != want {
+			t.Errorf("the manifests contain %q: %t", text, !want)
+		}
+	}
+	if _, err := cluster.Run(t.Context(), "apply", "--dry-run=server", "--server-side", "--force-conflicts", "-k", overlay); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestImagesAreReplacedByName renders an overlay as config/default describes it.
 func TestImagesAreReplacedByName(t *testing.T) {
 	overlay := t.TempDir()
