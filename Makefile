@@ -72,7 +72,7 @@ bench-runner: $(VENV)/ready ## Measure the runner against plain programs: time p
 	@go test ./cmd/runner -run '^$$' -bench 'Staging|Upload' -benchtime 3x -timeout 30m
 
 .PHONY: bench-covalent
-bench-covalent: images $(BIN)/cluster $(COVALENT) ## Measure electrons on the cluster beside Covalent's local and dask executors. Needs root.
+bench-covalent: images $(BIN)/cluster $(COVALENT) ## Measure electrons by executor and store: local, dask, volume, gateway, S3. Needs root.
 	@python/bench/run.sh $(BENCH_FLAGS)
 
 ##@ Building

@@ -3,12 +3,14 @@ package server_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,11 +26,14 @@ import (
 )
 
 // podStores returns the stores of a pod of attempt 1.
-func podStores(url string) *store.Stores {
+func podStores(url string) *store.Stores { return storesOf(url, "Authorization", "Bearer pod") }
+
+// storesOf returns stores that send a header with each request.
+func storesOf(url, header, value string) *store.Stores {
 	return store.New(map[string]store.Backend{contract.GatewayScheme: &gatewaystore.Store{Config: gatewaystore.Config{
 		URL: url, Client: http.DefaultClient,
 		Authenticate: func(r *http.Request) error {
-			r.Header.Set("Authorization", "Bearer pod")
+			r.Header.Set(header, value)
 			return nil
 		},
 	}}})
@@ -109,5 +114,51 @@ func TestStalePodCommitsNothing(t *testing.T) {
 	g.reviewer.newest.Store(1)
 	if _, err := podStores(g.URL).Fetch(t.Context(), resultURI(1, "manifest.json"), filepath.Join(t.TempDir(), "m")); err == nil {
 		t.Error("the stale pod committed")
+	}
+}
+
+// TestManyGroupsFinishTogether has the pods of 1,000 groups store an output and commit a
+// manifest at the same time. A gateway that starts afterwards on the same volume has all of
+// them, and each manifest has the digest of its output.
+func TestManyGroupsFinishTogether(t *testing.T) {
+	const groups = 1000
+	dir := t.TempDir()
+	uidOf := func(i int) string { return fmt.Sprintf("7b0d3c4e-1f53-4d0e-9f0c-%012d", i) }
+	uriOf := func(i int, name string) string {
+		return contract.AttemptURI(contract.GatewayOutputs("a"), uidOf(i), 1) + "/" + name
+	}
+	outputOf := func(i int) string { return strings.Repeat(uidOf(i), 1+i%50) }
+	t.Run("finish", func(t *testing.T) {
+		g := start(t, volume.Config{Dir: dir}, server.Config{})
+		begin := make(chan struct{})
+		var wg sync.WaitGroup
+		for i := range groups {
+			stores := storesOf(g.URL, "Authorization", "Bearer pod-"+uidOf(i))
+			wg.Go(func() {
+				<-begin
+				output, err := stores.Put(t.Context(), uriOf(i, "0/output"), strings.NewReader(outputOf(i)))
+				if err == nil {
+					_, err = stores.Commit(t.Context(), uriOf(i, "manifest.json"), strings.NewReader(output.SHA256))
+				}
+				if err != nil {
+					t.Errorf("group %d: %v", i, err)
+				}
+			})
+		}
+		close(begin)
+		wg.Wait()
+	})
+	g := start(t, volume.Config{Dir: dir}, server.Config{})
+	dispatcher := http.Header{contract.GatewayTokenHeader: {"dispatcher"}}
+	for i := range groups {
+		for name, want := range map[string]string{"0/output": outputOf(i), "manifest.json": digestOf(outputOf(i))} {
+			path, err := contract.GatewayPath(uriOf(i, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := g.do(t, http.MethodGet, path, "", dispatcher); got.Code != http.StatusOK || got.Body != want || got.Etag != tag(want) {
+				t.Errorf("%s: %d %s, %d bytes with %s", path, got.Code, got.Reason, len(got.Body), got.Etag)
+			}
+		}
 	}
 }

@@ -1,10 +1,13 @@
 """Measures how long an electron takes from its dispatch to its result, by executor, and where the time goes.
 
 Every round dispatches, for each executor in turn, a workflow of one electron and one of
-many that do not depend on each other; every electron returns its argument. Two further
-scenarios have TaskGroups only: an electron with a dictionary of lists as its argument, and
-a chain of three electrons that pass a large object on. run.sh has the server and the cluster.
-Usage: bench.py --assets FOLDER [--scenario NAME] [--rounds N] [--width N] [--mebibytes N] [--json FILE]
+many that do not depend on each other; every electron returns its argument. The executors are
+Covalent's local and dask, and TaskGroups with their objects on a volume (taskgroup), in the
+asset gateway (gateway) and in an S3 server (s3). Two further scenarios have TaskGroups on a
+volume only: an electron with a dictionary of lists as its argument, and a chain of three
+electrons that pass a large object on. run.sh has the server, the stores and the cluster.
+Usage: bench.py --assets FOLDER [--buckets FOLDER] [--scenario NAME] [--executors NAME,...] [--rounds N]
+                [--width N] [--mebibytes N] [--json FILE]
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import time
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
@@ -22,10 +25,11 @@ from typing import Any
 
 import covalent as ct
 from covalent._shared_files.config import get_config
-from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
+from stores import NAMESPACE, Store, in_bucket, in_gateway, kubectl, on_volume
 from watch import Object, Watch
 
-NAMESPACE = "bench"
+EXECUTORS = ("local", "dask", "taskgroup", "gateway", "s3")
+MEMORY = "64Mi"
 LABEL = "kubernetes.covalent.xyz/taskgroup"
 
 # The times of an electron's life in their order; each phase is from one to the next. Electrons of Covalent's own
@@ -74,13 +78,12 @@ def rfc3339(text: str) -> float:
 class Cluster:
     """What the cluster tells of the groups of a dispatch."""
 
-    def __init__(self, results: Path) -> None:
-        kubectl = os.environ["KUBECTL"]
-        self._results = results
-        self._groups = Watch(kubectl, f"/apis/kubernetes.covalent.xyz/v1alpha1/namespaces/{NAMESPACE}/taskgroups")
-        self._pods = Watch(kubectl, f"/api/v1/namespaces/{NAMESPACE}/pods")
+    def __init__(self) -> None:
+        program = os.environ["KUBECTL"]
+        self._groups = Watch(program, f"/apis/kubernetes.covalent.xyz/v1alpha1/namespaces/{NAMESPACE}/taskgroups")
+        self._pods = Watch(program, f"/api/v1/namespaces/{NAMESPACE}/pods")
 
-    def times(self, dispatch: str, group: int) -> list[float]:
+    def times(self, dispatch: str, group: int, read: Callable[[str], bytes]) -> list[float]:
         """Return when a group was created, its pod was, its runner began and ended, and the group was Finished."""
 
         def is_group(tg: Object) -> bool:
@@ -94,10 +97,10 @@ class Cluster:
             return pod["metadata"]["labels"].get(LABEL) == name
 
         created, tg = self._groups.first(is_group)
-        name, uid = tg["metadata"]["name"], tg["metadata"]["uid"]
+        name = tg["metadata"]["name"]
         pod, _ = self._pods.first(is_pod)
-        finished, _ = self._groups.first(is_finished)
-        manifest = json.loads((self._results / uid / "a1" / "manifest.json").read_text())
+        finished, tg = self._groups.first(is_finished)
+        manifest = json.loads(read(tg["status"]["manifest"]["uri"]))
         return [created, pod, rfc3339(manifest["startTime"]), rfc3339(manifest["endTime"]), finished]
 
     def stop(self) -> None:
@@ -106,9 +109,9 @@ class Cluster:
         self._pods.stop()
 
 
-def trial(executor: Any, width: int, cluster: Cluster | None) -> dict[str, float]:
+def trial(executor: str | Store, width: int, cluster: Cluster) -> dict[str, float]:
     """Run one workflow and return its phases in seconds: of many electrons, each phase's median."""
-    lattice = workflow(executor, width)
+    lattice = workflow(executor.executor if isinstance(executor, Store) else executor, width)
     begin = time.time()
     dispatch = ct.dispatch(lattice)()
     result = ct.get_result(dispatch, wait=True)
@@ -121,8 +124,8 @@ def trial(executor: Any, width: int, cluster: Cluster | None) -> dict[str, float
         if one["node_name"] != "same":
             continue
         start, stop = seconds(one["start_time"]), seconds(one["end_time"])
-        between = cluster.times(dispatch, node) if cluster else []
-        names = list(PHASES)[:8] if cluster else ["prepare", "executor", "finish"]
+        between = cluster.times(dispatch, node, executor.read) if isinstance(executor, Store) else []
+        names = list(PHASES)[:8] if between else ["prepare", "executor", "finish"]
         moments = [begin, start, *between, stop, end]
         phases = {name: after - before for name, before, after in zip(names, moments, moments[1:])}
         electrons.append({**phases, "executor": stop - start})
@@ -195,8 +198,7 @@ def mebibytes_in(folder: Path) -> float:
 def taskgroups_of(dispatch: str) -> int:
     """Return the number of TaskGroups of a dispatch."""
     selector = f"kubernetes.covalent.xyz/dispatch={dispatch}"
-    command = [os.environ["KUBECTL"], "-n", NAMESPACE, "get", "taskgroups", "-l", selector, "-o", "name"]
-    return len(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines())
+    return len(kubectl("-n", NAMESPACE, "get", "taskgroups", "-l", selector, "-o", "name").splitlines())
 
 
 def report(runs: dict[str, list[dict[str, float]]]) -> None:
@@ -215,47 +217,59 @@ def report(runs: dict[str, list[dict[str, float]]]) -> None:
 def main() -> None:
     """Measure, print and write what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--assets", required=True)
+    parser.add_argument("--assets", required=True, help="folder that pods see under the same path")
+    parser.add_argument("--buckets", default="", help="folder with the buckets of the S3 server")
     parser.add_argument("--scenario", choices=("electrons", "arguments", "chain"), default="electrons")
+    parser.add_argument(
+        "--executors", type=executors_of, default=EXECUTORS, help=f"some of {','.join(EXECUTORS)}; all by default"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--width", type=int, default=50)
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of the object of a chain")
     parser.add_argument("--json", help="file for every round's figures")
     options = parser.parse_args()
+    if options.scenario == "electrons" and "s3" in options.executors and not options.buckets:
+        parser.error("the executor s3 needs --buckets")
     if options.scenario == "electrons":
         measured: Any = measure_electrons(options)
     else:
         folders = {"the store": Path(options.assets), "the server": Path(get_config("dispatcher.results_dir"))}
         if options.scenario == "arguments":
-            scenario = electron_with_arguments(on_cluster(options.assets, "64Mi"))
+            scenario = electron_with_arguments(on_volume(options.assets, MEMORY).executor)
         else:
             memory = f"{256 + 4 * options.mebibytes}Mi"
-            scenario = chain(on_cluster(options.assets, memory), options.mebibytes)
+            scenario = chain(on_volume(options.assets, memory).executor, options.mebibytes)
         measured = measure_workflow(scenario, options.rounds, folders)
     if options.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "covalent": ct.__version__}
         Path(options.json).write_text(json.dumps({**machine, "seconds": measured}, indent=1) + "\n")
 
 
-def on_cluster(assets: str, memory: str) -> TaskGroupExecutor:
-    """Return an executor with its objects in a folder that the pods see under the same path."""
-    return TaskGroupExecutor(
-        kubeconfig=os.environ["KUBECONFIG"],
-        namespace=NAMESPACE,
-        assets=f"file://{assets}",
-        cpu="10m",
-        memory=memory,
-        pod={
-            "volumes": [{"name": "assets", "persistentVolumeClaim": {"claimName": "taskgroup-assets"}}],
-            "volumeMounts": [{"name": "assets", "mountPath": assets}],
-        },
-    )
+def executors_of(text: str) -> tuple[str, ...]:
+    """Return the executors of a list with commas, in the order of the table.
+
+    Raises:
+        argparse.ArgumentTypeError: one of them does not exist, or there is none.
+    """
+    chosen = set(text.split(","))
+    if unknown := chosen - set(EXECUTORS):
+        raise argparse.ArgumentTypeError(f"{','.join(sorted(unknown))!r}: the executors are {','.join(EXECUTORS)}")
+    return tuple(name for name in EXECUTORS if name in chosen)
+
+
+def executor_named(name: str, options: argparse.Namespace) -> str | Store:
+    """Return an executor of Covalent's own by its name, or a store of TaskGroups."""
+    if name == "taskgroup":
+        return on_volume(options.assets, MEMORY)
+    if name == "gateway":
+        return in_gateway(MEMORY)
+    return in_bucket(options.buckets, MEMORY) if name == "s3" else name
 
 
 def measure_electrons(options: argparse.Namespace) -> dict[int, dict[str, list[dict[str, float]]]]:
     """Measure one electron and many on each executor."""
-    executors = {"local": "local", "dask": "dask", "taskgroup": on_cluster(options.assets, "64Mi")}
-    cluster = Cluster(Path(options.assets, "results"))
+    executors = {name: executor_named(name, options) for name in options.executors}
+    cluster = Cluster()
     measured: dict[int, dict[str, list[dict[str, float]]]] = {
         width: {name: [] for name in executors} for width in (1, options.width)
     }
@@ -263,7 +277,7 @@ def measure_electrons(options: argparse.Namespace) -> dict[int, dict[str, list[d
     for number in range(options.rounds + 1):
         for width, runs in measured.items():
             for name, executor in executors.items():
-                figures = trial(executor, width, cluster if name == "taskgroup" else None)
+                figures = trial(executor, width, cluster)
                 print(f"round {number}: {width:3} on {name:9} {figures['total']:7.2f} s", flush=True)
                 if number:
                     runs[name].append(figures)

@@ -67,7 +67,7 @@ done
 volume plugin covalent "$("$python" -c 'import os, covalent; print(os.path.dirname(os.path.dirname(covalent.__file__)))')"
 
 # The tests' own Covalent, apart from the user's; each server has a home of its own below.
-export HOME=$home TASKGROUP_E2E_HOME=$home TASKGROUP_E2E_ASSETS=$assets TASKGROUP_E2E_KUBECTL=$kubectl
+export HOME=$home TASKGROUP_E2E_CLUSTER=$name TASKGROUP_E2E_HOME=$home TASKGROUP_E2E_ASSETS=$assets TASKGROUP_E2E_KUBECTL=$kubectl
 export TASKGROUP_BRIDGE=$root/bin/taskgroup PATH=$root/.cache/venv-covalent/bin:$PATH
 cd python/tests/e2e
 "$python" -m pytest -q -rs --override-ini norecursedirs= --durations=10 "$@" .

@@ -1,15 +1,18 @@
 """Executors without assets: their objects are in the asset gateway, and nothing but a kubeconfig is needed."""
 
+import json
 import os
 import random
+import re
 import signal
+import subprocess
 import threading
 
 import covalent as ct
 import pytest
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 from server import Server
-from world import NAMESPACE, groups_of, kubectl, until, workflow
+from world import HOME, NAMESPACE, ROOT, APIServer, groups_of, kubectl, until, workflow
 
 SYSTEM = "taskgroup-system"
 gateway = TaskGroupExecutor(
@@ -145,3 +148,73 @@ def test_gateway_and_bridge_are_killed(disturbed):
         ended.set()
         killing.join()
     assert disturbed.ended(dispatch).completed() == [i << 10 for i in range(30)]
+
+
+def test_the_api_server_is_killed(server):
+    """It is killed twice during the transfers of 60 electrons, of which none is lost."""
+    api_server = APIServer()
+    dispatch = server.dispatch(wide, 30)
+    for groups in (10, 40):
+        until(f"{groups} groups", lambda least=groups: len(groups_of(dispatch)) >= least)
+        assert server.status(dispatch) == "RUNNING"
+        api_server.restart()
+    assert server.ended(dispatch).completed() == [i << 10 for i in range(30)]
+    assert len(groups_of(dispatch)) == 60
+
+
+def kubeconfig_of(user, namespace):
+    """Write a kubeconfig with which a user has no permission but those of the user's own bindings."""
+    config = json.loads(kubectl("config", "view", "--raw", "--flatten", "--minify", "-o", "json"))
+    config["users"][0]["user"]["as"] = user
+    config["contexts"][0]["context"]["namespace"] = namespace
+    path = HOME / f"{user}.kubeconfig"
+    path.write_text(json.dumps(config))
+    return path
+
+
+def may_connect():
+    """Return whether the API server knows that ada may use the gateway through the service proxy."""
+    attributes = {
+        "namespace": SYSTEM,
+        "verb": "update",
+        "resource": "services",
+        "subresource": "proxy",
+        "name": "https:taskgroup-gateway:https",
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {"user": "ada", "resourceAttributes": attributes},
+    }
+    reviewed = kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(review))
+    return json.loads(reviewed)["status"]["allowed"]
+
+
+def test_a_dispatcher_with_the_documented_roles(server):
+    """The commands of docs/gateway.md are sufficient, and the first ones alone are not."""
+    kubectl("create", "namespace", "team-a")
+    section = (ROOT / "docs/gateway.md").read_text().split("\n### Dispatchers\n")[1]
+    commands = re.search(r"```sh\n(.*?)```", section, re.DOTALL).group(1).splitlines()
+    assert [command.split()[0] for command in commands] == ["kubectl"] * 4
+    executor = TaskGroupExecutor(
+        kubeconfig=kubeconfig_of("ada", "team-a"), namespace="team-a", cpu="20m", memory="128Mi"
+    )
+
+    @ct.electron(executor=executor)
+    def double(n):
+        return 2 * n
+
+    @ct.lattice(executor=executor, workflow_executor="local")
+    def flow(n):
+        return double(double(n))
+
+    for command in commands:
+        refused = server.ended(server.dispatch(flow, 21))
+        assert refused.status == "FAILED", f"without {command}"
+        subprocess.run(
+            ["bash", "-euc", f'kubectl() {{ "$TASKGROUP_E2E_KUBECTL" "$@"; }}\n{command}'], cwd=ROOT, check=True
+        )
+    until("the last Role", may_connect)
+    dispatch = server.dispatch(flow, 21)
+    assert server.ended(dispatch).completed() == 84
+    assert len(groups_of(dispatch, "team-a")) == 2

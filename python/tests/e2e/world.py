@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pytest
 from covalent_taskgroup_plugin.taskgroup import TaskGroupExecutor
 
 T = TypeVar("T")
 
+ROOT = Path(__file__).parents[3]
 HOME = Path(os.environ["TASKGROUP_E2E_HOME"])
 # A folder that pods see under the same path.
 ASSETS = Path(os.environ["TASKGROUP_E2E_ASSETS"])
@@ -93,6 +95,40 @@ def kubectl(*command: str, stdin: str | None = None) -> str:
     )
     assert done.returncode == 0, f"kubectl {' '.join(command)}: {done.stderr}"
     return done.stdout
+
+
+class APIServer:
+    """The process of the cluster's API server, which a test kills and starts again."""
+
+    def __init__(self) -> None:
+        command = [
+            str(ROOT / "bin/cluster"),
+            "status",
+            "--name",
+            os.environ["TASKGROUP_E2E_CLUSTER"],
+            "--output",
+            "json",
+        ]
+        (found,) = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        pids = {component["name"]: component["pid"] for component in found["components"]}
+        self._process = psutil.Process(pids["kube-apiserver"])
+        self._folder = found["dir"]
+
+    def restart(self) -> None:
+        """Kill the process, start it again as it was started, and wait until it is ready."""
+        # The environment marks the process as one of the cluster, which ends it with the others.
+        command, environment = self._process.cmdline(), self._process.environ()
+        self._process.kill()
+        until("the API server to be gone", lambda: not self._is_ready())
+        with open(f"{self._folder}/logs/kube-apiserver.log", "ab") as log:
+            self._process = psutil.Popen(
+                command, env=environment, cwd=self._folder, stdout=log, stderr=log, start_new_session=True
+            )
+        until("the API server", self._is_ready)
+
+    def _is_ready(self) -> bool:
+        command = [os.environ["TASKGROUP_E2E_KUBECTL"], "get", "--raw", "/readyz"]
+        return subprocess.run(command, capture_output=True, check=False).stdout == b"ok"
 
 
 def groups_of(dispatch: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The clockwork of python/bench: its times, its watch and its table."""
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -49,3 +50,25 @@ def test_a_phase_that_an_executor_does_not_have_is_empty(capsys):
     assert lines["total"] == ["2000", "2000"]
     assert lines["pod"][-1] == "500"
     assert lines["executor"][-1] == "200"
+
+
+def test_executors_are_in_the_order_of_the_table():
+    import bench
+
+    assert bench.executors_of("s3,local,gateway") == ("local", "gateway", "s3")
+    for text in ("", "taskgroup,s4"):
+        with pytest.raises(argparse.ArgumentTypeError, match="local,dask,taskgroup,gateway,s3"):
+            bench.executors_of(text)
+
+
+def test_objects_of_volume_and_bucket_are_files(tmp_path, monkeypatch):
+    import stores
+
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    (tmp_path / "bucket/bench").mkdir(parents=True)
+    (tmp_path / "bucket/bench/manifest.json").write_text("{}")
+    on_volume, in_bucket = stores.on_volume(str(tmp_path), "64Mi"), stores.in_bucket(str(tmp_path), "64Mi")
+    assert on_volume.read(f"file://{tmp_path}/bucket/bench/manifest.json") == b"{}"
+    assert in_bucket.read("s3://bucket/bench/manifest.json") == b"{}"

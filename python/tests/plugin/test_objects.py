@@ -333,6 +333,23 @@ def test_downloads_of_other_stores_are_the_bridges(play, server):
     play(story)
 
 
+def test_an_empty_object_is_not_requested(play, server):
+    async def story(fake):
+        empty = {"size": 0, "digest_alg": "sha256", "digest": hashlib.sha256().hexdigest()}
+        update = {
+            "dispatch_id": "d",
+            "node_id": 1,
+            "status": {"STATUS": "COMPLETED"},
+            "assets": {"output": {"remote_uri": "gateway://n/groups/u/a1/1/stdout", **empty}},
+        }
+        asset = await receive(fake, TaskGroupExecutor(), update)
+        path = await asyncio.to_thread(server.download, asset.remote_uri, "node/stdout")
+        assert path.read_bytes() == b""
+        assert fake.bodies("/v1/download") == []
+
+    play(story)
+
+
 def test_what_storage_is():
     base = TaskGroupExecutor(assets="s3://b", pod={"image": "i", "resources": {"requests": {"cpu": "1"}}})
     same = base.replace(memory="1 GB", retries=3, image="j", queue="q", pod={"image": "k"}, labels={"a": "b"})
