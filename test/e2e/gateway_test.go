@@ -14,7 +14,7 @@ import (
 
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
-	"github.com/taskgroup-operator/taskgroup-operator/internal/doctor"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/doctor"
 )
 
 // awaitGateway waits until the asset gateway is ready.
