@@ -173,7 +173,7 @@ func TestPlansThatCannotRun(t *testing.T) {
 		"a node twice":              {func(p *pod) { p.plan.Tasks = append(p.plan.Tasks, command(1, "true")) }, "invalid plan: node 1 comes twice"},
 		"function and command":      {func(p *pod) { p.plan.Tasks[0].Function = "file:///f" }, "invalid plan: task 1 needs either a command or a function"},
 		"function without a store":  {func(p *pod) { p.plan.Tasks[0] = function(1, "add"); p.plan.Outputs = "" }, "invalid plan: task 1 is a function, and the group has no location for its result"},
-		"version":                   {func(p *pod) { p.plan.Version = 9 }, "decoding the plan: version 9, this runner knows 1: use the runner image of the operator's release"},
+		"version":                   {func(p *pod) { p.plan.Version = 9 }, "decoding the plan: version 9, this runner knows 1 and 2: use the runner image of the operator's release"},
 		"a timeout below 0":         {func(p *pod) { p.plan.TaskSeconds = -1 }, "invalid plan: a timeout is below 0"},
 		"grace period":              {func(p *pod) { p.env["TASKGROUP_GRACE_SECONDS"] = "soon" }, `TASKGROUP_GRACE_SECONDS is "soon": want a number of seconds`},
 		"work directory is no such": {func(p *pod) { p.env["TASKGROUP_WORK"] = "/dev/null/x" }, "preparing the work directory: mkdir /dev/null: not a directory"},
