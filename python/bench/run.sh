@@ -49,7 +49,8 @@ spec:
   claimRef: {namespace: bench, name: taskgroup-assets}
   hostPath: {path: "$assets", type: Directory}
 YAML
-"$KUBECTL" -n bench apply -f config/samples/volume.yaml >/dev/null
+# Without the default class, which would give the claim another volume.
+sed 's/^spec:$/spec:\n  storageClassName: ""/' config/samples/volume.yaml | "$KUBECTL" -n bench apply -f - >/dev/null
 
 # The bucket is a folder, in which the pods' manifests are read.
 buckets=$home/buckets

@@ -29,7 +29,7 @@ func awaitOperator(ctx context.Context) error {
 		return err
 	}
 	return rig.Await(ctx, "one operator", func(ctx context.Context) (bool, string, error) {
-		pods, err := cluster.Run(ctx, "-n", system, "get", "pods", "-o", "name")
+		pods, err := cluster.Run(ctx, "-n", system, "get", "pods", "-l", "app.kubernetes.io/name=taskgroup-operator", "-o", "name")
 		return len(strings.Fields(pods)) == 1, pods, err
 	})
 }

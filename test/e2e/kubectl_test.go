@@ -49,7 +49,7 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ip, err := cluster.Run(t.Context(), "-n", system, "get", "pods", "-o", "jsonpath={.items[0].status.podIP}")
+	ip, err := cluster.Run(t.Context(), "-n", system, "get", "pods", "-l", "app.kubernetes.io/name=taskgroup-operator", "-o", "jsonpath={.items[0].status.podIP}")
 	if err != nil {
 		t.Fatal(err)
 	}

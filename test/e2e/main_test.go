@@ -68,14 +68,17 @@ func setUp(ctx context.Context) error {
 		{"-n", system, "rollout", "status", "--timeout=180s", "deployment/taskgroup-operator"},
 		{"create", "namespace", namespace},
 		{"label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted"},
-		{"-n", namespace, "apply", "-f", filepath.Join(cluster.Root, "config/samples/volume.yaml")},
 		{"-n", namespace, "apply", "-f", filepath.Join(cluster.Root, "hack/demo/workbench.yaml")},
 	} {
 		if _, err := cluster.Run(ctx, args...); err != nil {
 			return err
 		}
 	}
-	if err := apply(ctx, volume()); err != nil {
+	claim, err := claim()
+	if err != nil {
+		return err
+	}
+	if err := apply(ctx, volume()+"---\n"+claim); err != nil {
 		return err
 	}
 	if _, err := cluster.Run(ctx, "-n", namespace, "wait", "--for=condition=Ready", "--timeout=180s", "pod/workbench"); err != nil {
@@ -108,6 +111,15 @@ spec:
   claimRef: {namespace: %s, name: taskgroup-assets}
   hostPath: {path: %q, type: Directory}
 `, namespace, assets)
+}
+
+// claim is that of the samples, without the default class: it would get another volume.
+func claim() (string, error) {
+	raw, err := os.ReadFile(filepath.Join(cluster.Root, "config/samples/volume.yaml"))
+	if err != nil {
+		return "", fmt.Errorf("reading the claim: %w", err)
+	}
+	return strings.Replace(string(raw), "\nspec:\n", "\nspec:\n  storageClassName: \"\"\n", 1), nil
 }
 
 func apply(ctx context.Context, manifest string) error {
