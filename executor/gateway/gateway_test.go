@@ -191,7 +191,7 @@ func TestDirectRequests(t *testing.T) {
 	}
 }
 
-// TestAccountOfANewNamespace: whoever may create the account need not prepare anything.
+// TestAccountOfANewNamespace: users that may create the account need not prepare anything.
 func TestAccountOfANewNamespace(t *testing.T) {
 	a := newAPI(t)
 	a.answer, a.exists = refuse(404, contract.GatewayNotFound), true

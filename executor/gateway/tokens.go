@@ -101,7 +101,7 @@ func (t *tokens) request(ctx context.Context) (string, error) {
 	return request.Status.Token, nil
 }
 
-// createAccount creates the account of a namespace in which nobody has used the gateway
+// createAccount creates the account of a namespace in which the gateway was not used
 // yet. Users who may not do that ask for it; see explain.
 func (t *tokens) createAccount(ctx context.Context) error {
 	named := metav1.ObjectMeta{Namespace: t.namespace, Name: t.account}

@@ -82,7 +82,7 @@ func TestIndexesThatNameNothing(t *testing.T) {
 	}
 }
 
-// TestIndexThatCannotBeRead: a volume that fails refuses nobody, and no garbage is
+// TestIndexThatCannotBeRead: a volume that fails refuses no caller, and no garbage is
 // collected meanwhile.
 func TestIndexThatCannotBeRead(t *testing.T) {
 	r := New(func(objectpath.Location) (io.ReadCloser, error) { return nil, volume.ErrUnavailable })
