@@ -120,12 +120,11 @@ prepare_assets() {
   say "Writing pickled functions and inputs to a volume"
   kc create namespace $namespace --dry-run=client -o yaml | kc apply -f - >/dev/null
   kc label namespace $namespace --overwrite pod-security.kubernetes.io/enforce=restricted >/dev/null
+  if [ -z "${CLUSTER:-}" ]; then host_volume | kc apply -f -; fi
+  kc -n $namespace apply -f config/samples/volume.yaml
   if [ -z "${CLUSTER:-}" ]; then
-    host_volume | kc apply -f -
-    # Without the default class, which would give the claim another volume.
-    sed 's/^spec:$/spec:\n  storageClassName: ""/' config/samples/volume.yaml | kc -n $namespace apply -f -
-  else
-    kc -n $namespace apply -f config/samples/volume.yaml
+    # Before there is a pod, for which the scheduler would choose a volume of the default class.
+    kc -n $namespace wait --for='jsonpath={.status.phase}=Bound' --timeout=60s pvc/taskgroup-assets
   fi
   sed "s|localhost/taskgroup-operator/python:dev|$python_image|" hack/demo/workbench.yaml | kc -n $namespace apply -f -
   kc -n $namespace wait --for=condition=Ready --timeout=180s pod/workbench
