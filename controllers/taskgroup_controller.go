@@ -40,7 +40,7 @@ type Config struct {
 	// Jobs is the operator's part of every Job.
 	Jobs jobspec.Config
 	// Gateway returns how pods reach the asset gateway: nil if the cluster has none, and an
-	// error while it cannot be told. It may be nil.
+	// error while it is unknown. It may be nil.
 	Gateway func() (*jobspec.Gateway, error)
 	// Clock is the time that objects are stamped with and timeouts are measured by;
 	// the system clock by default.

@@ -20,7 +20,7 @@ CALLS = []
 
 
 class Custom:
-    """A type of the user's, which nobody may unpickle on the server."""
+    """A type of the user's, which must not be unpickled on the server."""
 
     def __init__(self, value):
         self.value = value
