@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
+	"github.com/taskgroup-operator/taskgroup-operator/gateway/bucket/buckettest"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/objectpath"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/server"
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
@@ -43,47 +44,32 @@ func resultURI(attempt int32, name string) string {
 	return contract.AttemptURI(contract.GatewayOutputs("a"), uid, attempt) + "/" + name
 }
 
-// TestFaults has the faults of all stores between the store of a pod and the handler.
+// TestFaults has the faults of all stores between the store of a pod and the handler, whose
+// objects are on a volume.
 func TestFaults(t *testing.T) {
+	testFaults(t, func(t *testing.T) server.Objects {
+		t.Helper()
+		objects, err := volume.Open(volume.Config{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = objects.Close() })
+		return objects
+	})
+}
+
+// TestFaultsWithBucket is TestFaults with the objects in a bucket.
+func TestFaultsWithBucket(t *testing.T) {
+	buckettest.EachFake(t, func(t *testing.T, f *buckettest.Fixture) {
+		testFaults(t, func(t *testing.T) server.Objects { return f.Open(t) })
+	})
+}
+
+func testFaults(t *testing.T, open func(t *testing.T) server.Objects) {
 	storetest.Run(t, storetest.Target{
-		URI:  func(_, name string) string { return resultURI(1, name) },
-		Path: func(name string) string { return results + name },
-		Server: func(t *testing.T) faulty.Server {
-			t.Helper()
-			objects, err := volume.Open(volume.Config{Dir: t.TempDir()})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = objects.Close() })
-			handler, err := server.NewHandler(server.Config{Objects: objects, Reviewer: &reviewer{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return faulty.Server{Handler: handler, Set: func(path string, data []byte) {
-				l, err := objectpath.Parse(path)
-				if err == nil {
-					_, err = objects.Create(l, int64(len(data)), bytes.NewReader(data))
-				}
-				if err != nil {
-					t.Error(err)
-				}
-			}, Get: func(path string) []byte {
-				l, err := objectpath.Parse(path)
-				if err != nil {
-					t.Error(err)
-				}
-				object, err := objects.Open(l)
-				if err != nil {
-					return nil
-				}
-				defer func() { _ = object.Close() }()
-				data, err := io.ReadAll(object)
-				if err != nil {
-					t.Error(err)
-				}
-				return data
-			}}
-		},
+		URI:    func(_, name string) string { return resultURI(1, name) },
+		Path:   func(name string) string { return results + name },
+		Server: func(t *testing.T) faulty.Server { return serverOf(t, open(t)) },
 		Connect: func(t *testing.T, endpoint string, _ store.Parts, _ []string) map[string]store.Backend {
 			t.Helper()
 			file := filepath.Join(t.TempDir(), "token")
@@ -95,6 +81,39 @@ func TestFaults(t *testing.T) {
 			return map[string]store.Backend{contract.GatewayScheme: &gatewaystore.Store{}}
 		},
 	})
+}
+
+// serverOf returns a gateway, and access to its objects without it.
+func serverOf(t *testing.T, objects server.Objects) faulty.Server {
+	t.Helper()
+	handler, err := server.NewHandler(server.Config{Objects: objects, Reviewer: &reviewer{}, Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return faulty.Server{Handler: handler, Set: func(path string, data []byte) {
+		l, err := objectpath.Parse(path)
+		if err == nil {
+			_, err = objects.Create(l, int64(len(data)), bytes.NewReader(data))
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}, Get: func(path string) []byte {
+		l, err := objectpath.Parse(path)
+		if err != nil {
+			t.Error(err)
+		}
+		object, err := objects.Open(l)
+		if err != nil {
+			return nil
+		}
+		defer func() { _ = object.Close() }()
+		data, err := io.ReadAll(object)
+		if err != nil {
+			t.Error(err)
+		}
+		return data
+	}}
 }
 
 // TestCommitRace has pods of one attempt commit at the same time.

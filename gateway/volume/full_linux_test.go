@@ -109,6 +109,54 @@ func TestReadOnlyVolume(t *testing.T) {
 	create(t, v, result("8/output"), "x")
 }
 
+// TestUnmountedVolume unmounts the file system below the gateway, and mounts it again. The
+// gateway continues with the file system that it opened, and writes nothing to the folder
+// below the mount point: no object is missing, neither meanwhile nor afterwards.
+func TestUnmountedVolume(t *testing.T) {
+	disk, dir := mount(t), t.TempDir()
+	bind := func() {
+		t.Helper()
+		if err := syscall.Mount(disk, dir, "", syscall.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unbind := func() {
+		t.Helper()
+		// As a mount is lost: files that are open do not keep it.
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bind()
+	v, err := volume.Open(volume.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = v.Close() }()
+	create(t, v, result("7/output"), "data")
+	unbind()
+	if got, err := read(v, result("7/output")); got != "data" || err != nil {
+		t.Errorf("unmounted: read %q, %v", got, err)
+	}
+	create(t, v, result("8/output"), "x")
+	if left := files(t, dir); len(left) > 0 {
+		t.Errorf("files below the mount point: %q", left)
+	}
+	bind()
+	defer unbind()
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if v, err = volume.Open(volume.Config{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"7/output": "data", "8/output": "x"} {
+		if got, err := read(v, result(name)); got != want || err != nil {
+			t.Errorf("mounted again: read %q, %v", got, err)
+		}
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/store"
@@ -172,16 +173,31 @@ func TestGatewayWithoutAPIServer(t *testing.T) {
 	}
 }
 
-// TestGatewayMemory transfers many objects at the same time. TASKGROUP_TEST_GATEWAY_SIZE
-// is the size of each, in bytes.
+// numberFrom returns the number in a variable of the environment.
+func numberFrom(t *testing.T, variable string, otherwise int64) int64 {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
+}
+
+// TestGatewayMemory transfers many objects at the same time: all of them up, then all of
+// them down. TASKGROUP_TEST_GATEWAY_SIZE is the size of each, in bytes. A disk may be too
+// small for all of them: with TASKGROUP_TEST_GATEWAY_UPLOADS, so many are sent up while the
+// others are downloads of one object.
 func TestGatewayMemory(t *testing.T) {
 	const transfers, limit = 50, 64 << 10
-	size := int64(8 << 20)
-	if text := os.Getenv("TASKGROUP_TEST_GATEWAY_SIZE"); text != "" {
-		var err error
-		if size, err = strconv.ParseInt(text, 10, 64); err != nil {
-			t.Fatal(err)
-		}
+	size := numberFrom(t, "TASKGROUP_TEST_GATEWAY_SIZE", 8<<20)
+	uploads := int(numberFrom(t, "TASKGROUP_TEST_GATEWAY_UPLOADS", transfers))
+	rounds := [][2]int{{transfers, 0}, {0, transfers}}
+	if uploads < transfers {
+		rounds = [][2]int{{1, 0}, {uploads, transfers - uploads}}
 	}
 	g := startGateway(t)
 	pod := runGatewayPod(t, namespace(t), "g").find(t, 1)
@@ -215,20 +231,28 @@ func TestGatewayMemory(t *testing.T) {
 		}
 		return nil
 	}
-	for _, method := range []string{http.MethodPut, http.MethodGet} {
+	stored := 0
+	for _, round := range rounds {
+		begun := time.Now()
 		var wg sync.WaitGroup
-		for i := range transfers {
+		for i := range round[0] {
 			wg.Go(func() {
-				var body io.Reader
-				if method == http.MethodPut {
-					body = io.LimitReader(rand.Reader, size)
+				uri := pod.result(1, strconv.Itoa(stored+i)+"/output")
+				if err := send(t.Context(), http.MethodPut, uri, io.LimitReader(rand.Reader, size)); err != nil {
+					t.Errorf("uploading %d: %v", i, err)
 				}
-				if err := send(t.Context(), method, pod.result(1, strconv.Itoa(i)+"/output"), body); err != nil {
-					t.Errorf("%s %d: %v", method, i, err)
+			})
+		}
+		for i := range round[1] {
+			wg.Go(func() {
+				if err := send(t.Context(), http.MethodGet, pod.result(1, strconv.Itoa(i%stored)+"/output"), nil); err != nil {
+					t.Errorf("downloading %d: %v", i, err)
 				}
 			})
 		}
 		wg.Wait()
+		stored += round[0]
+		t.Logf("%d uploads and %d downloads of %d MiB took %s", round[0], round[1], size>>20, time.Since(begun).Round(time.Millisecond))
 	}
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.gateway.Pid()))
 	if err != nil {
