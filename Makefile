@@ -143,6 +143,11 @@ $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	@echo "==> building $@ (a minute the first time)"
 	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# Vale reads Go's comments with a parser in C.
+$(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
+	@echo "==> building $@ (a minute the first time)"
+	@cd hack/tools/prose && CGO_ENABLED=1 go build -o ../../../$@ github.com/errata-ai/vale/v3/cmd/vale
+
 .PHONY: generate
 generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC and the plugin's schema from the Go types and markers.
 	@$(BIN)/controller-gen object paths=./api/...
@@ -162,8 +167,12 @@ lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint
 	@$(VENV)/bin/ruff format --check --config python/pyproject.toml python hack test
 	@cd python && ../$(VENV)/bin/mypy --python-executable ../$(VENV)-covalent/bin/python --cache-dir ../$(CACHE)/mypy
 
+.PHONY: prose
+prose: $(BIN)/vale ## The vocabulary of comments and documentation, by the rules of .vale; needs a C compiler.
+	@git ls-files -z '*.go' '*.md' ':!*/testdata/*' ':!*/zz_generated*' | xargs -0 $(BIN)/vale --no-wrap
+
 .PHONY: verify
-verify: generate lint ## Generated files and locks current, modules tidy, lint clean, tree clean.
+verify: generate lint prose ## Generated files and locks current, modules tidy, lint and prose clean, tree clean.
 	@hack/lock.sh --check
 	@go mod tidy -diff && cd hack && go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { git status --short; echo "error: the tree is not clean: commit what 'make generate' changed"; exit 1; }
