@@ -26,7 +26,7 @@ const (
 	maxDecodedURLs = 32 << 20
 )
 
-// ErrSignedURLsTooLarge says that a group's signed URLs do not fit in a Secret.
+// ErrSignedURLsTooLarge reports that a group's signed URLs do not fit in a Secret.
 var ErrSignedURLsTooLarge = errors.New("the group's signed URLs do not fit in a Secret")
 
 // Access is what a signed URL allows its holder.
@@ -54,7 +54,7 @@ type Permission struct {
 // they are in a Secret and nowhere else.
 type SignedURLs struct {
 	Version int `json:"version"`
-	// UID is that of the TaskGroup object.
+	// UID is the UID of the TaskGroup object.
 	UID string `json:"uid"`
 	// Until is when they cease to be valid.
 	Until time.Time `json:"until"`
@@ -107,7 +107,7 @@ func (s *SignedURLs) Add(p Permission, url string) error {
 	return nil
 }
 
-// URL is that of a permission, if it was given.
+// URL is the URL of a permission, if it was given.
 func (s *SignedURLs) URL(p Permission) (string, bool) {
 	for i := range s.Forms {
 		f := &s.Forms[i]

@@ -22,7 +22,7 @@ const (
 	TaskCancelled TaskState = "CANCELLED"
 )
 
-// IsTerminal says whether a task in this state never changes it again.
+// IsTerminal reports whether a task in this state never changes it again.
 func (s TaskState) IsTerminal() bool {
 	return s == TaskCompleted || s == TaskFailed || s == TaskCancelled
 }

@@ -86,7 +86,7 @@ func TestServerClockTrustsOnlyTheServer(t *testing.T) {
 			t.Errorf("%s: it is %s", name, got)
 		}
 	}
-	// An answer that took an hour tells of any time within that hour.
+	// An answer that took an hour may be from any time within that hour.
 	slow := roundTripper(func(*http.Request) (*http.Response, error) {
 		asked := local.truth
 		local.pass(time.Hour)

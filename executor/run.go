@@ -38,7 +38,7 @@ type Call struct {
 // memory; Send, Poll and Receive are for everything larger.
 //
 // A function that fails is ErrTaskFailed, with what it left in words. If ctx ends,
-// the group is not cancelled: calling Run again goes on where it was.
+// the group is not cancelled: calling Run again continues where it was.
 func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadata) ([]byte, error) {
 	group := runGroup(task)
 	spec, resources, err := e.stage(call, task, group)
@@ -88,7 +88,7 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 	return result, nil
 }
 
-// wordsOf is why a function failed: what the runner wrote, or the status says.
+// wordsOf is why a function failed: what the runner wrote, or what is in the status.
 func (e *Executor) wordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, update contract.TaskUpdate) string {
 	words := errorText(tg, &tg.Status.Tasks[0], nil)
 	if said := update.Assets[contract.AssetError]; store.Below(results.Location(tg), said.RemoteURI) == nil {

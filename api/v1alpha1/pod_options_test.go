@@ -12,7 +12,7 @@ import (
 )
 
 // TestGoldenInputsAreAccepted creates the groups of the golden Jobs, one of which has
-// every option, and requires that the schema knows all of their fields.
+// every option, and requires that the schema has all of their fields.
 func TestGoldenInputsAreAccepted(t *testing.T) {
 	v := newValidators(t)
 	inputs, err := filepath.Glob("../../controllers/jobspec/testdata/*.input.yaml")

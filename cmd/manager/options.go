@@ -30,13 +30,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/metricsauth"
 )
 
-// deliveryAuto asks the API server's version how the runner can be delivered.
+// deliveryAuto derives from the API server's version how the runner can be delivered.
 const deliveryAuto jobspec.Delivery = "Auto"
 
 // Options are the operator's settings.
 type Options struct {
 	DefaultImage string
-	// DefaultResources are those of the groups that name none.
+	// DefaultResources are the resources of the groups that name none.
 	DefaultResources corev1.ResourceRequirements
 	RunnerImage      string
 	RunnerDelivery   jobspec.Delivery
@@ -46,10 +46,10 @@ type Options struct {
 	Runner         contract.RunnerSettings
 	Concurrency    int
 	LeaderElection bool
-	// LeaderNamespace is that of the lease; the pod's own where it is empty.
+	// LeaderNamespace is the namespace of the lease; the pod's own where it is empty.
 	LeaderNamespace string
 	HealthAddress   string
-	// MetricsAddress serves the metrics over HTTPS to whoever the API server
+	// MetricsAddress serves the metrics over HTTPS to callers that the API server
 	// authenticates and lets read them.
 	MetricsAddress string
 	// ProfileAddress serves pprof, unauthenticated: for loopback.

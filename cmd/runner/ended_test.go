@@ -207,7 +207,7 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// processExists says whether a pid is there and no zombie.
+// processExists reports whether a pid is there and no zombie.
 func processExists(pid int) bool {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && !strings.Contains(string(raw), ") Z ")

@@ -8,7 +8,7 @@ import (
 )
 
 // silenceGrace is how long a pod may exist after its grace period before the
-// message says so: a kubelet kills the containers, reports that, and deletes the
+// message reports it: a kubelet kills the containers, reports that, and deletes the
 // pod.
 const silenceGrace = 10 * time.Second
 

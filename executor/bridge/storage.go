@@ -6,7 +6,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 )
 
-// StorageRequest asks where the objects of an executor without assets are.
+// StorageRequest requests where the objects of an executor without assets are.
 type StorageRequest struct {
 	Executor executor.Options `json:"executor"`
 }

@@ -60,7 +60,7 @@ func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, err
 	return &HandleResponse{Handle: handle}, nil
 }
 
-// poll answers when a group has ended, when the client's time is over, or when the
+// poll answers when a group has finished, when the client's time is over, or when the
 // bridge stops, whichever is first.
 func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error) {
 	if len(r.Handles) == 0 || len(r.Handles) > maxHandles {
@@ -93,7 +93,7 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, later(err)
 	}
-	return s.told(r, e, s.findCompleted(ctx, r, results)), nil
+	return s.pollResponse(r, e, s.findCompleted(ctx, r, results)), nil
 }
 
 // findCompleted replaces the results of groups that completed before they were deleted. It
@@ -150,18 +150,18 @@ func inCluster(own *executor.Options, r *PollRequest) executor.Options {
 	return options
 }
 
-// told is the answer of a poll; none of its groups is open any more.
-func (s *server) told(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
+// pollResponse is the answer of a poll; none of its groups is open any more.
+func (s *server) pollResponse(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
 	answer := &PollResponse{Results: []PollResult{}, Warning: e.WatchWarning(warnAfter)}
 	for _, result := range results {
 		s.open.remove(settingsOf(&r.Executor, &result.Handle), result.Handle.Name)
-		told := PollResult{Outcome: result.Outcome}
+		entry := PollResult{Outcome: result.Outcome}
 		if result.Err != nil {
 			body := errorBody(result.Err)
-			told.Error = &body
+			entry.Error = &body
 			e.Forget(result.Handle)
 		}
-		answer.Results = append(answer.Results, told)
+		answer.Results = append(answer.Results, entry)
 	}
 	return answer
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// metrics are those of the requests.
+// metrics are the metrics of the requests.
 type metrics struct {
 	requests  *prometheus.CounterVec
 	duration  *prometheus.HistogramVec

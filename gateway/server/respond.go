@@ -24,7 +24,7 @@ type refusal struct {
 	code    int
 	reason  contract.GatewayReason
 	message string
-	// etag is that of the object that exists.
+	// etag is the etag of the object that exists.
 	etag string
 	// cause is logged and not returned: it may name files of the gateway.
 	cause error

@@ -37,7 +37,7 @@ type checkpoints struct {
 	mu      sync.Mutex
 	active  bool
 	pending []contract.TaskRecord
-	// number is that of the last checkpoint, and last when it was written or tried.
+	// number is the number of the last checkpoint, and last when it was written or tried.
 	number int
 	last   time.Time
 }

@@ -6,7 +6,7 @@
 //
 // A pod of a parallel group does so with one task and a manifest of its own.
 //
-// A task ends in one of three states:
+// A task finishes in one of three states:
 //
 //	    ┌───────────────────> COMPLETED  an earlier attempt did it: its record is taken over
 //	not begun ──> running ──> COMPLETED

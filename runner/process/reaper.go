@@ -121,7 +121,7 @@ type childInfo struct {
 	_                     [108]byte
 }
 
-// nextEnded waits until some child has ended and returns its pid without
+// nextEnded waits until some child has finished and returns its pid without
 // collecting it.
 func nextEnded() (int, error) {
 	var info childInfo

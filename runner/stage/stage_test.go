@@ -161,7 +161,7 @@ func TestObjectsAreFetchedShortlyBeforeTheirTask(t *testing.T) {
 	}
 }
 
-// TestStopGivesUpWhatIsNotNeededAnyMore: a group that failed does not go on fetching.
+// TestStopGivesUpWhatIsNotNeededAnyMore: a group that failed does not continue fetching.
 func TestStopGivesUpWhatIsNotNeededAnyMore(t *testing.T) {
 	f := newFetcher()
 	s := stage.Start(t.Context(), f, "/in", [][]string{{"a"}, nil, nil, nil, nil, nil, {"later"}})

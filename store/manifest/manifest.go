@@ -17,7 +17,7 @@ import (
 
 var (
 	// ErrInvalid is returned for a manifest that was read and must not be used. Other
-	// errors are those of its store.
+	// errors are the errors of its store.
 	ErrInvalid = errors.New("invalid manifest")
 	// ErrChanged is an ErrInvalid of a manifest whose bytes are not the committed ones.
 	ErrChanged = fmt.Errorf("%w: %w", ErrInvalid, store.ErrDigest)

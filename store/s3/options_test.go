@@ -16,7 +16,7 @@ func TestOptions(t *testing.T) {
 	tests := map[string]struct {
 		env map[string]string
 		uri string
-		// url and header are those of the request.
+		// url and header are the URL and the header of the request.
 		url    string
 		header map[string]string
 		want   string

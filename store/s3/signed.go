@@ -119,7 +119,7 @@ func (s *Signed) explain(answer *http.Response) string {
 	return text
 }
 
-// classify marks transient errors whose status is that of a permanent one.
+// classify marks transient errors whose status is usually permanent.
 func (s *Signed) classify(err error) error {
 	if status, ok := errors.AsType[*store.StatusError](err); ok {
 		status.Temporary = status.Temporary || isTemporary(status.Text)

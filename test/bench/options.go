@@ -31,7 +31,7 @@ const (
 	fake nodeKind = "fake"
 )
 
-// flags are those of `cluster up`.
+// flags are the flags of `cluster up`.
 func (a arm) flags() []string {
 	if a == stock {
 		return nil
@@ -43,7 +43,7 @@ func (a arm) flags() []string {
 	}
 }
 
-// Options are what the command line says.
+// Options are the flags of the command line.
 type Options struct {
 	Arm       arm
 	Node      nodeKind

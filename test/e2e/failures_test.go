@@ -53,7 +53,7 @@ func TestBadInput(t *testing.T) {
 		// reason and message are what `kubectl get tg -o wide` must show.
 		reason  v1alpha1.Reason
 		message string
-		// exitCode is that of the task; 0 for none.
+		// exitCode is the exit code of the task; 0 for none.
 		exitCode int32
 		stdout   string
 		// noManifest is set where there is no place to commit one.

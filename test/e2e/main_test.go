@@ -28,7 +28,7 @@ var (
 	cluster *rig.Cluster
 	// assets is the folder that pods see as /assets.
 	assets string
-	// recording is nil unless it was asked for.
+	// recording is nil unless it is enabled.
 	recording *recorder
 )
 
@@ -113,7 +113,7 @@ spec:
 `, namespace, assets)
 }
 
-// claim is that of the samples, without the default class: it would get another volume.
+// claim is the claim of the samples, without the default class: it would get another volume.
 func claim() (string, error) {
 	raw, err := os.ReadFile(filepath.Join(cluster.Root, "config/samples/volume.yaml"))
 	if err != nil {

@@ -22,7 +22,7 @@ type Behaviour struct {
 	Waiting *corev1.ContainerStateWaiting
 	// Runs keeps the container running until the pod is deleted.
 	Runs bool
-	// End is how the container ends; nil completes all tasks.
+	// End is how the container terminates; nil completes all tasks.
 	End *corev1.ContainerStateTerminated
 	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
 	Disrupted string

@@ -46,7 +46,7 @@ the same first. The first build takes several minutes.`,
 			if err := builder.Build(cmd.Context(), targets); err != nil {
 				return err
 			}
-			a.report.Say("%d programs are current in %s", len(targets), builder.Bin())
+			a.report.Line("%d programs are current in %s", len(targets), builder.Bin())
 			return nil
 		},
 	}

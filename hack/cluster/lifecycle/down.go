@@ -60,7 +60,7 @@ func clean(ctx context.Context, l layout.Layout) error {
 	return removeContents(l, nil)
 }
 
-// isOurs says whether the folder is a cluster's: by the state in it, or, where
+// isOurs reports whether the folder is a cluster's: by the state in it, or, where
 // somebody removed that from under a running cluster, by the run folder.
 func isOurs(l layout.Layout) bool {
 	if _, err := os.Stat(l.StateFile()); err == nil {
@@ -123,7 +123,7 @@ func running(l layout.Layout) ([]process.Identity, error) {
 	return found, nil
 }
 
-// cleanButLogs cleans up after a start that failed. It goes on when the start
+// cleanButLogs cleans up after a start that failed. It continues when the start
 // was interrupted, so it has no context of its own.
 func cleanButLogs(l layout.Layout, state State) error {
 	if err := release(context.Background(), l); err != nil {

@@ -18,10 +18,10 @@ type Component struct {
 	Running bool   `json:"running"`
 }
 
-// Status tells how a cluster is.
+// Status reports how a cluster is.
 type Status struct {
 	Info
-	// Healthy says that all components run and the cluster can take pods.
+	// Healthy reports that all components run and the cluster can take pods.
 	Healthy bool `json:"healthy"`
 	// Problem is in words what is wrong, empty when healthy.
 	Problem    string      `json:"problem,omitempty"`

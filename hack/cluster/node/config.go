@@ -73,7 +73,7 @@ func (c Config) writeFiles() error {
 			return fmt.Errorf("writing %s: %w", file, err)
 		}
 	}
-	// For pods with the dnsPolicy Default. An empty one would make resolvers ask the machine itself.
+	// For pods with the dnsPolicy Default. An empty one would make resolvers query the machine itself.
 	resolvConf := "nameserver " + network.NoDNS + "\n"
 	if err := os.WriteFile(filepath.Join(c.Layout.Config(), "resolv.conf"), []byte(resolvConf), 0o644); err != nil {
 		return fmt.Errorf("writing resolv.conf: %w", err)

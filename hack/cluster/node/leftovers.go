@@ -58,7 +58,7 @@ func removeLinksInto(dir, target string) error {
 }
 
 // RemoveSharedPlaces removes those places that nodes share, as far as they are
-// empty. It is for when the last node is gone.
+// empty. It is for when the last node no longer exists.
 func RemoveSharedPlaces() {
 	socket := filepath.Join(devicePlugins, "kubelet.sock")
 	// A kubelet that is not of a cluster still listens on its own.

@@ -20,7 +20,7 @@ func main() {
 	}
 }
 
-// reap collects every child that has ended; one SIGCHLD may stand for many.
+// reap collects every child that has finished; one SIGCHLD may stand for many.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// Spec says what to start.
+// Spec reports what to start.
 type Spec struct {
 	// Name is the component's name; it names the log and the record.
 	Name string
@@ -43,7 +43,7 @@ type Running struct {
 // Exited is closed when the program ends while its starter still lives.
 func (r *Running) Exited() <-chan struct{} { return r.exited }
 
-// Err says how the program ended; only valid after Exited is closed.
+// Err reports how the program ended; only valid after Exited is closed.
 func (r *Running) Err() error { return r.err }
 
 // Start starts a program that outlives its starter: in a session of its own, so

@@ -1,3 +1,3 @@
-// Package progress tells a person what a command is doing: one line for each
+// Package progress shows a user what a command is doing: one line for each
 // step, with the time it took.
 package progress

@@ -24,7 +24,7 @@ const (
 	debianSuite    = "bookworm"
 	debianPackages = "python3-minimal,libpython3-stdlib,python3-pip,libstdc++6,ca-certificates,dash,coreutils"
 	pythonVersion  = "3.11"
-	// sourceLabel tells what an archive was made from.
+	// sourceLabel reports what an archive was made from.
 	sourceLabel = "taskgroup-operator.source"
 )
 
@@ -34,7 +34,7 @@ const (
 var pythonPackages string
 
 // wheelPlatforms are the platforms of wheels, by Go's names of architectures;
-// Debian's C library is newer than these ask for.
+// Debian's C library is newer than these require.
 var wheelPlatforms = map[string]string{"amd64": "manylinux_2_28_x86_64", "arm64": "manylinux_2_28_aarch64"}
 
 // imageTools make the image.
@@ -45,7 +45,7 @@ var imageTools = []build.SystemProgram{{Command: "mmdebstrap", Package: "mmdebst
 func WritePython(ctx context.Context, reference, output string, report *progress.Reporter) error {
 	source := pythonSource(reference)
 	if oci.Label(output, sourceLabel) == source {
-		report.Say("%s is current", output)
+		report.Line("%s is current", output)
 		return nil
 	}
 	if err := build.Install(ctx, report, imageTools); err != nil {

@@ -73,7 +73,7 @@ func (f *Flags) rest() (*rest.Config, string, error) {
 		return nil, "", &configError{err}
 	}
 	restConfig.UserAgent = rest.DefaultKubernetesUserAgent()
-	// The API server's own priority and fairness limits a person well enough.
+	// The API server's own priority and fairness limits a user well enough.
 	restConfig.QPS = -1
 	restConfig.WarningHandler = rest.NoWarnings{}
 	return restConfig, namespace, nil

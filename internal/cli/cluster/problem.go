@@ -37,7 +37,7 @@ func (p *Problem) Error() string {
 // Unwrap is the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// Explain adds to an error what to do next, where its kind tells.
+// Explain adds to an error what to do next, where its kind determines it.
 func Explain(err error) error {
 	if _, ok := errors.AsType[*Problem](err); ok || err == nil {
 		return err
@@ -175,7 +175,7 @@ func MayPass(err error) bool {
 		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err)
 }
 
-// notFound tells of a group that is not there, with the nearest name that is.
+// notFound reports a missing group, with the nearest name that is.
 func (s *Session) notFound(ctx context.Context, name string, err error) error {
 	problem := &Problem{What: fmt.Sprintf("there is no TaskGroup %q in the namespace %s", name, s.Namespace), Err: err}
 	var everywhere v1alpha1.TaskGroupList
@@ -202,7 +202,7 @@ func namespaceOf(name string, groups []v1alpha1.TaskGroup) string {
 	return ""
 }
 
-// gitVersion is that of an answer of /version.
+// gitVersion is the version of an answer of /version.
 func gitVersion(raw []byte) string {
 	var version struct {
 		GitVersion string `json:"gitVersion"`

@@ -25,7 +25,7 @@ const (
 	exitCancelled = 3
 	exitTimeout   = 4
 	exitUnknown   = 5
-	// exitInterrupted is that of a shell for a program that SIGINT terminated.
+	// exitInterrupted is the exit code that a shell reports for a program that SIGINT terminated.
 	exitInterrupted = 130
 )
 
@@ -55,7 +55,7 @@ type app struct {
 }
 
 // exitError ends the program with a code of its own; err may be nil where all
-// is said already.
+// is printed already.
 type exitError struct {
 	code int
 	err  error

@@ -17,9 +17,9 @@ import (
 // change is one field of a group that may change after its creation.
 type change struct {
 	verb, short, long string
-	// patch is the change, done what is said of it.
+	// patch is the change, done what is printed for it.
 	patch, done string
-	// pointless says why it would change nothing; empty where it would.
+	// pointless reports why it would change nothing; empty where it would.
 	pointless func(*v1alpha1.TaskGroup) string
 }
 

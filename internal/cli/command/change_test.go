@@ -74,7 +74,7 @@ func TestCancelBySelector(t *testing.T) {
 	b.want(exitFailed, "cancel", "nobody")
 }
 
-// TestCancelOfADispatcher is for those whose dispatcher is gone.
+// TestCancelOfADispatcher is for those whose dispatcher no longer exists.
 func TestCancelOfADispatcher(t *testing.T) {
 	long := strings.Repeat("d", 70)
 	one, two, three := testkit.RunningSample("one"), testkit.RunningSample("two"), testkit.RunningSample("three")

@@ -64,7 +64,7 @@ func TestDescribeOfPartialStatuses(t *testing.T) {
 	}
 }
 
-// TestDescribeWithoutPods is what a person sees who may read groups alone.
+// TestDescribeWithoutPods is what a user sees who may read groups alone.
 func TestDescribeWithoutPods(t *testing.T) {
 	b := newBenchWith(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 		if _, ok := list.(*corev1.PodList); ok {

@@ -303,7 +303,7 @@ func (l *logging) prefixOf(pod *corev1.Pod) string {
 
 func (l *logging) isParallel() bool { return l.tg.Spec.Execution == v1alpha1.Parallel }
 
-// position is that of a pod's task in the group; 0 where the pod has them all, and
+// position is the position of a pod's task in the group; 0 where the pod has them all, and
 // after the last for one that is none of the group's.
 func (l *logging) position(pod *corev1.Pod) int {
 	if position, ok := view.TaskOf(l.tg, pod); ok {
@@ -312,7 +312,7 @@ func (l *logging) position(pod *corev1.Pod) int {
 	return len(l.tg.Spec.Tasks)
 }
 
-// wants says whether a pod may have something that is to be shown.
+// wants reports whether a pod may have something that is to be shown.
 func (l *logging) wants(pod *corev1.Pod) bool {
 	if l.writer.Only == nil || !l.isParallel() {
 		return true

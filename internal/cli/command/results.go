@@ -119,7 +119,7 @@ func (a *app) noResults(tg *v1alpha1.TaskGroup, options *resultsOptions) error {
 	return nil
 }
 
-// printStates shows what the status alone tells.
+// printStates shows what the status alone has.
 func (a *app) printStates(tg *v1alpha1.TaskGroup, format output.Format) {
 	if format != output.Table {
 		return
@@ -132,7 +132,7 @@ func (a *app) printStates(tg *v1alpha1.TaskGroup, format output.Format) {
 	out.Fprint(a.Out)
 }
 
-// recordsOf are those of all manifests, in the order of the tasks.
+// recordsOf returns the records of all manifests, in the order of the tasks.
 func recordsOf(tg *v1alpha1.TaskGroup, manifests []contract.Manifest) []contract.TaskRecord {
 	position := map[contract.NodeID]int{}
 	for i := range tg.Spec.Tasks {
@@ -177,7 +177,7 @@ func (a *app) printRecords(records []contract.TaskRecord) {
 	out.Fprint(a.Out)
 }
 
-// download fetches all, and says where it is.
+// download fetches all, and reports where it is.
 func (a *app) download(ctx context.Context, reader asset.Reader, tg *v1alpha1.TaskGroup, records []contract.TaskRecord, options *resultsOptions) error {
 	if options.download == "" {
 		return nil

@@ -70,7 +70,7 @@ func TestResultsFromAStore(t *testing.T) {
 	}
 }
 
-// TestResultsThatNobodySaw has a pod that was gone before its end was read: it may have
+// TestResultsThatNobodySaw has a pod that no longer existed before its end was read: it may have
 // left a manifest or none.
 func TestResultsThatNobodySaw(t *testing.T) {
 	folder := t.TempDir()

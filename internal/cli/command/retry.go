@@ -126,14 +126,14 @@ func (a *app) refuseRetry(former *v1alpha1.TaskGroup, options *retryOptions) err
 	return nil
 }
 
-// isPresigned says whether a group's pods have signed URLs in place of credentials.
+// isPresigned reports whether a group's pods have signed URLs in place of credentials.
 func isPresigned(tg *v1alpha1.TaskGroup) bool {
 	return tg.Spec.Pod != nil && slices.ContainsFunc(tg.Spec.Pod.VolumeMounts, func(mount v1alpha1.VolumeMount) bool {
 		return mount.MountPath == contract.SignedURLsDir
 	})
 }
 
-// retried says what was created, and waits for it where that was asked for.
+// retried reports what was created, and waits for it where that was requested.
 func (a *app) retried(cmd *cobra.Command, session *cluster.Session, former, again *v1alpha1.TaskGroup, options *retryOptions) error {
 	if options.format != output.Table {
 		if err := output.Print(a.Out, options.format, again); err != nil {

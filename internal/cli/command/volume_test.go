@@ -266,7 +266,7 @@ func TestResultsThroughABrokenStream(t *testing.T) {
 	}
 }
 
-// TestResultsThroughNoPod has what prevents the pod, and says what to do.
+// TestResultsThroughNoPod has what prevents the pod, and reports what to do.
 func TestResultsThroughNoPod(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(v *volumeBench)

@@ -87,7 +87,7 @@ func (o *waitOptions) bind(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait at most, such as 90s or 2h; for ever by default")
 }
 
-// unknown is an error that leaves open how groups ended.
+// unknown is an error that leaves open how groups finished.
 func unknown(err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok || err == nil {
 		return err
@@ -151,7 +151,7 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, keys []client.
 	return w.outcome(a)
 }
 
-// see notes how the groups are, and says whether none is left to wait for.
+// see notes how the groups are, and reports whether none is left to wait for.
 func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
 	here := map[client.ObjectKey]bool{}
 	left := 0
@@ -200,7 +200,7 @@ func (w *waiting) outcome(a *app) error {
 	tg := w.last[worst]
 	if next := view.WhatNext(&tg, a.Name); len(next) > 0 && !w.gone[worst] {
 		if terminal.Is(a.Err) {
-			// A bar has no room for all of the message; a line has said it already.
+			// A bar has no room for all of the message; a line has shown it already.
 			fmt.Fprintln(a.Err, progress.Line(&tg))
 		}
 		fmt.Fprintf(a.Err, "next: %s\n", next[0])

@@ -91,7 +91,7 @@ func TestWaitSeesTheEnd(t *testing.T) {
 	}
 }
 
-// TestDeletedIsCancelled: deleting a group ends all of it.
+// TestDeletedIsCancelled: deleting a group deletes all of it.
 func TestDeletedIsCancelled(t *testing.T) {
 	b := newBenchWith(t, onWatch(func(c client.WithWatch) {
 		if err := c.Delete(context.Background(), testkit.RunningSample("g")); err != nil {
@@ -115,7 +115,7 @@ func TestWaitOutlivesAWatch(t *testing.T) {
 	b.want(exitDone, "wait", "g")
 }
 
-// TestBarsOnATerminal reads what a person would see.
+// TestBarsOnATerminal reads what a user would see.
 func TestBarsOnATerminal(t *testing.T) {
 	master, slave, err := pty.Open()
 	if err != nil {

@@ -25,7 +25,7 @@ type Facts struct {
 	Group  *v1alpha1.TaskGroup
 	Pods   []corev1.Pod
 	Events []corev1.Event
-	// Unknown says what could not be asked, and why.
+	// Unknown reports what could not be read, and why.
 	Unknown []string
 	Now     time.Time
 	// Command is how this program is called.
@@ -147,7 +147,7 @@ func (f *Facts) attempts(w io.Writer) {
 	out.Fprint(w)
 }
 
-// stateColours are those of the states of tasks.
+// stateColours are the colours of the states of tasks.
 var stateColours = map[v1alpha1.TaskState]terminal.Colour{
 	v1alpha1.TaskRunning: terminal.Blue, v1alpha1.TaskCompleted: terminal.Green,
 	v1alpha1.TaskFailed: terminal.Red, v1alpha1.TaskCancelled: terminal.Dim,

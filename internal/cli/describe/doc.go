@@ -1,3 +1,3 @@
-// Package describe tells all there is to know of one group, for a person. It is
-// pure: what it tells of is handed to it.
+// Package describe describes one group for a user. It is
+// pure: its input is passed to it.
 package describe

@@ -49,7 +49,7 @@ type Reader struct {
 	// Progress receives what the reader waits for.
 	Progress func(string)
 
-	// mount is that of the current pod.
+	// mount is the mount of the current pod.
 	mount *v1alpha1.VolumeMount
 	// holder is the TaskGroup of the current pod; nil for none.
 	holder *v1alpha1.TaskGroup

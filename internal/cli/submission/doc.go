@@ -1,3 +1,3 @@
-// Package submission makes TaskGroups of what a person asks for on a command
+// Package submission makes TaskGroups of what a user requests on a command
 // line. It is pure but for reading the Python file that it is given.
 package submission

@@ -1,3 +1,3 @@
-// Package terminal tells what can be shown where the output goes: whether it is
+// Package terminal reports what can be shown where the output goes: whether it is
 // a terminal, how wide it is, and whether colours are wanted.
 package terminal

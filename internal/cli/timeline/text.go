@@ -90,12 +90,12 @@ func (c *Chart) bar(out *strings.Builder, row *Row, width int, palette terminal.
 	}
 }
 
-// position is that of a time on an axis of this length.
+// position is the position of a time on an axis of this length.
 func (c *Chart) position(t time.Time, width int) int {
 	return int(c.share(t)*float64(width) + 0.5)
 }
 
-// share is that of the chart's time that is over at t, from 0 to 1.
+// share is the share of the chart's time that is over at t, from 0 to 1.
 func (c *Chart) share(t time.Time) float64 {
 	return min(max(float64(t.Sub(c.From))/float64(c.To.Sub(c.From)), 0), 1)
 }

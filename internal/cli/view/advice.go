@@ -9,7 +9,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// waits say what a group that has not ended waits for; its message says the rest.
+// waits explain what an active group waits for; its message has the details.
 var waits = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonPending:    "the operator has not seen it yet, or its pod is on its way",
 	v1alpha1.ReasonQueued:     "there is no room for it: a quota, a queue, or no node that takes its pod",
@@ -21,7 +21,7 @@ var waits = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonCancelling: "it is being cancelled, and a pod has its grace period (30 s by default) to end",
 }
 
-// WhyItWaits says in words why a group does not run; empty where it runs or has
+// WhyItWaits returns a sentence with the reason why a group does not run; empty where it runs or has
 // ended.
 func WhyItWaits(tg *v1alpha1.TaskGroup) string {
 	if tg.Status.IsFinished() {
@@ -30,7 +30,7 @@ func WhyItWaits(tg *v1alpha1.TaskGroup) string {
 	return waits[tg.Status.Reason()]
 }
 
-// remedies say what to do about a reason. {name} and {cmd} are filled in.
+// remedies are the next steps for a reason. {name} and {cmd} are filled in.
 var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonPending:    {"if it stays so, see whether the operator runs: kubectl -n taskgroup-system get pods"},
 	v1alpha1.ReasonQueued:     {"wait, or make room as the message says; spec.timeouts.queuedSeconds bounds the wait"},

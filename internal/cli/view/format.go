@@ -11,10 +11,10 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// maxWhat is how much of a task's command is told, in bytes.
+// maxWhat is how much of a task's command is shown, in bytes.
 const maxWhat = 60
 
-// Age is how long ago t was, as kubectl says it.
+// Age is how long ago t was, as kubectl prints it.
 func Age(t, now time.Time) string {
 	if t.IsZero() {
 		return "<unknown>"
