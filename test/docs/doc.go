@@ -1,0 +1,3 @@
+// Package docs tests the documentation: that the functions, flags, links and commands
+// that it names exist. It has no other code.
+package docs
