@@ -149,11 +149,12 @@ $(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
 	@cd hack/tools/prose && CGO_ENABLED=1 go build -o ../../../$@ github.com/errata-ai/vale/v3/cmd/vale
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC and the plugin's schema from the Go types and markers.
+generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the plugin's schema and the command line reference.
 	@$(BIN)/controller-gen object paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
+	@go run ./internal/clireference docs/cli-reference.md
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: manifests
@@ -170,6 +171,8 @@ lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint
 .PHONY: prose
 prose: $(BIN)/vale ## The vocabulary of comments and documentation, by the rules of .vale; needs a C compiler.
 	@git ls-files -z '*.go' '*.md' ':!*/testdata/*' ':!*/zz_generated*' | xargs -0 $(BIN)/vale --no-wrap
+	@# The texts of flags are in code blocks, which Vale skips.
+	@sed '/^```/d; s/^ *//' docs/cli-reference.md | $(BIN)/vale --no-wrap --ext=.txt
 
 .PHONY: verify
 verify: generate lint prose ## Generated files and locks current, modules tidy, lint and prose clean, tree clean.

@@ -144,7 +144,7 @@ func TestCommandLineCancelsAndRetries(t *testing.T) {
 		t.Errorf("said %s", stderr)
 	}
 	wantQuiet(t, ns)
-	if _, stderr = wantCLI(t, ns, 0, "cancel", "g"); !strings.Contains(stderr, "has ended already, as Cancelled") {
+	if _, stderr = wantCLI(t, ns, 0, "cancel", "g"); !strings.Contains(stderr, "has finished already, as Cancelled") {
 		t.Errorf("twice: %s", stderr)
 	}
 	behave(t, client.ObjectKey{Namespace: ns, Name: "g-r1"}, rig.Behaviour{})

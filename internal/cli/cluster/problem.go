@@ -73,7 +73,7 @@ func explainConnection(err error) *Problem {
 		}
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return &Problem{What: host + " has a certificate of another authority than the kubeconfig's", Next: "the cluster may have been made anew: fetch its kubeconfig again"}
+		return &Problem{What: host + " has a certificate of another authority than the kubeconfig's", Next: "the cluster may have been recreated: fetch its kubeconfig again"}
 	}
 	if certificate, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return &Problem{What: fmt.Sprintf("%s: %s", host, certificate.Error()), Next: "renew the certificate, or look at this machine's clock"}

@@ -75,8 +75,11 @@ func misused(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// Run runs one command and returns its exit code.
-func Run(ctx context.Context, config Config, args []string) int {
+// Root returns the command with all commands below it, for their documentation.
+func Root(config Config) *cobra.Command { return newApp(config).root() }
+
+// newApp sets the defaults of a config.
+func newApp(config Config) *app {
 	a := &app{Config: config, palette: terminal.PaletteOf(config.Out)}
 	if a.Name == "" {
 		a.Name = "taskgroup"
@@ -90,6 +93,12 @@ func Run(ctx context.Context, config Config, args []string) int {
 	if a.Diagnose == nil {
 		a.Diagnose = func(s *cluster.Session) (*doctor.Cluster, error) { return doctor.Connect(s.Config, s.Namespace) }
 	}
+	return a
+}
+
+// Run runs one command and returns its exit code.
+func Run(ctx context.Context, config Config, args []string) int {
+	a := newApp(config)
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

@@ -45,11 +45,11 @@ func TestChangesThatChangeNothing(t *testing.T) {
 	cancelling := testkit.RunningSample("cancelling")
 	cancelling.Spec.Cancel = true
 	for want, args := range map[string][]string{
-		"commands has ended already, as Completed: nothing to cancel":   {"cancel", "commands"},
+		"commands has finished already, as Completed: nothing to cancel":   {"cancel", "commands"},
 		"cancelling is being cancelled already: nothing to cancel":      {"cancel", "cancelling"},
 		"demo-run is not suspended: nothing to resume":                  {"resume", "demo-run"},
 		"nothing to suspend in the namespace team-a":                    {"suspend", "-l", "no=body"},
-		"too-much-memory has ended already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
+		"too-much-memory has finished already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
 	} {
 		b := newBench(t, append(samples(), cancelling)...)
 		b.want(exitDone, args...)

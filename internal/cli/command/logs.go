@@ -62,7 +62,7 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs NAME | -l LABELS | --all",
 		Short: "Show what the tasks printed",
 		Long: `Show what the tasks printed, with the runner's marks of where each begins and
-ends. It is read from the group's pods; where they are gone, or with --stderr
+ends. It is read from the group's pods; where they were deleted, or with --stderr
 (a pod's log has both streams in one), from the store that the group's outputs
 go to, if this machine can read it. The lines of several groups begin with the name
 of their group.`,
@@ -84,7 +84,7 @@ of their group.`,
 		}),
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&options.follow, "follow", "f", false, "wait for pods, and show what they print until the group has ended")
+	flags.BoolVarP(&options.follow, "follow", "f", false, "wait for pods, and show what they print until the group has finished")
 	flags.Int64Var(&options.task, "task", -1, "only the task with this nodeID")
 	flags.Int32Var(&options.attempt, "attempt", 0, "that attempt's; the newest by default")
 	flags.BoolVar(&options.stderr, "stderr", false, "only the standard error, from the store")

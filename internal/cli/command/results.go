@@ -106,7 +106,7 @@ func (a *app) resultsOf(ctx context.Context, reader asset.Reader, tg *v1alpha1.T
 // noResults is no error while a group runs, nor where it keeps nothing.
 func (a *app) noResults(tg *v1alpha1.TaskGroup, options *resultsOptions) error {
 	a.printStates(tg, options.format)
-	what := "it has not ended: there is no manifest yet"
+	what := "it has not finished: there is no manifest yet"
 	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" {
 		what = "it keeps nothing but its log: it has no spec.assets.outputs"
 	} else if tg.Status.IsFinished() {

@@ -31,7 +31,7 @@ func (a *app) retryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry NAME",
 		Short: "Run a group that failed once more, as a new group",
-		Long: `Run a group that failed or was cancelled once more. A group ends once: the new
+		Long: `Run a group that failed or was cancelled once more. A group finishes once: the new
 one has its spec, and its name with -r1, -r2 and so on. All its tasks run; results
 go to a folder of the new group. (spec.retries retries a group automatically.)
 
@@ -59,7 +59,7 @@ new group: use ct.redispatch, or --detach.`,
 	flags.StringVar(&options.changes.CPU, "cpu", "", "processors of the new group, such as 500m")
 	flags.BoolVar(&options.detach, "detach", false, "also for a group of a workflow: the new group has no dispatch and no callback")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
-	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
+	flags.BoolVar(&options.wait, "wait", false, "wait until it has finished; see wait for the exit codes")
 	options.waiting.bind(cmd)
 	outputFlag(cmd, &options.format, output.JSON, output.YAML, output.Name)
 	return cmd
@@ -107,7 +107,7 @@ func (a *app) refuseRetry(former *v1alpha1.TaskGroup, options *retryOptions) err
 	name := former.Name
 	if !former.Status.IsFinished() {
 		return &cluster.Problem{
-			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
+			What: fmt.Sprintf("%s has not finished: it is %s", name, former.Status.Reason()),
 			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
 		}
 	}

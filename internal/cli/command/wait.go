@@ -48,13 +48,13 @@ func (a *app) waitCommand() *cobra.Command {
 	var options waitOptions
 	cmd := &cobra.Command{
 		Use:   "wait NAME... | -l LABELS | --all",
-		Short: "Wait until groups have ended, and tell by the exit code how",
-		Long: `Wait until groups have ended, or are in the state of --for. Each has a bar on a
+		Short: "Wait until groups have finished; the exit code has the result",
+		Long: `Wait until groups have finished, or are in the state of --for. Each has a bar on a
 terminal, and elsewhere a line for each change.
 
 The exit code is for scripts:
-  0  all Completed, or as --for says
-  1  one failed, or ended in another way than --for says
+  0  all Completed, or in the state of --for
+  1  one failed, or finished in another state than --for
   2  wrong usage
   3  none failed, and one was cancelled or deleted
   4  the time of --timeout is over

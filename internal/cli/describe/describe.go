@@ -108,7 +108,7 @@ func (f *Facts) timeline(w io.Writer) {
 		}
 	}
 	if deleted := view.At(tg.DeletionTimestamp); !deleted.IsZero() {
-		moments = append(moments, moment{deleted, "deletion was asked for"})
+		moments = append(moments, moment{deleted, "deletion was requested"})
 	}
 	moments = append(moments, moment{view.At(tg.Status.CompletionTime), string(tg.Status.Reason())})
 	moments = slices.DeleteFunc(moments, func(m moment) bool { return m.at.IsZero() })
@@ -136,7 +136,7 @@ func (f *Facts) attempts(w io.Writer) {
 	f.title(w, "Attempts")
 	out := table.Table{Indent: "  ", Palette: f.Palette, Header: []string{"ATTEMPT", "JOB", "MEMORY LIMIT", "ENDED", "REASON", "MESSAGE"}}
 	for _, attempt := range attempts {
-		reason := cmp.Or(attempt.Reason, "(not ended)")
+		reason := cmp.Or(attempt.Reason, "(not finished)")
 		ended := ""
 		if !attempt.End.IsZero() {
 			ended = attempt.End.UTC().Format(time.TimeOnly)
