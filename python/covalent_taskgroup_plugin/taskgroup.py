@@ -243,8 +243,8 @@ class TaskGroupExecutor(AsyncBaseExecutor):
     def get_upload_uri(self, task_group_metadata: JSON, object_key: str) -> str:
         """Return where the dispatcher puts an object before send.
 
-        It is called on the event loop for every object and cannot wait, so it sends no request. The upload to this URI only
-        records the file; send uploads what the pods need.
+        It is called on the event loop for every object and cannot wait, so it sends no request. The upload to this URI
+        only records the file; send uploads what the pods need.
         """
         group = f"{task_group_metadata['dispatch_id']}/{task_group_metadata['task_group_id']}"
         return objects.upload_uri(group, object_key)
