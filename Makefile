@@ -147,6 +147,8 @@ $(BIN)/crdify: hack/tools/api/go.mod hack/tools/api/go.sum
 	@cd hack/tools/api && go build -o ../../../$@ sigs.k8s.io/crdify
 $(BIN)/actionlint: hack/tools/ci/go.mod hack/tools/ci/go.sum
 	@cd hack/tools/ci && go build -o ../../../$@ github.com/rhysd/actionlint/cmd/actionlint
+$(BIN)/kind: hack/tools/ci/go.mod hack/tools/ci/go.sum
+	@cd hack/tools/ci && CGO_ENABLED=0 go build -o ../../../$@ sigs.k8s.io/kind
 
 # Vale reads Go's comments with a parser in C.
 $(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
