@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 )
@@ -22,27 +21,16 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// pages returns the paths of all Markdown files for users, from the root.
+// pages returns the paths of all pages from the root.
 func pages(t *testing.T) []string {
 	t.Helper()
-	var found []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/*/*.md", "python/*.md", "python/*/*.md", "hack/*/*.md", ".github/*.md"} {
-		paths, err := filepath.Glob(filepath.Join(root, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, path := range paths {
-			name, err := filepath.Rel(root, path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			found = append(found, filepath.ToSlash(name))
-		}
+	found, err := Pages(root)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if len(found) < 15 {
 		t.Fatalf("found only %q", found)
 	}
-	slices.Sort(found)
 	return found
 }
 

@@ -46,9 +46,9 @@ func TestChangesThatChangeNothing(t *testing.T) {
 	cancelling.Spec.Cancel = true
 	for want, args := range map[string][]string{
 		"commands has finished already, as Completed: nothing to cancel":   {"cancel", "commands"},
-		"cancelling is being cancelled already: nothing to cancel":      {"cancel", "cancelling"},
-		"demo-run is not suspended: nothing to resume":                  {"resume", "demo-run"},
-		"nothing to suspend in the namespace team-a":                    {"suspend", "-l", "no=body"},
+		"cancelling is being cancelled already: nothing to cancel":         {"cancel", "cancelling"},
+		"demo-run is not suspended: nothing to resume":                     {"resume", "demo-run"},
+		"nothing to suspend in the namespace team-a":                       {"suspend", "-l", "no=body"},
 		"too-much-memory has finished already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
 	} {
 		b := newBench(t, append(samples(), cancelling)...)
