@@ -34,6 +34,9 @@ const (
 	GatewayCAEnv = "TASKGROUP_GATEWAY_CA_FILE"
 )
 
+// IsGatewayURI reports whether a URI is one of the gateway's.
+func IsGatewayURI(uri string) bool { return strings.HasPrefix(uri, GatewayScheme+"://") }
+
 // GatewayReason is why the gateway refused a request, in one CamelCase word.
 type GatewayReason string
 

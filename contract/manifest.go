@@ -68,7 +68,8 @@ type TaskRecord struct {
 	// process and the children it waited for, from wait4(2).
 	PeakMemoryBytes int64   `json:"peakMemoryBytes,omitempty"`
 	CPUSeconds      float64 `json:"cpuSeconds,omitempty"`
-	// Assets holds only what exists at its URI.
+	// Assets holds only what exists at its URI, and empty streams in the gateway; see
+	// Asset.IsEmpty.
 	Assets map[AssetKey]Asset `json:"assets,omitempty"`
 }
 
@@ -80,6 +81,16 @@ type Asset struct {
 	// SHA256 is in lower-case hexadecimal.
 	SHA256 string `json:"sha256"`
 }
+
+// emptySHA256 is the digest of no bytes.
+const emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+// EmptyAsset returns the record of an object without bytes.
+func EmptyAsset(uri string) Asset { return Asset{URI: uri, SHA256: emptySHA256} }
+
+// IsEmpty reports whether an object has no bytes. Readers do not request it: the runner
+// stores no empty streams in the gateway.
+func (a Asset) IsEmpty() bool { return a.Size == 0 && a.SHA256 == emptySHA256 }
 
 // GroupURI returns the location below outputs that belongs to one object.
 func GroupURI(outputs, uid string) string { return strings.TrimRight(outputs, "/") + "/" + uid }

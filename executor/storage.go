@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 
+	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/executor/gateway"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
+	"github.com/taskgroup-operator/taskgroup-operator/executor/watch"
 )
 
 // Gateway returns the asset gateway of the cluster for the objects of its namespace. It
@@ -30,6 +33,19 @@ func (c *Cluster) Gateway(options *Options) (*gateway.Gateway, error) {
 	}
 	c.gateways[key] = made
 	return made, nil
+}
+
+// Prefetch begins to fetch the manifest and the small outputs of a group in the gateway that
+// has finished, so that Receive and the downloads after it need not wait for them. It makes
+// no request for other groups, and reports no error: what it could not fetch is fetched then.
+func (e *Executor) Prefetch(handle Handle) {
+	tg := e.cluster.watch.Finished(watch.ID{Name: handle.Name, UID: handle.UID})
+	if tg == nil || tg.Status.Manifest == nil || !contract.IsGatewayURI(tg.Spec.OutputsURI()) {
+		return
+	}
+	if found, err := e.cluster.Gateway(&e.options); err == nil {
+		found.Prefetch(results.Location(tg), tg.Status.Manifest.URI)
+	}
 }
 
 // Storage returns where objects and results are, as the options Assets and Outputs. If

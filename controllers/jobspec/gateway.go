@@ -3,7 +3,6 @@ package jobspec
 import (
 	"errors"
 	"path"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -42,12 +41,12 @@ func UsesGateway(tg *v1alpha1.TaskGroup) bool {
 	if assets == nil {
 		return false
 	}
-	if isOfGateway(assets.Outputs) || assets.Index != nil && isOfGateway(assets.Index.URI) {
+	if contract.IsGatewayURI(string(assets.Outputs)) || assets.Index != nil && contract.IsGatewayURI(string(assets.Index.URI)) {
 		return true
 	}
 	for _, uris := range []v1alpha1.AssetURIs{assets.Functions, assets.Inputs, assets.Hooks} {
 		for _, uri := range uris {
-			if isOfGateway(uri) {
+			if contract.IsGatewayURI(string(uri)) {
 				return true
 			}
 		}
@@ -61,10 +60,6 @@ func gatewayOf(tg *v1alpha1.TaskGroup, cfg Config) *Gateway {
 		return nil
 	}
 	return cfg.Gateway
-}
-
-func isOfGateway(uri v1alpha1.AssetURI) bool {
-	return strings.HasPrefix(string(uri), contract.GatewayScheme+"://")
 }
 
 // connectToGateway gives a pod its token for the gateway, which is bound to the pod and

@@ -93,16 +93,43 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	if err != nil && !errors.Is(err, errNotYet) {
 		return nil, later(err)
 	}
-	return s.pollResponse(r, e, s.findCompleted(ctx, r, results)), nil
+	results = s.findCompleted(ctx, r, results)
+	s.prefetch(r, e, results)
+	return s.pollResponse(r, e, results), nil
+}
+
+// prefetch begins to fetch what the client will request of finished groups.
+func (s *server) prefetch(r *PollRequest, shared *executor.Executor, results []executor.Result) {
+	options := ownOptions(r)
+	for i := range results {
+		if results[i].Err != nil {
+			continue
+		}
+		e := shared
+		if own := options[results[i].Handle.Name]; own != nil {
+			var err error
+			if e, err = s.executor(executor.Config{Options: inCluster(own, r)}, &results[i].Handle); err != nil {
+				continue
+			}
+		}
+		e.Prefetch(results[i].Handle)
+	}
+}
+
+// ownOptions returns the options that differ between the groups of a poll, by the name of
+// the group.
+func ownOptions(r *PollRequest) map[string]*executor.Options {
+	options := make(map[string]*executor.Options, len(r.Handles))
+	for i := range r.Handles {
+		options[r.Handles[i].Name] = r.Handles[i].Executor
+	}
+	return options
 }
 
 // findCompleted replaces the results of groups that completed before they were deleted. It
 // omits deleted groups that there was no time to search for: the next poll does.
 func (s *server) findCompleted(ctx context.Context, r *PollRequest, results []executor.Result) []executor.Result {
-	options := make(map[string]*executor.Options, len(r.Handles))
-	for i := range r.Handles {
-		options[r.Handles[i].Name] = r.Handles[i].Executor
-	}
+	options := ownOptions(r)
 	// A store is searched although the time of the poll is over: the next poll would find the same.
 	ctx = context.WithoutCancel(ctx)
 	var searches errgroup.Group

@@ -63,12 +63,14 @@ type Gateway struct {
 	url    string
 	http   *http.Client
 	tokens *tokens
+
+	prefetcher *prefetcher
 }
 
 // New returns a Gateway. It makes no request.
 func New(config Config) (*Gateway, error) {
 	config.Address, config.Account = cmp.Or(config.Address, DefaultService), cmp.Or(config.Account, DefaultAccount)
-	g := &Gateway{config: config, tokens: &tokens{client: config.Client, namespace: config.Namespace, account: config.Account}}
+	g := &Gateway{config: config, prefetcher: newPrefetcher(), tokens: &tokens{client: config.Client, namespace: config.Namespace, account: config.Account}}
 	if strings.HasPrefix(config.Address, "https://") {
 		g.url, g.http = strings.TrimRight(config.Address, "/"), transport.FixedClient()
 		return g, nil
@@ -97,7 +99,9 @@ func (g *Gateway) Assets() string { return contract.GatewayScheme + "://" + g.co
 func (g *Gateway) Outputs() string { return contract.GatewayOutputs(g.config.Namespace) }
 
 // Backend returns the store of the gateway's objects.
-func (g *Gateway) Backend() store.Backend {
+func (g *Gateway) Backend() store.Backend { return &prefetching{g.store(), g.prefetcher} }
+
+func (g *Gateway) store() *gateway.Store {
 	return &gateway.Store{Config: gateway.Config{
 		URL:          g.url,
 		Client:       &http.Client{Transport: &renewing{next: g.http.Transport, tokens: g.tokens}, CheckRedirect: g.http.CheckRedirect},

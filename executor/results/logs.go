@@ -51,7 +51,7 @@ func (r *Reader) CopyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, logs L
 		}
 		for _, update := range updates {
 			asset, ok := update.Assets[key]
-			if !ok {
+			if !ok || asset.Size == 0 {
 				continue
 			}
 			if err := r.copyStream(ctx, tg, logs.DispatchID, path, asset.RemoteURI); err != nil {

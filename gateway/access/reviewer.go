@@ -28,6 +28,9 @@ const (
 	// server, which is 10 s, a token is refused within 15 s after the deletion of its
 	// pod, even without the watch of pods.
 	authenticatedFor = 5 * time.Second
+	// dispatcherFor is the lifetime of an accepted token, and of the permission, of a
+	// dispatcher, whose requests are fenced by no pod.
+	dispatcherFor = time.Minute
 	// refusedFor is the lifetime of a refused token, and of a refused permission: a user
 	// who was just given access should not wait.
 	refusedFor = 2 * time.Second
@@ -136,14 +139,18 @@ func (r *Reviewer) Evidence(ctx context.Context, request Request, token string, 
 	if token == "" {
 		return evidence, nil
 	}
-	key := tokenKey(sha256.Sum256([]byte(token)))
-	found, err := r.authenticate(ctx, key, token)
+	key, validFor := keyOf(token), authenticatedFor
+	if caller == Dispatcher {
+		// Not the key of pods: their tokens are reviewed again sooner.
+		key, validFor = keyOf("dispatcher "+token), dispatcherFor
+	}
+	found, err := r.review(ctx, key, token, []string{contract.GatewayAudience}, validFor)
 	if err != nil || !found.isAuthenticated {
 		return evidence, err
 	}
 	evidence.IsAuthenticated = true
 	if caller == Dispatcher {
-		evidence.MayCreate, err = r.authorize(ctx, accessKey{key, attributes{namespace: request.Location.Namespace}}, found.info)
+		evidence.MayCreate, err = r.authorize(ctx, accessKey{key, attributes{namespace: request.Location.Namespace}}, found.info, validFor)
 		return evidence, err
 	}
 	return evidence, r.collectPod(ctx, &evidence, request, found.info)
@@ -151,22 +158,19 @@ func (r *Reviewer) Evidence(ctx context.Context, request Request, token string, 
 
 // MayReadMetrics reports whether the account of a token may get /metrics.
 func (r *Reviewer) MayReadMetrics(ctx context.Context, token string) (isAuthenticated, isAllowed bool, err error) {
-	key := tokenKey(sha256.Sum256([]byte("metrics " + token)))
-	found, err := r.review(ctx, key, token, nil)
+	key := keyOf("metrics " + token)
+	found, err := r.review(ctx, key, token, nil, authenticatedFor)
 	if err != nil || !found.isAuthenticated {
 		return false, false, err
 	}
-	isAllowed, err = r.authorize(ctx, accessKey{key, attributes{path: "/metrics"}}, found.info)
+	isAllowed, err = r.authorize(ctx, accessKey{key, attributes{path: "/metrics"}}, found.info, authenticatedFor)
 	return true, isAllowed, err
 }
 
-// authenticate reviews a token for the audience of the gateway.
-func (r *Reviewer) authenticate(ctx context.Context, key tokenKey, token string) (user, error) {
-	return r.review(ctx, key, token, []string{contract.GatewayAudience})
-}
+func keyOf(text string) tokenKey { return sha256.Sum256([]byte(text)) }
 
 // review returns the user of a token. Requests with one token share a review.
-func (r *Reviewer) review(ctx context.Context, key tokenKey, token string, audiences []string) (user, error) {
+func (r *Reviewer) review(ctx context.Context, key tokenKey, token string, audiences []string, validFor time.Duration) (user, error) {
 	if found, ok := r.users.Get(key); ok {
 		return found.(user), nil
 	}
@@ -180,7 +184,7 @@ func (r *Reviewer) review(ctx context.Context, key tokenKey, token string, audie
 		// for the API server.
 		isFor := len(audiences) == 0 || slices.ContainsFunc(answer.Status.Audiences, func(audience string) bool { return slices.Contains(audiences, audience) })
 		found := user{isAuthenticated: answer.Status.Authenticated && isFor, info: answer.Status.User}
-		r.users.Add(key, found, lifetime(found.isAuthenticated))
+		r.users.Add(key, found, lifetime(found.isAuthenticated, validFor))
 		return found, nil
 	})
 	if err != nil {
@@ -190,7 +194,7 @@ func (r *Reviewer) review(ctx context.Context, key tokenKey, token string, audie
 }
 
 // authorize reports whether the account of a token has a permission.
-func (r *Reviewer) authorize(ctx context.Context, key accessKey, info authenticationv1.UserInfo) (bool, error) {
+func (r *Reviewer) authorize(ctx context.Context, key accessKey, info authenticationv1.UserInfo, validFor time.Duration) (bool, error) {
 	if allowed, ok := r.allowed.Get(key); ok {
 		return allowed.(bool), nil
 	}
@@ -200,7 +204,7 @@ func (r *Reviewer) authorize(ctx context.Context, key accessKey, info authentica
 			return nil, fmt.Errorf("%w: reviewing a permission: %w", ErrUnavailable, err)
 		}
 		allowed := answer.Status.Allowed && !answer.Status.Denied
-		r.allowed.Add(key, allowed, lifetime(allowed))
+		r.allowed.Add(key, allowed, lifetime(allowed, validFor))
 		return allowed, nil
 	})
 	if err != nil {
@@ -227,9 +231,9 @@ func (r *Reviewer) once(ctx context.Context, key string, review func(context.Con
 	}
 }
 
-func lifetime(isGranted bool) time.Duration {
+func lifetime(isGranted bool, validFor time.Duration) time.Duration {
 	if isGranted {
-		return authenticatedFor
+		return validFor
 	}
 	return refusedFor
 }

@@ -258,7 +258,7 @@ func TestFences(t *testing.T) {
 }
 
 // TestCache counts the reviews. A token of a deleted pod is reviewed again within five
-// seconds.
+// seconds, also if it was sent as that of a dispatcher, which is reviewed once a minute.
 func TestCache(t *testing.T) {
 	clock, a := testingclock.NewFakeClock(time.Now()), newAPI()
 	r := reviewer(t, a, cluster(), clock)
@@ -278,6 +278,11 @@ func TestCache(t *testing.T) {
 		{"invalid", access.Pod, time.Second, 5},
 		{"invalid", access.Pod, time.Second + time.Millisecond, 6},
 		{"", access.Pod, 0, 6},
+		{"dispatcher", access.Dispatcher, 55 * time.Second, 6},
+		{"dispatcher", access.Dispatcher, 3 * time.Second, 8},
+		{"dispatcher-of-current", access.Dispatcher, 0, 10},
+		{"dispatcher-of-current", access.Pod, 0, 11},
+		{"dispatcher-of-current", access.Pod, 6 * time.Second, 12},
 	}
 	for i, step := range steps {
 		clock.Step(step.after)

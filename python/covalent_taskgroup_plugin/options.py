@@ -272,11 +272,13 @@ def executor_options(attributes: Mapping[str, Any], with_pod: bool = True) -> di
 def results_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of executor_options that say where the results of a Sequential group are; {} if nothing does.
 
-    With them, the bridge finds the results of a group whose TaskGroup was deleted by its TTL during an outage.
+    With them, the bridge finds the results of a group whose TaskGroup was deleted by its TTL during an outage, and
+    fetches small results from the gateway ahead.
     """
-    if options.get("execution") == "Parallel" or not (options.get("assets") or options.get("outputs")):
+    where = ("assets", "outputs", "gateway", "gateway_account")
+    if options.get("execution") == "Parallel" or not any(options.get(name) for name in where):
         return {}
-    names = ("assets", "outputs", "local_paths", "retries", "infrastructure_retries")
+    names = (*where, "local_paths", "retries", "infrastructure_retries")
     return {name: options[name] for name in names if name in options}
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from os import PathLike
+from pathlib import Path
 from typing import Any, NoReturn, Union
 
 from covalent._shared_files import logger
@@ -271,12 +272,11 @@ class TaskGroupExecutor(AsyncBaseExecutor):
         output = await transfers.helper_output(task_specs, resources, files)
         if output is not None:
             return output
-        identity, kept = await self._keep_handle(task_group_metadata)
-        storage = await self._storage()
-        identity["executor"].update(storage)
-        resources = await transfers.upload(
-            self.__dict__, storage.get("assets", ""), task_group_metadata["dispatch_id"], resources, files
+        # At the same time: neither needs the other, and both are requests.
+        (identity, kept), (storage, resources) = await transfers.both(
+            self._keep_handle(task_group_metadata), self._upload(task_group_metadata["dispatch_id"], resources, files)
         )
+        identity["executor"].update(storage)
         request = calls.send_request(identity, task_specs, resources)
         if self.__dict__["python_images"]:
             request["version_info"] = await self.get_version_info()
@@ -368,6 +368,11 @@ class TaskGroupExecutor(AsyncBaseExecutor):
             print(err, file=self.task_stderr or sys.stderr)
             raise
         return await asyncio.to_thread(calls.result_of, answer["result"])
+
+    async def _upload(self, dispatch: str, resources: ResourceMap, files: dict[str, Path]) -> tuple[JSON, ResourceMap]:
+        """Upload the files of a group. Return _storage and the resources with the URIs of the objects."""
+        storage = await self._storage()
+        return storage, await transfers.upload(self.__dict__, storage.get("assets", ""), dispatch, resources, files)
 
     async def _storage(self) -> JSON:
         """Return the values of assets and outputs for a send; those of the cluster's gateway if neither is set.

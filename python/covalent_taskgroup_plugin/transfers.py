@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from covalent._shared_files.schemas.asset import AssetUpdate
 from covalent._shared_files.util_classes import RESULT_STATUS
@@ -22,6 +22,8 @@ from .references import Reference
 # How many files of a group are uploaded at a time.
 CONCURRENT = 16
 JSON = dict[str, Any]
+A = TypeVar("A")
+B = TypeVar("B")
 # The key by which a handle of send is recognised that is the output of a helper node.
 _OUTPUT = "output"
 # The executor's options that the bridge needs for a transfer: which cluster and with whose credentials.
@@ -191,6 +193,19 @@ def _storage_of_stored(record: Mapping[str, Any]) -> str:
 def _transfer_options(attributes: JSON) -> JSON:
     options = executor_options(attributes, with_pod=False)
     return {name: options[name] for name in _FOR_TRANSFERS if name in options}
+
+
+async def both(first: Coroutine[Any, Any, A], second: Coroutine[Any, Any, B]) -> tuple[A, B]:
+    """Await two coroutines at the same time. The error of one cancels the other, which has ended when it is raised."""
+    one, other = asyncio.ensure_future(first), asyncio.ensure_future(second)
+    try:
+        await asyncio.gather(one, other)
+        return one.result(), other.result()
+    except BaseException:
+        one.cancel()
+        other.cancel()
+        await asyncio.gather(one, other, return_exceptions=True)
+        raise
 
 
 async def _gather(uploads: Sequence[Coroutine[Any, Any, str]]) -> list[str]:

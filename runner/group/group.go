@@ -119,11 +119,14 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	defer cancel()
 	r.readIndex(ctx)
 	r.resume(ctx)
+	r.python = newInterpreter(ctx, r)
+	defer r.python.close()
+	// It takes longest to get ready. The handshakes and the requests of the others come
+	// after its process has begun.
+	r.python.awaitProcess()
 	r.probe = r.startProbe(ctx)
 	r.stage = stage.Start(ctx, cfg.Store, filepath.Join(cfg.WorkDir, "inputs"), r.needs())
 	defer r.stage.Stop()
-	r.python = newInterpreter(ctx, r)
-	defer r.python.close()
 	checkpoints := newCheckpoints(ctx, r)
 
 	for i := range r.Plan.Tasks {

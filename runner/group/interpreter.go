@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/runner/python"
@@ -16,9 +17,11 @@ type interpreter struct {
 	config python.Config
 	dir    string
 	// cancel stops a start that is no longer needed.
-	cancel  context.CancelFunc
-	starts  int
-	ready   chan struct{}
+	cancel context.CancelFunc
+	starts int
+	ready  chan struct{}
+	// running is closed when the first process has begun.
+	running chan struct{}
 	current *python.Session
 	err     error
 	version *contract.PythonVersions
@@ -28,11 +31,13 @@ type interpreter struct {
 func newInterpreter(ctx context.Context, r *run) *interpreter {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &interpreter{
-		cancel: cancel,
-		config: python.Config{Reaper: r.Reaper, Interpreter: r.Interpreter, Env: r.Env, Log: r.Stderr, Preload: r.Plan.Settings.Preload},
-		dir:    filepath.Join(r.WorkDir, "harness"),
-		ready:  make(chan struct{}),
+		cancel:  cancel,
+		running: make(chan struct{}),
+		config:  python.Config{Reaper: r.Reaper, Interpreter: r.Interpreter, Env: r.Env, Log: r.Stderr, Preload: r.Plan.Settings.Preload},
+		dir:     filepath.Join(r.WorkDir, "harness"),
+		ready:   make(chan struct{}),
 	}
+	p.config.Running = sync.OnceFunc(func() { close(p.running) })
 	for _, t := range r.remaining() {
 		if t.Function != "" {
 			go p.start(ctx)
@@ -52,6 +57,14 @@ func (p *interpreter) start(ctx context.Context) {
 	}
 	if p.current, p.err = python.Start(ctx, p.config); p.err == nil {
 		p.version = new(p.current.Versions())
+	}
+}
+
+// awaitProcess waits until the process of Python has begun, or there will be none.
+func (p *interpreter) awaitProcess() {
+	select {
+	case <-p.running:
+	case <-p.ready:
 	}
 }
 

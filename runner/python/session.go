@@ -41,6 +41,8 @@ type Config struct {
 	// tasks share. They must be safe to fork: no threads, no connections. A module that
 	// cannot be imported is a line in Log.
 	Preload []string
+	// Running is called when the process has begun; nil for nothing.
+	Running func()
 }
 
 // Session is one running harness.
@@ -76,6 +78,9 @@ func Start(ctx context.Context, cfg Config) (*Session, error) {
 	})
 	log.Release()
 	_ = theirs.Close()
+	if err == nil && cfg.Running != nil {
+		cfg.Running()
+	}
 	if err != nil {
 		s.Close()
 		return nil, notStarted(cfg.Interpreter, err)

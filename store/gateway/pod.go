@@ -22,7 +22,7 @@ func podConfig() (Config, error) {
 	caFile := os.Getenv(contract.GatewayCAEnv)
 	return Config{
 		URL:          strings.TrimRight(url, "/"),
-		Client:       transport.PrivateClient(func() (*x509.CertPool, error) { return readAuthorities(caFile) }),
+		Client:       transport.PrivateClient(func() (*x509.CertPool, error) { return readAuthorities(caFile) }, dialService),
 		Authenticate: func(r *http.Request) error { return authenticate(r, tokenFile) },
 	}, nil
 }

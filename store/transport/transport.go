@@ -70,27 +70,43 @@ func LocalClient() *http.Client {
 	return &http.Client{Transport: t}
 }
 
+// DialFunc opens a connection, as net.Dialer.DialContext does.
+type DialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
 // PrivateClient returns a client for a server whose authorities are not those of the
 // system, or nil for these. They are read for each new connection, so that they can be
-// replaced while the client is used. It uses no proxy and follows no redirect.
-func PrivateClient(roots func() (*x509.CertPool, error)) *http.Client {
-	private := func() http.RoundTripper {
-		t := newTransport(nil)
-		t.Proxy = nil
-		t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			trusted, err := roots()
-			if err != nil {
-				return nil, err
-			}
-			ctx, cancel := context.WithTimeout(ctx, dialTimeout)
-			defer cancel()
-			dialer := tls.Dialer{Config: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted}}
-			return dialer.DialContext(ctx, network, address)
+// replaced while the client is used. It uses no proxy and follows no redirect. Short
+// requests share a connection.
+//
+// dial connects to the address host:port of a URL; nil dials it as it is.
+func PrivateClient(roots func() (*x509.CertPool, error), dial DialFunc) *http.Client {
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	t := newTransport(nil)
+	t.Proxy, t.MaxConnsPerHost = nil, 0
+	t.MaxIdleConnsPerHost = 2*maxConnections + 1
+	t.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		trusted, err := roots()
+		if err != nil {
+			return nil, err
 		}
-		return t
+		ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+		defer cancel()
+		plain, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		host, _, _ := net.SplitHostPort(address)
+		encrypted := tls.Client(plain, &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted, ServerName: host})
+		if err := encrypted.HandshakeContext(ctx); err != nil {
+			_ = plain.Close()
+			return nil, err
+		}
+		return encrypted, nil
 	}
 	client := FixedClient()
-	client.Transport = pools{reads: private(), writes: private()}
+	client.Transport = newEconomical(t)
 	return client
 }
 

@@ -63,6 +63,12 @@ func save(ctx context.Context, reader Reader, asset *contract.Asset, path string
 	}
 	temporary := path + ".part"
 	defer os.Remove(temporary)
+	if asset.IsEmpty() {
+		if err := os.WriteFile(temporary, nil, 0o644); err != nil {
+			return fmt.Errorf("keeping a download: %w", err)
+		}
+		return os.Rename(temporary, path)
+	}
 	source, err := reader.Fetch(ctx, asset.URI, temporary)
 	if err != nil {
 		return fmt.Errorf("downloading: %w", err)
@@ -139,10 +145,32 @@ func Stream(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source S
 			err = segmentErr
 		}
 	}
+	if errors.Is(err, os.ErrNotExist) && isEmpty(ctx, reader, tg, source) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("reading the %s of task %d: %w", key, node, err)
 	}
 	return nil
+}
+
+// isEmpty reports whether a committed manifest records a stream without bytes, of which the
+// store may have no object; see contract.Asset.IsEmpty.
+func isEmpty(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source Source) bool {
+	manifests, _ := Manifests(ctx, reader, tg)
+	if earlier, err := ManifestOf(ctx, reader, tg, source.Attempt); err == nil {
+		manifests = append(manifests, *earlier)
+	}
+	at := contract.AttemptURI(outputsOf(tg), string(tg.UID), source.Attempt)
+	uri := contract.AssetURI(at, contract.NodeID(source.Node), source.Key)
+	for i := range manifests {
+		for j := range manifests[i].Tasks {
+			if stream := manifests[i].Tasks[j].Assets[source.Key]; stream.URI == uri {
+				return stream.IsEmpty()
+			}
+		}
+	}
+	return false
 }
 
 // copySegments copies the segments of a stream in their order and returns their number.

@@ -179,6 +179,35 @@ func TestLogsWhenThePodIsGone(t *testing.T) {
 	b.want(exitUsage, "logs", "g", "--mount", "assets")
 }
 
+// TestEmptyStreamsNeedNoObject: the gateway has no object for a stream without bytes, and
+// its record states that. A stream with bytes that is missing is an error.
+func TestEmptyStreamsNeedNoObject(t *testing.T) {
+	tg, folder := stored(t)
+	at := contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), 1)
+	remove := func(key contract.AssetKey) {
+		t.Helper()
+		for node := range 2 {
+			if err := os.Remove(filepath.Join(folder, strings.TrimPrefix(contract.AssetURI(at, contract.NodeID(node), key), "file:///assets/"))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	remove(contract.AssetStderr)
+	b := newBench(t, tg)
+	mount := "/assets=" + folder
+	b.want(exitDone, "logs", "g", "--stderr", "--mount", mount)
+	if b.out.Len() > 0 {
+		t.Errorf("showed %q", b.out.String())
+	}
+	target := t.TempDir()
+	b.want(exitDone, "results", "g", "--mount", mount, "--download", target)
+	if raw, err := os.ReadFile(filepath.Join(target, "1", "stderr")); err != nil || len(raw) > 0 {
+		t.Errorf("downloaded %q, %v", raw, err)
+	}
+	remove(contract.AssetStdout)
+	b.want(exitFailed, "results", "g", "--mount", mount, "--download", t.TempDir())
+}
+
 func TestResults(t *testing.T) {
 	tg, folder := stored(t)
 	b := newBench(t, tg, testkit.RunningSample("runs"))

@@ -12,7 +12,7 @@ from world import ROOT, kubectl
 
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("python/*.md")]
 # A block and the line above it, where a marker has why the tests do not run the block.
-BLOCK = re.compile(r"^(.*)\n *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^([^\n]*)\n *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a line prints is in a comment at its end.
 PRINTS = re.compile(r"^print\(.*\) +# (.+)$", re.MULTILINE)
 NAMESPACE = "team-a"
