@@ -157,7 +157,7 @@ $(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
 
 .PHONY: generate
 generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the plugin's schema and the command line reference.
-	@$(BIN)/controller-gen object paths=./api/...
+	@$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 // The shapes that Covalent's dispatcher exchanges with an executor, as the

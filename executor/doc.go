@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package executor is Covalent's executor contract over TaskGroup objects: what
 // covalent.executor.base.AsyncBaseExecutor owes a dispatcher, for any dispatcher.
 //

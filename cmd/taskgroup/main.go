@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command taskgroup runs groups of tasks and shows how they are. Under the name
 // kubectl-taskgroup it is the plugin behind `kubectl taskgroup`.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package evidence establishes what a cache alone cannot: that an attempt never had
 // a Job, that the pods of a group are as observed, and that nothing of a cancelled
 // group will run.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bridge offers the executor to other languages: HTTP with JSON over a Unix
 // socket. One process serves all groups of all clusters that its user can reach.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package results reads what groups left in their stores, and describes it as assets
 // that a dispatcher can fetch: the committed records of their tasks, the streams of tasks
 // that were killed, and files of this machine with the reason of a failure.

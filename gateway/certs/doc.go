@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package certs creates and renews the certificates of the gateway.
 //
 //	Secret     ca.crt, ca.key     the authority

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command clireference writes the reference of the command line in Markdown: one
 // section for each command, from the same texts as --help.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package group runs the tasks of a plan, in order, and leaves the record of
 // the attempt.
 //

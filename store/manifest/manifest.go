@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package manifest reads the record that an attempt of a group has committed. The pod of
 // the next attempt, the executor and the command line read it with the same checks.
 package manifest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package audit reads the audit log of an API server, at level Metadata: who
 // requested what and when, without the bodies. It is the witness of the
 // integration tests, the invariants and the benchmarks.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package invariants checks, over a recorded history of a cluster, whether what
 // must always hold of TaskGroups did hold.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package s3server starts a real S3 server, versitygw, for tests. It keeps a bucket
 // as a folder, so that a test can put objects and look at them as files.
 package s3server

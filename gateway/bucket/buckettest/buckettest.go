@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package buckettest has the buckets of the tests: one of each kind of store, which can have
 // faults, and one of a real S3 server.
 package buckettest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lifecycle brings clusters up and down and reports how they are.
 //
 //	absent --up--> starting --ready--> up --down--> absent

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process starts the long-running programs of a cluster and ends
 // exactly those again.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tunables puts back the kernel settings that a kubelet changes.
 //
 // A kubelet sets a handful of settings of the whole machine and has no option

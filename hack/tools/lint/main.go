@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command lint is golangci-lint with the linters for Kubernetes APIs as a plugin.
 package main
 
