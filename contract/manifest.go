@@ -30,7 +30,7 @@ const (
 )
 
 // Manifest is the committed record of one attempt: what ran, how it ended and
-// what it left. It is written last and never over another; a group is Completed
+// its results. It is written last and never over another; a group is Completed
 // only with one.
 type Manifest struct {
 	Version     int    `json:"version"`

@@ -38,7 +38,7 @@ type Access string
 const (
 	// AccessGet reads an object.
 	AccessGet Access = "get"
-	// AccessPut writes an object, over one that is there.
+	// AccessPut writes an object, and replaces an existing one.
 	AccessPut Access = "put"
 	// AccessCreate writes an object where there is none: the header
 	// If-None-Match: * is part of what was signed, so that no holder can leave it out.

@@ -102,7 +102,7 @@ func EncodeTerminationMessage(t *TerminationMessage) ([]byte, error) {
 	}
 }
 
-// DecodeTerminationMessage reads what a container left. The bytes are the
+// DecodeTerminationMessage reads the message of a container. The bytes are the
 // user's to forge: anything but a well-formed message for exactly the given
 // number of tasks is ErrNoTerminationMessage.
 func DecodeTerminationMessage(raw string, tasks int) (*TerminationMessage, error) {

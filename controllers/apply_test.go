@@ -95,7 +95,7 @@ func (s storedGroup) List(ctx context.Context, list client.ObjectList, opts ...c
 	return s.Reader.List(ctx, list, opts...)
 }
 
-// TestWhoIsAskedAbout: a group created before the operator's eyes costs no read,
+// TestWhoIsAskedAbout: a group whose creation the operator observed costs no read,
 // unless something came between.
 func TestWhoIsAskedAbout(t *testing.T) {
 	tests := map[string]struct {

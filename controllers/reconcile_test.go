@@ -375,7 +375,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 }
 
-// TestConflictIsQuiet: somebody else wrote first; the next event mends it.
+// TestConflictIsQuiet: another client wrote first; the next event repeats the pass.
 func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()
 	r := newRig(t, tg)

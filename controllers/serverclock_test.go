@@ -63,7 +63,7 @@ func TestServerClock(t *testing.T) {
 					t.Fatalf("after %d answers it is off by %s", i+1, wrong)
 				}
 				local.pass(310 * time.Millisecond)
-				// Somebody sets the machine's clock, back and forth.
+				// The machine's clock is set, back and forth.
 				local.off = -local.off
 			}
 			if wrong := c.Now().Sub(local.truth).Abs(); wrong > 400*time.Millisecond {

@@ -23,7 +23,7 @@ import (
 // false with ErrUnavailable, and an end of ctx before that false with its error: the
 // intent may have arrived or not, and a repeated request is safe.
 //
-// A group that is not there yet leaves nothing that could be marked: Cancel is
+// A group that does not exist yet leaves nothing that could be marked: Cancel is
 // false, and who sends the group at that moment has to look for the request by
 // itself. Send does so with its Dispatcher, before and right after the create, so
 // that a dispatcher that notes the request before it calls Cancel, as Covalent does

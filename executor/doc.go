@@ -5,7 +5,7 @@
 //
 //	Send     creates the TaskGroup of a group of tasks       one write
 //	Poll     waits for its end                               no request: one watch for all groups
-//	Receive  reports how each node finished and what it left       no request after Poll, else one read
+//	Receive  reports how each node finished, and its results  no request after Poll, else one read
 //	Cancel   sets spec.cancel                                one write
 //	Run      does all of it for one function in memory
 //
@@ -16,7 +16,7 @@
 // Every error matches one of the sentinels of errors.go, each of which has a code
 // that another process can match. A dispatcher must distinguish two of them:
 // ErrCancelled is Covalent's TaskCancelledError, everything else fails the nodes.
-// A group that failed is no error of Poll: only Receive brings what it left.
+// A group that failed is no error of Poll: only Receive brings its results.
 //
 // The package imports the API types and Kubernetes' clients, never the
 // controllers: it is the dispatcher's side, the controllers are the cluster's. Below it

@@ -37,7 +37,7 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotInstalled is a cluster without the TaskGroup API.
 	ErrNotInstalled = errors.New("not installed")
-	// ErrNamespace is a namespace that is not there, or is going.
+	// ErrNamespace is a namespace that does not exist, or is being deleted.
 	ErrNamespace = errors.New("no such namespace")
 	// ErrUnavailable is an API server that does not answer; trying again may help.
 	ErrUnavailable = errors.New("unavailable")

@@ -31,7 +31,7 @@ type Result struct {
 }
 
 // Poll waits until a group has finished (covalent/executor/base.py, poll). A group
-// that failed is a normal return, so that Receive brings what it left; one that was
+// that failed is a normal return, so that Receive brings its results; one that was
 // cancelled is ErrCancelled, and one that was deleted unless FindCompleted finds its results. It has no time limit but ctx's: the
 // deadlines are the operator's.
 //

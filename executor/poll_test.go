@@ -82,7 +82,7 @@ func TestPollOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestPollOfAnotherOnesName: the group that was sent no longer exists, somebody created
+// TestPollOfAnotherOnesName: the group that was sent no longer exists, another user created
 // another one under its name.
 func TestPollOfAnotherOnesName(t *testing.T) {
 	tg := ended(v1alpha1.ReasonCompleted, v1alpha1.TaskCompleted, 3)

@@ -16,7 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
-// Receive reports how the nodes of group.NodeIDs ended and what they left
+// Receive reports how the nodes of group.NodeIDs finished, and their results
 // (covalent/executor/base.py, receive): terminal states, and only assets that
 // exist, since one that the dispatcher cannot fetch fails all nodes.
 //
@@ -24,7 +24,7 @@ import (
 // node is CANCELLED and no request is sent. Otherwise the states are the TaskGroup's,
 // and the sizes and digests those of the committed manifest, which is checked
 // against the digest in the status. A pod that died without a word left no record:
-// why it died then becomes an error in words, a file below CacheDir.
+// why it died then becomes an error as text, a file below CacheDir.
 //
 // An API server that does not answer for ten seconds is ErrUnavailable.
 // ErrNotFinished is a node that has not finished. ErrManifestUnavailable is a
@@ -37,7 +37,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	}
 	handle := outcome.Handle
 	if expected := e.Handle(group); handle.Name == "" || group.DispatchID != "" && handle.Name != expected.Name {
-		// In push mode the body may be anybody's.
+		// In push mode the body may be of any client.
 		handle = expected
 	}
 	tg, err := e.loadFinished(ctx, handle)
@@ -140,7 +140,7 @@ func (e *Executor) invalidUpdate(tg *v1alpha1.TaskGroup, node contract.NodeID, e
 	return update
 }
 
-// assets are what a node left: from its record, or found where it has none.
+// assets are the results of a node: from its record, or found where it has none.
 func (e *Executor) assets(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID, state contract.TaskState, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
 	if record == nil || record.State != state {
 		return e.results.StrayStreams(ctx, tg, node), nil

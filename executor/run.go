@@ -39,7 +39,7 @@ type Call struct {
 // Options.Assets, then does Send, Poll and Receive. The whole result passes through
 // memory; Send, Poll and Receive are for everything larger.
 //
-// A function that fails is ErrTaskFailed, with what it left in words. If ctx ends,
+// A function that fails is ErrTaskFailed, with its error as text. If ctx ends,
 // the group is not cancelled: calling Run again continues where it was.
 func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadata) ([]byte, error) {
 	group := runGroup(task)

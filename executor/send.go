@@ -24,7 +24,7 @@ import (
 // Sending the same group again returns the same handle; another spec under the
 // same name is ErrConflict. The handle is recorded before anything is created, and
 // a cancellation that was requested before or meanwhile is honoured with
-// ErrCancelled; where the group is there already and cannot be cancelled now, the
+// ErrCancelled; where the group exists already and cannot be cancelled now, the
 // error is not ErrCancelled. An API server that does not answer is retried for
 // a minute, then it is ErrUnavailable.
 //
@@ -111,7 +111,7 @@ func (e *Executor) checkCancelRequested(ctx context.Context) error {
 	return nil
 }
 
-// createGroup creates a TaskGroup, or finds that it is there.
+// createGroup creates a TaskGroup, or finds the existing one.
 func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup) (*v1alpha1.TaskGroup, error) {
 	key := client.ObjectKeyFromObject(desired)
 	sent, err := sentDigest(desired)

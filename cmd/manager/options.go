@@ -100,7 +100,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of the metrics over HTTPS, such as :8443, for those who may get /metrics; 0 for none")
 	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "address of pprof, such as 127.0.0.1:6060; none by default")
-	flags.StringVar(&o.GatewayURL, "gateway-url", "", "URL of the asset gateway, for pods whose objects are there, such as https://taskgroup-gateway.taskgroup-system.svc; none by default")
+	flags.StringVar(&o.GatewayURL, "gateway-url", "", "URL of the asset gateway, for pods whose objects it stores, such as https://taskgroup-gateway.taskgroup-system.svc; none by default")
 	flags.StringVar(&o.GatewayCAFile, "gateway-ca-file", "", "file with the certificates of the gateway's authorities, as PEM; it may appear later")
 	flags.Func("namespaces", "namespaces whose TaskGroups are run, separated by commas; all by default", func(s string) error {
 		o.Namespaces = strings.Split(s, ",")

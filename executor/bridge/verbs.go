@@ -254,7 +254,7 @@ func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveRespon
 	return &ReceiveResponse{TaskUpdates: updates, Warnings: warnings}, nil
 }
 
-// outcomeOf is what poll returned. The body of a job update may be anybody's: what
+// outcomeOf is what poll returned. The body of a job update may be of any client: what
 // is no outcome has none, and the group is found by its name.
 func outcomeOf(data json.RawMessage) *executor.Outcome {
 	if len(bytes.TrimSpace(data)) == 0 || string(bytes.TrimSpace(data)) == "null" {

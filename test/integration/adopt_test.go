@@ -66,7 +66,7 @@ var obstacles = map[string]obstacle{
 
 // TestAJobThatCameFirst has a Job of the deterministic name appear after the operator
 // decided to create its own, and before the API server has the request: the group's
-// own is taken for what it is, anybody else's is left alone (invariants I1, I11, I12).
+// own is taken for what it is, one of another owner is left alone (invariants I1, I11, I12).
 func TestAJobThatCameFirst(t *testing.T) {
 	proxy, err := cluster.StartProxy()
 	if err != nil {

@@ -239,7 +239,7 @@ func recordsEndOf(tg *v1alpha1.TaskGroup, j *batchv1.Job) bool {
 }
 
 // deletedUnfinished finds a group that the operator deleted before its end. A
-// group of that name that was there before or after may be the one it meant.
+// group of that name that existed before or after may be the one it meant.
 func deletedUnfinished(ix *index, g *group) []Violation {
 	deletion, ok := g.life.deletion()
 	if !ok || finished(deletion.obj) {

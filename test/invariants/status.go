@@ -129,7 +129,7 @@ func endedBefore(p *corev1.Pod, j *batchv1.Job) bool {
 		statuses[0].State.Terminated.FinishedAt.Before(j.DeletionTimestamp)
 }
 
-// cancelAsked reports whether spec.cancel was set or somebody other than the
+// cancelAsked reports whether spec.cancel was set or a user other than the
 // operator had deleted a Job of the group.
 func cancelAsked(ix *index, g *group, end version[*v1alpha1.TaskGroup]) bool {
 	return end.obj.Spec.Cancel || slices.ContainsFunc(g.jobs, func(j *job) bool {

@@ -89,7 +89,7 @@ func (n *Node) step(ctx context.Context, pod *corev1.Pod) error {
 	}
 	err := n.next(ctx, pod.DeepCopy(), b)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		// Somebody was faster; the event of what they did is on its way.
+		// Another actor was faster; the event of what they did is on its way.
 		return nil
 	}
 	return err

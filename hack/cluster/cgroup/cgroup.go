@@ -153,7 +153,7 @@ func (h Hierarchies) Remove(path string, timeout time.Duration) error {
 	return nil
 }
 
-// tree lists a folder and all folders below it, parents first; none if it is not there.
+// tree lists a folder and all folders below it, parents first; none if it does not exist.
 func tree(dir string) []string {
 	var dirs []string
 	// Whatever vanishes during the walk is what the callers want to be gone.

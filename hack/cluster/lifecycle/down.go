@@ -27,7 +27,7 @@ const (
 )
 
 // Down removes a cluster and all that it took from the machine. It needs no
-// state: what is there is found by the cluster's folder.
+// state: what exists is found by the cluster's folder.
 func Down(ctx context.Context, l layout.Layout) error {
 	unlock, err := layout.Lock(l.Dir)
 	if err != nil {
@@ -63,7 +63,7 @@ func clean(ctx context.Context, l layout.Layout) error {
 }
 
 // isOurs reports whether the folder is a cluster's: by the state in it, or, where
-// somebody removed that from under a running cluster, by the run folder.
+// a user removed that from under a running cluster, by the run folder.
 func isOurs(l layout.Layout) bool {
 	if _, err := os.Stat(l.StateFile()); err == nil {
 		return true
@@ -73,7 +73,7 @@ func isOurs(l layout.Layout) bool {
 }
 
 // release gives back what the machine lent. Mounts go before any file is
-// removed: below a mounted volume are files of somebody else.
+// removed: below a mounted volume are files of other users.
 func release(ctx context.Context, l layout.Layout) error {
 	find := func() ([]process.Identity, error) { return running(l) }
 	if err := process.Host.EndAll(find, endTimeout); err != nil {

@@ -25,7 +25,7 @@ type Status struct {
 	Info
 	// Healthy reports that all components run and the cluster can take pods.
 	Healthy bool `json:"healthy"`
-	// Problem is in words what is wrong, empty when healthy.
+	// Problem is the error as text, empty when healthy.
 	Problem    string      `json:"problem,omitempty"`
 	Components []Component `json:"components"`
 }

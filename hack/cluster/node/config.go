@@ -34,7 +34,7 @@ type Config struct {
 	Server string
 }
 
-// SandboxImage is there for the templates.
+// SandboxImage is for the templates.
 func (c Config) SandboxImage() string { return SandboxImage }
 
 // files maps a file below the cluster's configuration folder to its template.

@@ -70,7 +70,7 @@ func RemoveSharedPlaces() {
 		_ = os.Remove(socket)
 	}
 	for _, dir := range []string{devicePlugins, filepath.Dir(devicePlugins), cniResults, filepath.Dir(cniResults), logLinks} {
-		// A folder that somebody else uses is not empty, and stays.
+		// A folder that another process uses is not empty, and stays.
 		_ = os.Remove(dir)
 	}
 }

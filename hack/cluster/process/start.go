@@ -104,7 +104,7 @@ func (r *Running) save(dir string) error {
 	return nil
 }
 
-// Records reads what is remembered in a folder; a folder that is not there has none.
+// Records reads what is remembered in a folder; a missing folder has none.
 func Records(dir string) ([]Record, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {

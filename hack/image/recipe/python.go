@@ -43,7 +43,7 @@ var wheelPlatforms = map[string]string{"amd64": "manylinux_2_28_x86_64", "arm64"
 var imageTools = []build.SystemProgram{{Command: "mmdebstrap", Package: "mmdebstrap"}, {Command: "pip3", Package: "python3-pip"}}
 
 // WritePython writes the archive of an image with Debian's Python, cloudpickle
-// and numpy, unless the archive is there and was made from the same lists.
+// and numpy, unless the archive exists and was made from the same lists.
 func WritePython(ctx context.Context, reference, output string, report *progress.Reporter) error {
 	source := pythonSource(reference)
 	if oci.Label(output, sourceLabel) == source {

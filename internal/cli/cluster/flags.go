@@ -24,7 +24,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	names := clientcmd.RecommendedConfigOverrideFlags("")
 	clientcmd.BindOverrideFlags(&f.overrides, flags, names)
 	// What this program authenticates with is in the kubeconfig; kubectl hides none
-	// of these, and none of them is why somebody reads --help.
+	// of these, and none of them is why a user reads --help.
 	for _, name := range []string{
 		"certificate-authority", "client-certificate", "client-key", "disable-compression", "insecure-skip-tls-verify",
 		"proxy-url", "tls-server-name", "token", "user", "username", "password", "server", "cluster", "as-uid", "as-user-extra", "request-timeout",

@@ -37,7 +37,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestDescribeOfPartialStatuses shows whatever is there.
+// TestDescribeOfPartialStatuses shows whatever exists.
 func TestDescribeOfPartialStatuses(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.TaskGroup){
 		"no status":       func(tg *v1alpha1.TaskGroup) { tg.Status = v1alpha1.TaskGroupStatus{} },

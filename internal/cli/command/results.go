@@ -36,7 +36,7 @@ func (a *app) resultsCommand() *cobra.Command {
 	options := resultsOptions{mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "results NAME",
-		Short: "Show what a group left: sizes, digests, times and memory, and download it",
+		Short: "Show the results of a group: sizes, digests, times and memory, and download them",
 		Long: `Show the committed record of a group, the manifest, and download what it names to
 DIR/<nodeID>/{output,stdout,stderr,error}. The manifest is checked against the
 digest in the group's status, and every download against the manifest.

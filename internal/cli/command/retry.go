@@ -93,7 +93,7 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		}
 		err = session.Create(cmd.Context(), again)
 		if apierrors.IsAlreadyExists(err) {
-			// Somebody else retried it at the same moment.
+			// Another user retried it at the same moment.
 			taken[again.Name] = true
 			continue
 		}

@@ -61,7 +61,7 @@ func TestExitCodesOfWait(t *testing.T) {
 	}
 }
 
-// onWatch does something once a watch is there.
+// onWatch does something once a watch exists.
 func onWatch(do func(client.WithWatch)) interceptor.Funcs {
 	return interceptor.Funcs{Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) (w watch.Interface, err error) {
 		if w, err = c.Watch(ctx, list, opts...); err == nil {

@@ -69,7 +69,7 @@ func (c *Chart) Text(w io.Writer, width int, palette terminal.Palette) {
 
 func indented(row *Row) string { return strings.Repeat("  ", row.Depth) + table.Clean(row.Label) }
 
-// bar draws the spans of a row; each that is there has a character at least.
+// bar draws the spans of a row; each existing one has a character at least.
 func (c *Chart) bar(out *strings.Builder, row *Row, width int, palette terminal.Palette) {
 	cells := make([]Kind, width)
 	for _, span := range row.Spans {
