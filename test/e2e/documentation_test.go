@@ -5,12 +5,10 @@
 package e2e
 
 import (
-	"cmp"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/taskgroup-operator/taskgroup-operator/test/docs"
@@ -27,9 +25,13 @@ func TestCommandsOfTheDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortStableFunc(blocks, func(a, b docs.Block) int {
-		return cmp.Compare(min(1, strings.Compare(a.Page, first)*strings.Compare(a.Page, first)), min(1, strings.Compare(b.Page, first)*strings.Compare(b.Page, first)))
-	})
+	rank := func(block docs.Block) int {
+		if block.Page == first {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(blocks, func(a, b docs.Block) int { return rank(a) - rank(b) })
 	path := t.TempDir()
 	for name, target := range map[string]string{"kubectl": cluster.Kubectl, "taskgroup": filepath.Join(cluster.Root, "bin", "taskgroup")} {
 		if err := os.Symlink(target, filepath.Join(path, name)); err != nil {

@@ -10,7 +10,8 @@ import pytest
 from server import Server
 from world import ROOT, kubectl
 
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("python/*.md")]
+# As in test/docs/blocks.go.
+PATTERNS = ["*.md", "docs/*.md", "docs/*/*.md", "python/*.md", "python/*/*.md", "hack/*/*.md", ".github/*.md"]
 # A block and the line above it, where a marker has why the tests do not run the block.
 BLOCK = re.compile(r"^([^\n]*)\n *```python\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # What a line prints is in a comment at its end.
@@ -21,7 +22,7 @@ NAMESPACE = "team-a"
 def blocks() -> list[object]:
     return [
         pytest.param(block, id=str(page.relative_to(ROOT)))
-        for page in sorted(PAGES)
+        for page in sorted(page for pattern in PATTERNS for page in ROOT.glob(pattern))
         for above, block in BLOCK.findall(page.read_text())
         if "<!-- not run: " not in above
     ]
