@@ -12,7 +12,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// TestWhatKubectlShows holds the columns, and the commands of the README.
+// TestWhatKubectlShows holds the columns, and the commands of docs/taskgroups.md.
 func TestWhatKubectlShows(t *testing.T) {
 	t.Parallel()
 	tg := functions("shown", "whoami", "raises")
