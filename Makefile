@@ -139,16 +139,29 @@ $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
 $(BIN)/gotestsum: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ gotest.tools/gotestsum
-$(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
+# With the linters for Kubernetes APIs.
+$(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum hack/tools/lint/main.go
 	@echo "==> building $@ (a minute the first time)"
-	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@cd hack/tools/lint && go build -o ../../../$@ .
+$(BIN)/crdify: hack/tools/api/go.mod hack/tools/api/go.sum
+	@cd hack/tools/api && go build -o ../../../$@ sigs.k8s.io/crdify
+$(BIN)/actionlint: hack/tools/ci/go.mod hack/tools/ci/go.sum
+	@cd hack/tools/ci && go build -o ../../../$@ github.com/rhysd/actionlint/cmd/actionlint
+$(BIN)/kind: hack/tools/ci/go.mod hack/tools/ci/go.sum
+	@cd hack/tools/ci && CGO_ENABLED=0 go build -o ../../../$@ sigs.k8s.io/kind
+
+# Vale reads Go's comments with a parser in C.
+$(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
+	@echo "==> building $@ (a minute the first time)"
+	@cd hack/tools/prose && CGO_ENABLED=1 go build -o ../../../$@ github.com/errata-ai/vale/v3/cmd/vale
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC and the plugin's schema from the Go types and markers.
-	@$(BIN)/controller-gen object paths=./api/...
+generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the plugin's schema and the command line reference.
+	@$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
+	@go run ./internal/clireference docs/cli-reference.md
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: manifests
@@ -162,8 +175,24 @@ lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint
 	@$(VENV)/bin/ruff format --check --config python/pyproject.toml python hack test
 	@cd python && ../$(VENV)/bin/mypy --python-executable ../$(VENV)-covalent/bin/python --cache-dir ../$(CACHE)/mypy
 
+.PHONY: prose
+prose: $(BIN)/vale ## The vocabulary of comments and documentation, by the rules of .vale; needs a C compiler.
+	@git ls-files -z '*.go' '*.md' ':!*/testdata/*' ':!*/zz_generated*' | xargs -0 $(BIN)/vale --no-wrap
+	@# The texts of flags are in code blocks, which Vale skips.
+	@sed '/^```/d; s/^ *//' docs/cli-reference.md | $(BIN)/vale --no-wrap --ext=.txt
+
+CRD := config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml
+.PHONY: api-compat
+api-compat: $(BIN)/crdify ## The CRD accepts what that of the last release accepts, which is in api/v1alpha1/testdata/released.
+	@$(BIN)/crdify file://api/v1alpha1/testdata/released/$(notdir $(CRD)) file://$(CRD) >$(CACHE)/crdify.txt || \
+		{ grep -v ✓ $(CACHE)/crdify.txt; echo "error: the CRD refuses what the last release accepted"; exit 1; }
+
+.PHONY: workflows
+workflows: $(BIN)/actionlint ## The workflows of .github.
+	@$(BIN)/actionlint
+
 .PHONY: verify
-verify: generate lint ## Generated files and locks current, modules tidy, lint clean, tree clean.
+verify: generate lint prose api-compat workflows ## Generated files and locks current, modules tidy, lint and prose clean, API compatible, tree clean.
 	@hack/lock.sh --check
 	@go mod tidy -diff && cd hack && go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { git status --short; echo "error: the tree is not clean: commit what 'make generate' changed"; exit 1; }

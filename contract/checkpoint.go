@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -23,7 +25,7 @@ const (
 // and its UID, attempt and number must match.
 type Checkpoint struct {
 	Version int `json:"version"`
-	// UID is that of the TaskGroup object.
+	// UID is the UID of the TaskGroup object.
 	UID     string `json:"uid"`
 	Attempt int32  `json:"attempt"`
 	// Number counts the checkpoints of an attempt from 1.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 // The shapes that Covalent's dispatcher exchanges with an executor, as the
@@ -12,8 +14,8 @@ type TaskSpec struct {
 	Kwargs     map[string]NodeID `json:"kwargs"`
 }
 
-// ResourceMap says where a group's objects are. An empty URI is an object that
-// Covalent was told not to upload (covalent_dispatcher/_core/runner_ng.py,
+// ResourceMap states where a group's objects are. An empty URI is an object that
+// Covalent was configured not to upload (covalent_dispatcher/_core/runner_ng.py,
 // get_upload_uri).
 type ResourceMap struct {
 	Functions map[NodeID]string `json:"functions"`
@@ -44,7 +46,7 @@ type Status struct {
 	Status TaskState `json:"STATUS"`
 }
 
-// AssetUpdate says where the dispatcher finds an object that a task left.
+// AssetUpdate states where the dispatcher finds an object that a task left.
 type AssetUpdate struct {
 	RemoteURI string `json:"remote_uri,omitempty"`
 	DigestAlg string `json:"digest_alg,omitempty"`
@@ -53,7 +55,7 @@ type AssetUpdate struct {
 	Size int64 `json:"size"`
 }
 
-// TaskUpdate is how one node ended: the status is terminal, and the assets are
+// TaskUpdate is how one node finished: the status is terminal, and the assets are
 // those that exist, since one that cannot be fetched fails all nodes of the group.
 type TaskUpdate struct {
 	DispatchID string                   `json:"dispatch_id"`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package contract holds the wire shapes that the parts of the operator
 // exchange: the plan a pod gets, the manifest and the termination message it
 // leaves behind, and Covalent's TransportableObject bytes.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -28,13 +30,13 @@ const (
 )
 
 // Manifest is the committed record of one attempt: what ran, how it ended and
-// what it left. It is written last and never over another; a group is Completed
+// its results. It is written last and never over another; a group is Completed
 // only with one.
 type Manifest struct {
 	Version     int    `json:"version"`
 	DispatchID  string `json:"dispatchID,omitempty"`
 	TaskGroupID int64  `json:"taskGroupID,omitempty"`
-	// UID is that of the TaskGroup object.
+	// UID is the UID of the TaskGroup object.
 	UID       string    `json:"uid"`
 	Attempt   int32     `json:"attempt"`
 	StartTime time.Time `json:"startTime"`
@@ -44,14 +46,14 @@ type Manifest struct {
 	Tasks  []TaskRecord    `json:"tasks"`
 }
 
-// PythonVersions are those of the image's interpreter.
+// PythonVersions are the versions of the image's interpreter.
 type PythonVersions struct {
 	// Version is major.minor.micro.
 	Version     string `json:"version"`
 	Cloudpickle string `json:"cloudpickle"`
 }
 
-// TaskRecord is how one task ended.
+// TaskRecord is how one task finished.
 type TaskRecord struct {
 	NodeID NodeID    `json:"nodeID"`
 	State  TaskState `json:"state"`
@@ -64,7 +66,7 @@ type TaskRecord struct {
 	// StartTime and EndTime are nil for a task that did not run.
 	StartTime *time.Time `json:"startTime,omitempty"`
 	EndTime   *time.Time `json:"endTime,omitempty"`
-	// PeakMemoryBytes and CPUSeconds (user and system) are those of the task's
+	// PeakMemoryBytes and CPUSeconds (user and system) are the usage of the task's
 	// process and the children it waited for, from wait4(2).
 	PeakMemoryBytes int64   `json:"peakMemoryBytes,omitempty"`
 	CPUSeconds      float64 `json:"cpuSeconds,omitempty"`
@@ -97,7 +99,7 @@ func GroupURI(outputs, uid string) string { return strings.TrimRight(outputs, "/
 
 // AttemptURI is the place below outputs that belongs to one attempt of one
 // object. The UID is part of it, so that a group that is deleted and created
-// anew under the same name never sees what the former one wrote.
+// again under the same name never sees what the previous one wrote.
 func AttemptURI(outputs, uid string, attempt int32) string {
 	return GroupURI(outputs, uid) + "/a" + strconv.Itoa(int(attempt))
 }

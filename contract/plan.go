@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -15,7 +17,7 @@ import (
 const (
 	// PlanVersion is the version of the Plan's shape that this package writes.
 	PlanVersion = 1
-	// IndexedPlanVersion is that of a plan with an Index: a runner that does not read it
+	// IndexedPlanVersion is the version of a plan with an Index: a runner that does not read it
 	// must not run the functions without their arguments.
 	IndexedPlanVersion = 2
 	// PlanEnv is the environment variable of the pod that holds the encoded plan.
@@ -28,7 +30,7 @@ const (
 	maxDecodedPlan = 8 << 20
 )
 
-// ErrPlanTooLarge says that a plan does not fit in an environment variable.
+// ErrPlanTooLarge reports that a plan does not fit in an environment variable.
 var ErrPlanTooLarge = errors.New("the tasks and URIs do not fit in one pod")
 
 // Plan is everything that a runner needs to know about one attempt of a task group.
@@ -63,14 +65,14 @@ type Plan struct {
 	// Uncommitted are earlier attempts that committed no manifest after Previous,
 	// oldest first. Tasks that have a checkpoint of one of them are taken over too.
 	Uncommitted []int32 `json:"uncommitted,omitempty"`
-	// Parallel says that each pod runs one task, Tasks[IndexEnv], and writes its
+	// Parallel means that each pod runs one task, Tasks[IndexEnv], and writes its
 	// manifest at TaskManifestURI. Otherwise one pod runs all in order.
 	Parallel bool `json:"parallel,omitempty"`
 	// RunningSeconds bounds the time from the runner's start to the end of the
 	// last task, and TaskSeconds that of each task; 0 is no bound.
 	RunningSeconds int64 `json:"runningSeconds,omitempty"`
 	TaskSeconds    int64 `json:"taskSeconds,omitempty"`
-	// Settings are those of the runner; zero values are its defaults.
+	// Settings are the settings of the runner; zero values are its defaults.
 	Settings RunnerSettings `json:"settings,omitzero"`
 }
 
@@ -90,7 +92,7 @@ type RunnerSettings struct {
 	StoreStallSeconds int64 `json:"storeStallSeconds,omitempty"`
 }
 
-// IndexEnv is the environment variable that tells a pod of an indexed Job which
+// IndexEnv is the environment variable that gives a pod of an indexed Job its index, which
 // one it is, from 0 (k8s.io/api/batch/v1, JobCompletionIndexAnnotation).
 const IndexEnv = "JOB_COMPLETION_INDEX"
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 // HoldCommand is the command of the runner that waits for SIGTERM, in a pod that mounts

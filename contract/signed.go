@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -26,7 +28,7 @@ const (
 	maxDecodedURLs = 32 << 20
 )
 
-// ErrSignedURLsTooLarge says that a group's signed URLs do not fit in a Secret.
+// ErrSignedURLsTooLarge reports that a group's signed URLs do not fit in a Secret.
 var ErrSignedURLsTooLarge = errors.New("the group's signed URLs do not fit in a Secret")
 
 // Access is what a signed URL allows its holder.
@@ -36,7 +38,7 @@ type Access string
 const (
 	// AccessGet reads an object.
 	AccessGet Access = "get"
-	// AccessPut writes an object, over one that is there.
+	// AccessPut writes an object, and replaces an existing one.
 	AccessPut Access = "put"
 	// AccessCreate writes an object where there is none: the header
 	// If-None-Match: * is part of what was signed, so that no holder can leave it out.
@@ -54,7 +56,7 @@ type Permission struct {
 // they are in a Secret and nowhere else.
 type SignedURLs struct {
 	Version int `json:"version"`
-	// UID is that of the TaskGroup object.
+	// UID is the UID of the TaskGroup object.
 	UID string `json:"uid"`
 	// Until is when they cease to be valid.
 	Until time.Time `json:"until"`
@@ -107,7 +109,7 @@ func (s *SignedURLs) Add(p Permission, url string) error {
 	return nil
 }
 
-// URL is that of a permission, if it was given.
+// URL is the URL of a permission, if it was given.
 func (s *SignedURLs) URL(p Permission) (string, bool) {
 	for i := range s.Forms {
 		f := &s.Forms[i]

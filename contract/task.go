@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import "strconv"
@@ -22,7 +24,7 @@ const (
 	TaskCancelled TaskState = "CANCELLED"
 )
 
-// IsTerminal says whether a task in this state never changes it again.
+// IsTerminal reports whether a task in this state never changes it again.
 func (s TaskState) IsTerminal() bool {
 	return s == TaskCompleted || s == TaskFailed || s == TaskCancelled
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -23,11 +25,11 @@ type TerminationMessage struct {
 	// whose completion index was overridden runs another task than the controller
 	// expects.
 	Node *NodeID
-	// States are those of the tasks, in the order of the plan.
+	// States are the states of the tasks, in the order of the plan.
 	States []TaskState
 	// Failure is the first task that failed, or the runner's own failure.
 	Failure *Failure
-	// ManifestSHA256 is that of the committed manifest, in lower-case
+	// ManifestSHA256 is the digest of the committed manifest, in lower-case
 	// hexadecimal; empty where none was committed.
 	ManifestSHA256 string
 }
@@ -66,7 +68,7 @@ type terminationJSON struct {
 	Manifest string   `json:"manifest,omitempty"`
 }
 
-// ErrNoTerminationMessage says that a container left nothing that a runner wrote.
+// ErrNoTerminationMessage reports that a container has no message of a runner.
 var ErrNoTerminationMessage = errors.New("the container left no record")
 
 // EncodeTerminationMessage returns at most MaxTerminationMessage bytes; it cuts
@@ -100,7 +102,7 @@ func EncodeTerminationMessage(t *TerminationMessage) ([]byte, error) {
 	}
 }
 
-// DecodeTerminationMessage reads what a container left. The bytes are the
+// DecodeTerminationMessage reads the message of a container. The bytes are the
 // user's to forge: anything but a well-formed message for exactly the given
 // number of tasks is ErrNoTerminationMessage.
 func DecodeTerminationMessage(raw string, tasks int) (*TerminationMessage, error) {

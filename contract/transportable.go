@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package contract
 
 import (
@@ -12,7 +14,7 @@ import (
 // holds two versions, a docstring and a name.
 const maxTransportableHeader = 1 << 20
 
-// ErrNotTransportable says that bytes are no TransportableObject.
+// ErrNotTransportable reports that bytes are no TransportableObject.
 var ErrNotTransportable = errors.New("not a Covalent TransportableObject")
 
 // TransportableHeader is the JSON header of Covalent's TransportableObject
@@ -27,7 +29,7 @@ type TransportableHeader struct {
 }
 
 // ReadTransportableHeader reads the header and nothing behind it, so that a
-// wrong Python is told of before anything is unpickled.
+// wrong Python is reported before anything is unpickled.
 func ReadTransportableHeader(r io.Reader) (*TransportableHeader, error) {
 	var offsets [16]byte
 	if _, err := io.ReadFull(r, offsets[:]); err != nil {

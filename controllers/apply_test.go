@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -33,12 +35,12 @@ func (r *rig) jobs() int {
 	return len(jobs.Items)
 }
 
-// newcomer tells the reconciler that its group was created a moment ago.
+// newGroup records in the reconciler that its group was created a moment ago.
 func (r *rig) created() {
 	r.createdGroups().Create(event.CreateEvent{Object: r.taskGroup()})
 }
 
-// unread is an API server that must not be asked.
+// unread is an API server that must receive no requests.
 type unread struct{ client.Reader }
 
 var errAsked = errors.New("the API server was asked")
@@ -50,7 +52,7 @@ func (unread) Get(context.Context, client.ObjectKey, client.Object, ...client.Ge
 }
 
 // TestAJobOfAFormerProcessIsNotCreatedAgain: the operator died before the status
-// named the Job, and a person deleted the Job before the next one began.
+// named the Job, and a user deleted the Job before the next one began.
 func TestAJobOfAFormerProcessIsNotCreatedAgain(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Obj()
 	former := testkit.Job(tg).Obj()
@@ -93,7 +95,7 @@ func (s storedGroup) List(ctx context.Context, list client.ObjectList, opts ...c
 	return s.Reader.List(ctx, list, opts...)
 }
 
-// TestWhoIsAskedAbout: a group created before the operator's eyes costs no read,
+// TestWhoIsAskedAbout: a group whose creation the operator observed costs no read,
 // unless something came between.
 func TestWhoIsAskedAbout(t *testing.T) {
 	tests := map[string]struct {
@@ -205,7 +207,7 @@ func (c withoutJobs) Get(ctx context.Context, key client.ObjectKey, obj client.O
 	return c.Client.Get(ctx, key, obj, opts...)
 }
 
-// TestAPodAfterTheEndIsTold, once, and only of the group that has ended.
+// TestAPodAfterTheEndIsTold, once, and only of the group that has finished.
 func TestAPodAfterTheEndIsTold(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Cancelled().Obj())
 	pod := testkit.Pod(testkit.Job(r.taskGroup()).Obj()).Obj()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -36,7 +38,7 @@ func TestStrippedObjectsDecideTheSame(t *testing.T) {
 			now := testkit.Created.Add(time.Hour)
 			want := plan.Decide(observed(t, job, pod.Obj(), false), now)
 			got := plan.Decide(observed(t, job, pod.Obj(), true), now)
-			// Whoever deletes a Job needs no more of it than its name and UID.
+			// A caller that deletes a Job needs no more of it than its name and UID.
 			want.DeleteJob, got.DeleteJob = nil, nil
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("with stripped objects (-want +got):\n%s", diff)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package controllers reconciles TaskGroups.
 //
 //	TaskGroup --load--> observation --plan.Decide--> plan.Plan --apply--> Job

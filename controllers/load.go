@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -32,7 +34,7 @@ const (
 // errCacheBehind is the error of a pass that has to wait for the cache.
 var errCacheBehind = errors.New("the cache does not contain yet what was created")
 
-// observation is what a pass knows.
+// observation is the input of a pass.
 type observation struct {
 	*plan.Observed
 	// NextRead is when there is more to read; 0 for never.
@@ -176,7 +178,7 @@ func anyPodIsDeleting(pods []*corev1.Pod, job types.UID) bool {
 }
 
 // detectOtherOperator concludes that another operator is active from a Job that this
-// process did not create, of a group for which it knows that no other process had.
+// process did not create, of a group for which no other process had created one.
 func (r *TaskGroupReconciler) detectOtherOperator(ctx context.Context, o *plan.Observed, job *batchv1.Job) {
 	if job == nil || o.JobUID != "" || !metav1.IsControlledBy(job, o.TaskGroup) {
 		return

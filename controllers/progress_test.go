@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -65,7 +67,7 @@ func TestProgressMakesWay(t *testing.T) {
 }
 
 // TestProgressLine: who came first is next, a turn that is not used is passed on, and
-// nobody is called while there is no room.
+// the callback is not called while there is no room.
 func TestProgressLine(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.fill()
@@ -79,7 +81,7 @@ func TestProgressLine(t *testing.T) {
 		t.Errorf("%v are called without room", r.enqueued())
 	}
 	r.progress.release()
-	// Each pass of a group that has nothing to tell, as that of one that is gone.
+	// Each pass of a group that has nothing to report, as for a deleted group.
 	for range 6 {
 		if _, err := r.Reconcile(t.Context(), named("gone")); err != nil {
 			t.Fatal(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -178,7 +180,7 @@ func TestCancelDeletesOnlyItsJob(t *testing.T) {
 }
 
 // TestADeletedJobIsNotCreatedAgain: the status has not named the Job yet, so
-// only this process's memory knows that there was one (invariant I1).
+// only this process's memory has that there was one (invariant I1).
 func TestADeletedJobIsNotCreatedAgain(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.mustReconcile()
@@ -194,7 +196,7 @@ func TestADeletedJobIsNotCreatedAgain(t *testing.T) {
 }
 
 // TestAPodOvertakesItsJob: the events of a pod may come before its Job's. That is
-// no reason to ask the API server, nor to take the Job for deleted.
+// no reason for a request, nor to take the Job for deleted.
 func TestAPodOvertakesItsJob(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.mustReconcile()
@@ -213,8 +215,8 @@ func TestAPodOvertakesItsJob(t *testing.T) {
 	r.wantReason(v1alpha1.ReasonRunning)
 }
 
-// TestRebirth deletes a group and creates it anew under its name: the memory of
-// the former one must not speak for the later (invariant I12).
+// TestRebirth deletes a group and creates it again under its name: the memory of
+// the previous one must not speak for the later (invariant I12).
 func TestRebirth(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.mustReconcile()
@@ -323,7 +325,7 @@ func finishJob(r *rig, attempt int32) {
 }
 
 // TestCancelledIsNotSaidOfARunningPod: the cache of pods is behind, and the API
-// server knows of one that runs (invariant I5).
+// server has one that runs (invariant I5).
 func TestCancelledIsNotSaidOfARunningPod(t *testing.T) {
 	r := newRig(t, testkit.TaskGroup("g").Commands(1).Obj())
 	r.mustReconcile()
@@ -373,7 +375,7 @@ func TestOwnWritesAreRead(t *testing.T) {
 	}
 }
 
-// TestConflictIsQuiet: somebody else wrote first; the next event mends it.
+// TestConflictIsQuiet: another client wrote first; the next event repeats the pass.
 func TestConflictIsQuiet(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Cancelled().Obj()
 	r := newRig(t, tg)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -55,7 +57,7 @@ func (r *reconnecting) WatchWithContext(ctx context.Context, options metav1.List
 	})
 }
 
-// IsWatchListSemanticsUnSupported is the parent's: a reflector asks by this method
+// IsWatchListSemanticsUnSupported is the parent's: a reflector calls this method
 // whether to list by a watch (k8s.io/client-go/util/watchlist).
 func (r *reconnecting) IsWatchListSemanticsUnSupported() bool {
 	parent, ok := r.parent.(interface{ IsWatchListSemanticsUnSupported() bool })

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -104,7 +106,7 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
-// TestRecorderSendsWhatWaits: a process that is told to end tells what it knows, and
+// TestRecorderSendsWhatWaits: a process that received SIGTERM sends the events that wait, and
 // one that cannot ends nevertheless.
 func TestRecorderSendsWhatWaits(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -141,7 +143,7 @@ func TestRecorderSendsWhatWaits(t *testing.T) {
 	}
 }
 
-// TestRecorderDoesNotWait: more events than there is room for hold nobody up.
+// TestRecorderDoesNotWait: more events than there is room for delay no caller.
 func TestRecorderDoesNotWait(t *testing.T) {
 	r := NewRecorder(newSink(t), "here")
 	tg := testkit.TaskGroup("g").Commands(1).Obj()

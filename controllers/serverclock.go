@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -14,7 +16,7 @@ import (
 // group early nor keeps it waiting (invariant I24).
 //
 // It reads the Date header of every answer, which has a resolution of one second, and
-// counts from there with the monotonic clock. A new process knows the time with its
+// counts from there with the monotonic clock. A new process has the time with its
 // first answer, so a restart has no effect. Until then it returns the local time.
 type ServerClock struct {
 	local clock.PassiveClock

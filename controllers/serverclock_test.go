@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controllers
 
 import (
@@ -61,7 +63,7 @@ func TestServerClock(t *testing.T) {
 					t.Fatalf("after %d answers it is off by %s", i+1, wrong)
 				}
 				local.pass(310 * time.Millisecond)
-				// Somebody sets the machine's clock, back and forth.
+				// The machine's clock is set, back and forth.
 				local.off = -local.off
 			}
 			if wrong := c.Now().Sub(local.truth).Abs(); wrong > 400*time.Millisecond {
@@ -86,7 +88,7 @@ func TestServerClockTrustsOnlyTheServer(t *testing.T) {
 			t.Errorf("%s: it is %s", name, got)
 		}
 	}
-	// An answer that took an hour tells of any time within that hour.
+	// An answer that took an hour may be from any time within that hour.
 	slow := roundTripper(func(*http.Request) (*http.Response, error) {
 		asked := local.truth
 		local.pass(time.Hour)

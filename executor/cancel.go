@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -14,14 +16,14 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// Cancel asks for the end of the group that the handle names
+// Cancel requests the end of the group that the handle names
 // (covalent/executor/base.py, cancel). It is true once spec.cancel is durable, and
 // false where there is nothing left to cancel: a group that was never created, was
-// deleted, or has ended. An API server that does not answer for ten seconds is
+// deleted, or has finished. An API server that does not answer for ten seconds is
 // false with ErrUnavailable, and an end of ctx before that false with its error: the
-// intent may have arrived or not, and asking again is safe.
+// intent may have arrived or not, and a repeated request is safe.
 //
-// A group that is not there yet leaves nothing that could be marked: Cancel is
+// A group that does not exist yet leaves nothing that could be marked: Cancel is
 // false, and who sends the group at that moment has to look for the request by
 // itself. Send does so with its Dispatcher, before and right after the create, so
 // that a dispatcher that notes the request before it calls Cancel, as Covalent does

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -148,7 +150,7 @@ func TestCancelWhileItIsSent(t *testing.T) {
 	}
 }
 
-// TestSendThatCannotCancelDoesNotSayCancelled: the group is there, and the API server
+// TestSendThatCannotCancelDoesNotSayCancelled: the group exists, and the API server
 // is not any more.
 func TestSendThatCannotCancelDoesNotSayCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -45,7 +47,7 @@ type Cluster struct {
 
 // ClusterConfig is what a Cluster is made of.
 type ClusterConfig struct {
-	// Client does not cache and knows the TaskGroup API; see NewClient.
+	// Client does not cache and has the TaskGroup API in its scheme; see NewClient.
 	Client client.WithWatch
 	// Namespace is where TaskGroups are; "default" if empty.
 	Namespace string
@@ -55,20 +57,20 @@ type ClusterConfig struct {
 	// cluster; see ClusterSettings.Load.
 	Context  string
 	Identity Identity
-	// Log is told when the watch breaks; nothing is said by default.
+	// Log receives a line when the watch breaks; nothing is logged by default.
 	Log logr.Logger
-	// Observe is called for every TaskGroup that has ended, each time the watch
-	// tells of it, with what a poll keeps of it; it must not block.
+	// Observe is called for every TaskGroup that has finished, each time the watch
+	// reports it, with what a poll keeps of it; it must not block.
 	Observe func(*v1alpha1.TaskGroup)
 	// Doubt is how long the watch may not know a group that is polled until the
-	// API server is asked for it; 2 s if 0.
+	// group is read; 2 s if 0.
 	Doubt time.Duration
 	// Grace is how long a watch that was never allowed may be so until polls fail
 	// with it, since a role may be on its way; 15 s if 0.
 	Grace time.Duration
 }
 
-// NewCluster makes a Cluster. It asks nobody.
+// NewCluster makes a Cluster. It sends no requests.
 func NewCluster(config ClusterConfig) *Cluster {
 	if config.Namespace == "" {
 		config.Namespace = "default"
@@ -115,7 +117,7 @@ func (c *Cluster) groupsOf(ctx context.Context, dispatchID string) ([]v1alpha1.T
 	}
 }
 
-// NewClient makes the client that a Cluster needs. It does not ask the cluster
+// NewClient makes the client that a Cluster needs. It does not request anything of the cluster
 // before it is used.
 func NewClient(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()

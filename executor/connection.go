@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -18,7 +20,7 @@ type ClusterSettings struct {
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 	// Context is one of the kubeconfig; the current one if empty.
 	Context string `json:"context,omitempty"`
-	// Namespace is that of the context if empty.
+	// Namespace is the namespace of the context if empty.
 	Namespace string `json:"namespace,omitempty"`
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -73,7 +75,7 @@ func TestDeletedGroups(t *testing.T) {
 	}
 }
 
-// TestReceiveWithoutPermissionToList: the store does not say whether the manifest of a lost
+// TestReceiveWithoutPermissionToList: the store does not report whether the manifest of a lost
 // pod exists, and the reason of the group is that its node was lost.
 func TestReceiveWithoutPermissionToList(t *testing.T) {
 	lost := func(reason v1alpha1.Reason, state v1alpha1.TaskState, digest string) error {

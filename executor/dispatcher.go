@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -5,7 +7,7 @@ import (
 	"encoding/json"
 )
 
-// Attribute is something that a dispatcher knows of a job
+// Attribute is something that a dispatcher stores for a job
 // (covalent_dispatcher/_core/runner_modules/executor_proxy.py).
 type Attribute string
 
@@ -21,7 +23,7 @@ const (
 	JobStatus Attribute = "job_status"
 )
 
-// Dispatcher is what an executor may ask of whoever uses it, about the job at
+// Dispatcher is what an executor requests of its user, about the job at
 // hand. Covalent answers only while send and poll run.
 type Dispatcher interface {
 	// Get reads an attribute as JSON.
@@ -30,7 +32,7 @@ type Dispatcher interface {
 	Put(ctx context.Context, attribute Attribute, value any) error
 }
 
-// GetCancelRequested asks whether the job is to be cancelled; never without a
+// GetCancelRequested reports whether the job is to be cancelled; never without a
 // Dispatcher.
 func (e *Executor) GetCancelRequested(ctx context.Context) (bool, error) {
 	var requested bool

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package executor is Covalent's executor contract over TaskGroup objects: what
 // covalent.executor.base.AsyncBaseExecutor owes a dispatcher, for any dispatcher.
 //
 //	Send     creates the TaskGroup of a group of tasks       one write
 //	Poll     waits for its end                               no request: one watch for all groups
-//	Receive  says how each node ended and what it left       no request after Poll, else one read
+//	Receive  reports how each node finished, and its results  no request after Poll, else one read
 //	Cancel   sets spec.cancel                                one write
 //	Run      does all of it for one function in memory
 //
@@ -12,9 +14,9 @@
 // is anything to lose.
 //
 // Every error matches one of the sentinels of errors.go, each of which has a code
-// that another process can match. Two of them a dispatcher has to tell apart:
+// that another process can match. A dispatcher must distinguish two of them:
 // ErrCancelled is Covalent's TaskCancelledError, everything else fails the nodes.
-// A group that failed is no error of Poll: only Receive brings what it left.
+// A group that failed is no error of Poll: only Receive brings its results.
 //
 // The package imports the API types and Kubernetes' clients, never the
 // controllers: it is the dispatcher's side, the controllers are the cluster's. Below it

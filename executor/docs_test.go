@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestContractTable: the tests that docs/executor.md names are there.
+// TestContractTable: the tests that docs/executor.md names exist.
 func TestContractTable(t *testing.T) {
 	text, err := os.ReadFile("../docs/executor.md")
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -16,7 +18,7 @@ import (
 // they are added, never changed.
 type Code string
 
-// The sentinels. errors.Is tells which one an error is; its text says the rest,
+// The sentinels. errors.Is reports which one an error is; its text has the rest,
 // and is what a user of Covalent sees (covalent_dispatcher/_core/runner_ng.py
 // stores str(ex) and nothing else).
 var (
@@ -35,15 +37,15 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrNotInstalled is a cluster without the TaskGroup API.
 	ErrNotInstalled = errors.New("not installed")
-	// ErrNamespace is a namespace that is not there, or is going.
+	// ErrNamespace is a namespace that does not exist, or is being deleted.
 	ErrNamespace = errors.New("no such namespace")
 	// ErrUnavailable is an API server that does not answer; trying again may help.
 	ErrUnavailable = errors.New("unavailable")
-	// ErrNotFinished is Receive for a node that has not ended.
+	// ErrNotFinished is Receive for a node that has not finished.
 	ErrNotFinished = errors.New("not finished")
 	// ErrManifestUnavailable is a manifest that cannot be read; trying again may help.
 	ErrManifestUnavailable = errors.New("manifest unavailable")
-	// ErrManifestInvalid is a manifest that is not what the status says it is.
+	// ErrManifestInvalid is a manifest that differs from the status.
 	ErrManifestInvalid = errors.New("manifest invalid")
 	// ErrStoreRefused is a store that refuses an operation for a reason that does not pass by
 	// itself, such as missing permissions, or that has another object than the recorded one.
@@ -107,7 +109,7 @@ func ErrorOf(code Code, message string) error {
 	return &Error{text: message, kind: ErrInternal}
 }
 
-// Error is what the package returns: it reads as a sentence for a person and
+// Error is what the package returns: it reads as a sentence for a user and
 // matches a sentinel and its cause.
 type Error struct {
 	text  string
@@ -132,7 +134,7 @@ func errorf(kind error, format string, args ...any) error {
 }
 
 // explain makes an answer of the API server, or the want of one, an Error that
-// says what to do. What is an Error already stays.
+// reports what to do. What is an Error already stays.
 func explain(doing string, err error) error {
 	var known *Error
 	switch {

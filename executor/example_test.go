@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -59,7 +61,7 @@ func ExampleName() {
 	// Output: tg-22dff98d8e32f5b1f321e355
 }
 
-// After a cancellation every node is CANCELLED, and no cluster is asked.
+// After a cancellation every node is CANCELLED, and no request is sent.
 func ExampleExecutor_Receive_cancelled() {
 	e, err := executor.New(executor.Config{Options: executor.DefaultOptions(), Cluster: executor.NewCluster(executor.ClusterConfig{})})
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -17,8 +19,8 @@ type Config struct {
 	// Cluster is where TaskGroups are created. Executors share it: that is what
 	// makes one watch serve all their groups.
 	Cluster *Cluster
-	// Dispatcher is asked about the job at hand. Without one nothing is recorded
-	// and nobody requests a cancellation.
+	// Dispatcher answers requests about the job at hand. Without one nothing is recorded
+	// and no cancellation is requested.
 	Dispatcher Dispatcher
 	// Objects reads manifests; files of this machine if nil.
 	Objects results.ObjectReader
@@ -50,7 +52,7 @@ type Executor struct {
 	resends    bool
 }
 
-// New makes an Executor. It asks nobody.
+// New makes an Executor. It sends no requests.
 func New(config Config) (*Executor, error) {
 	if err := config.Options.Validate(); err != nil {
 		return nil, err

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -15,7 +17,7 @@ func AwaitGone(t *testing.T, c *Cluster, name string) {
 	await(t, func() bool { k, ok := c.watch.Kept()[name]; return !ok || k.Deleted })
 }
 
-// Kept returns how many groups the watch knows, and of how many it keeps the status.
+// Kept returns how many groups the watch has, and of how many it keeps the status.
 func Kept(c *Cluster) (known, detailed int) {
 	for _, k := range c.watch.Kept() {
 		known++

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -25,7 +27,7 @@ type Handle struct {
 	Context   string `json:"context,omitempty"`
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
-	// UID is that of the TaskGroup, where it was created already. A TaskGroup of
+	// UID is the UID of the TaskGroup, where it was created already. A TaskGroup of
 	// the name with another UID is not the one that was sent.
 	UID types.UID `json:"uid,omitempty"`
 	// Server and CA identify the cluster; see Identity. They are empty in handles of
@@ -36,13 +38,13 @@ type Handle struct {
 
 // Name is the name of the TaskGroup of a group: "tg-" and the beginning of the
 // SHA-256 of the dispatch ID, a NUL, and the group's ID in decimal. It depends on
-// nothing else, so that whoever sends the same group again finds it there.
+// nothing else, so that a caller that sends the same group again finds it there.
 func Name(dispatchID string, taskGroupID int64) string {
 	return "tg-" + digest(dispatchID + "\x00" + strconv.FormatInt(taskGroupID, 10))[:nameDigits]
 }
 
 // Handle is the handle of a group, sent or not. A dispatcher records it before
-// Send, so that no failure in between leaves a TaskGroup that nobody can cancel.
+// Send, so that no failure in between leaves a TaskGroup that cannot be cancelled.
 func (e *Executor) Handle(group contract.TaskGroupMetadata) Handle {
 	return Handle{
 		Context: cmp.Or(e.cluster.context, e.options.Context), Namespace: e.cluster.Namespace, Name: Name(group.DispatchID, group.TaskGroupID),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -24,7 +26,7 @@ const (
 	noLimit = -1
 )
 
-// Options are the configuration of an executor. The first five are those of
+// Options are the configuration of an executor. The first five are the attributes of
 // Covalent's base class (covalent/executor/base.py); all are JSON, since Covalent
 // stores them with every node of a dispatch. They name credentials and never contain
 // any, because they are visible in the dispatcher's database and API.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -11,12 +13,12 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor/watch"
 )
 
-// Outcome is what Poll returns and Receive takes: which group ended, and how in a
-// word. It is JSON. Receive believes only the handle in it: in push mode anybody
+// Outcome is what Poll returns and Receive takes: which group finished, and how in a
+// word. It is JSON. Receive trusts only the handle in it: in push mode any client
 // who reaches the dispatcher can make one up.
 type Outcome struct {
 	Handle Handle `json:"handle"`
-	// Reason is that of the condition Succeeded.
+	// Reason is the reason of the condition Succeeded.
 	Reason v1alpha1.Reason `json:"reason,omitempty"`
 }
 
@@ -28,8 +30,8 @@ type Result struct {
 	Deleted bool
 }
 
-// Poll waits until a group has ended (covalent/executor/base.py, poll). A group
-// that failed is a normal return, so that Receive brings what it left; one that was
+// Poll waits until a group has finished (covalent/executor/base.py, poll). A group
+// that failed is a normal return, so that Receive brings its results; one that was
 // cancelled is ErrCancelled, and one that was deleted unless FindCompleted finds its results. It has no time limit but ctx's: the
 // deadlines are the operator's.
 //
@@ -43,7 +45,7 @@ func (e *Executor) Poll(ctx context.Context, handle Handle) (Outcome, error) {
 	return results[0].Outcome, results[0].Err
 }
 
-// PollAny waits until one of many groups has ended, and returns those that have.
+// PollAny waits until one of many groups has finished, and returns those that have.
 // The error is about the watch, or ctx's.
 func (e *Executor) PollAny(ctx context.Context, handles []Handle) ([]Result, error) {
 	for _, handle := range handles {

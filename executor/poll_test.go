@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -67,7 +69,7 @@ func becomes(reason v1alpha1.Reason, state v1alpha1.TaskState) func(context.Cont
 }
 
 // TestPollOfWhatIsNotThere: a group that was deleted before the watch began is
-// asked for once, and then is cancelled.
+// read once, and then is cancelled.
 func TestPollOfWhatIsNotThere(t *testing.T) {
 	var gets atomic.Int32
 	cluster, _ := fakeCluster(t, interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
@@ -80,7 +82,7 @@ func TestPollOfWhatIsNotThere(t *testing.T) {
 	}
 }
 
-// TestPollOfAnotherOnesName: the group that was sent is gone, somebody created
+// TestPollOfAnotherOnesName: the group that was sent no longer exists, another user created
 // another one under its name.
 func TestPollOfAnotherOnesName(t *testing.T) {
 	tg := ended(v1alpha1.ReasonCompleted, v1alpha1.TaskCompleted, 3)
@@ -195,7 +197,7 @@ func TestPollReportsAWatchThatFails(t *testing.T) {
 	}
 }
 
-// TestPollOutlastsABrokenWatch: the group is deleted while nobody watches, and the
+// TestPollOutlastsABrokenWatch: the group is deleted while there is no watch, and the
 // list after the break does not have it, which is enough to know.
 func TestPollOutlastsABrokenWatch(t *testing.T) {
 	gone, stays := running(3), running(4)
@@ -241,7 +243,7 @@ func TestPollOutlastsABrokenWatch(t *testing.T) {
 	}
 }
 
-// TestWhatIsKept: of groups that nobody waits for a name, and after Receive no more.
+// TestWhatIsKept: of groups without a poll a name, and after Receive no more.
 func TestWhatIsKept(t *testing.T) {
 	tg := ended(v1alpha1.ReasonOOMKilled, v1alpha1.TaskFailed, 3)
 	var gets atomic.Int32
@@ -255,7 +257,7 @@ func TestWhatIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitKnown(t, cluster, tg.Name)
-	// The TTL deletes it before it is received: what it left is still told.
+	// The TTL deletes it before it is received: its results are still reported.
 	if err := c.Delete(t.Context(), tg); err != nil {
 		t.Fatal(err)
 	}

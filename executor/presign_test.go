@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -264,7 +266,7 @@ func TestPresignThatCannotBe(t *testing.T) {
 		tasks  int
 		kind   error
 		text   string
-		// created says that there is a group, which must be cancelled.
+		// created reports that there is a group, which must be cancelled.
 		created bool
 	}{
 		"no right to create Secrets": {funcs: secretRefused, kind: executor.ErrForbidden, text: "taskgroup-executor-presign", created: true},

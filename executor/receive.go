@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -14,18 +16,18 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
-// Receive says how the nodes of group.NodeIDs ended and what they left
+// Receive reports how the nodes of group.NodeIDs finished, and their results
 // (covalent/executor/base.py, receive): terminal states, and only assets that
 // exist, since one that the dispatcher cannot fetch fails all nodes.
 //
-// Without an outcome, which is how a dispatcher asks after a cancellation, every
-// node is CANCELLED and no one is asked. Otherwise the states are the TaskGroup's,
+// Without an outcome, which is how a dispatcher calls after a cancellation, every
+// node is CANCELLED and no request is sent. Otherwise the states are the TaskGroup's,
 // and the sizes and digests those of the committed manifest, which is checked
 // against the digest in the status. A pod that died without a word left no record:
-// why it died then becomes an error in words, a file below CacheDir.
+// why it died then becomes an error as text, a file below CacheDir.
 //
 // An API server that does not answer for ten seconds is ErrUnavailable.
-// ErrNotFinished is a node that has not ended. ErrManifestUnavailable is a
+// ErrNotFinished is a node that has not finished. ErrManifestUnavailable is a
 // completed group whose manifest cannot be read now, ErrManifestInvalid one whose
 // manifest or output is not as it was recorded. Logs that cannot be written, and a
 // cache folder that cannot, are reported to Config.Warn and fail no node.
@@ -35,7 +37,7 @@ func (e *Executor) Receive(ctx context.Context, group contract.TaskGroupMetadata
 	}
 	handle := outcome.Handle
 	if expected := e.Handle(group); handle.Name == "" || group.DispatchID != "" && handle.Name != expected.Name {
-		// In push mode the body may be anybody's.
+		// In push mode the body may be of any client.
 		handle = expected
 	}
 	tg, err := e.loadFinished(ctx, handle)
@@ -91,7 +93,7 @@ func (e *Executor) updates(ctx context.Context, tg *v1alpha1.TaskGroup, group co
 	return updates, nil
 }
 
-// update is how one node ended. The record may be nil, with or without a reason
+// update is how one node finished. The record may be nil, with or without a reason
 // why it could not be read.
 func (e *Executor) update(ctx context.Context, tg *v1alpha1.TaskGroup, status *v1alpha1.TaskStatus, record *contract.TaskRecord, unread error) (contract.TaskUpdate, error) {
 	node := contract.NodeID(status.NodeID)
@@ -138,7 +140,7 @@ func (e *Executor) invalidUpdate(tg *v1alpha1.TaskGroup, node contract.NodeID, e
 	return update
 }
 
-// assets are what a node left: as its record says, or found where it has none.
+// assets are the results of a node: from its record, or found where it has none.
 func (e *Executor) assets(ctx context.Context, tg *v1alpha1.TaskGroup, node contract.NodeID, state contract.TaskState, record *contract.TaskRecord) (map[contract.AssetKey]contract.AssetUpdate, error) {
 	if record == nil || record.State != state {
 		return e.results.StrayStreams(ctx, tg, node), nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -168,8 +170,8 @@ func TestReceiveKeepsWhatAnEarlierAttemptCommitted(t *testing.T) {
 	}
 }
 
-// TestReceiveWhatNobodySaw has a cancelled group whose pod was gone before its end was
-// read: there may be a manifest, and the status cannot say so.
+// TestReceiveWhatNobodySaw has a cancelled group whose pod was deleted before its end was
+// read: there may be a manifest, and the status cannot report it.
 func TestReceiveWhatNobodySaw(t *testing.T) {
 	cancelled := func(t *testing.T) *left {
 		l := leave(t, ended(v1alpha1.ReasonCancelled, v1alpha1.TaskCancelled, 3))
@@ -185,7 +187,7 @@ func TestReceiveWhatNobodySaw(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		change func(*left)
-		// digest is that of the standard output, which only a record has.
+		// digest is the digest of the standard output, which only a record has.
 		digest string
 	}{
 		"it left a manifest": {change: func(*left) {}, digest: sum([]byte("so far"))},
@@ -226,7 +228,7 @@ func TestReceiveWhatNobodySaw(t *testing.T) {
 }
 
 // TestReceiveBelievesNoForgery: a task can write its record, and the termination
-// message that vouches for it.
+// message that confirms it.
 func TestReceiveBelievesNoForgery(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("result"), 0o600); err != nil {
@@ -275,7 +277,7 @@ func TestReceiveBelievesNoForgery(t *testing.T) {
 	})
 }
 
-// TestReceiveAfterACancellation asks nobody: there is no cluster behind it.
+// TestReceiveAfterACancellation sends no requests: there is no cluster behind it.
 func TestReceiveAfterACancellation(t *testing.T) {
 	cluster := executor.NewCluster(executor.ClusterConfig{})
 	updates, err := newExecutor(t, cluster).Receive(t.Context(), groupOf(3, 4), nil)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -12,19 +14,19 @@ import (
 // How long a call waits for an API server that does not answer, refused
 // connections and calls that hang alike. It is short for a shorter reason: a group
 // that is not sent fails for good, while Cancel and Receive are answered "not now"
-// and can be asked again. A caller's context may end them sooner.
+// and can be called again. A caller's context may end them sooner.
 const (
 	sendPatience = time.Minute
-	// callPatience is that of Cancel, Receive, and every other read.
+	// callPatience is the retry timeout of Cancel, Receive, and every other read.
 	callPatience = 10 * time.Second
 )
 
 // backoff is between two tries.
 var backoff = wait.Backoff{Duration: 250 * time.Millisecond, Factor: 2, Jitter: 0.2, Steps: 5}
 
-// persist tries again while the API server does not answer, until a patience is
+// persist retries while the API server does not answer, until a timeout is
 // over. The error is then the last answer or, where there was none, a
-// silentError; if the caller's context has ended, it is that context's.
+// silentError; if the caller's context is done, it is that context's.
 func persist(ctx context.Context, patience time.Duration, call func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -56,7 +58,7 @@ func persist(ctx context.Context, patience time.Duration, call func(context.Cont
 // is not context.DeadlineExceeded, which is the caller's own.
 type silentError time.Duration
 
-// Error says for how long nothing came.
+// Error has for how long no answer came.
 func (e silentError) Error() string {
 	return fmt.Sprintf("the API server did not answer within %s", time.Duration(e))
 }

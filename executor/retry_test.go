@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -69,7 +71,7 @@ func (o *outage) funcs() interceptor.Funcs {
 	}
 }
 
-// TestPatience: a call neither gives up at once nor looks hung, and says that asking
+// TestPatience: a call neither gives up at once nor looks hung, and reports that repeating
 // again may help. Time is made up.
 func TestPatience(t *testing.T) {
 	handle := &executor.Handle{Namespace: "team", Name: running(3).Name}

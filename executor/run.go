@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -37,8 +39,8 @@ type Call struct {
 // Options.Assets, then does Send, Poll and Receive. The whole result passes through
 // memory; Send, Poll and Receive are for everything larger.
 //
-// A function that fails is ErrTaskFailed, with what it left in words. If ctx ends,
-// the group is not cancelled: calling Run again goes on where it was.
+// A function that fails is ErrTaskFailed, with its error as text. If ctx ends,
+// the group is not cancelled: calling Run again continues where it was.
 func (e *Executor) Run(ctx context.Context, call Call, task contract.TaskMetadata) ([]byte, error) {
 	group := runGroup(task)
 	spec, resources, err := e.stage(call, task, group)
@@ -88,7 +90,7 @@ func (e *Executor) resultOf(ctx context.Context, tg *v1alpha1.TaskGroup, update 
 	return result, nil
 }
 
-// wordsOf is why a function failed: what the runner wrote, or the status says.
+// wordsOf is why a function failed: what the runner wrote, or what is in the status.
 func (e *Executor) wordsOf(ctx context.Context, tg *v1alpha1.TaskGroup, update contract.TaskUpdate) string {
 	words := errorText(tg, &tg.Status.Tasks[0], nil)
 	if said := update.Assets[contract.AssetError]; store.Below(results.Location(tg), said.RemoteURI) == nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -65,7 +67,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// complete creates a group as it is when it has ended.
+// complete creates a group as it is when it has finished.
 func complete(ctx context.Context, t *testing.T, c client.WithWatch, tg *v1alpha1.TaskGroup, state v1alpha1.TaskState, local func(uri string) string) error {
 	read := func(uri v1alpha1.AssetURI) string {
 		raw, err := os.ReadFile(pathOf(t, local(string(uri))))

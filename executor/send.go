@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -22,8 +24,8 @@ import (
 // Sending the same group again returns the same handle; another spec under the
 // same name is ErrConflict. The handle is recorded before anything is created, and
 // a cancellation that was requested before or meanwhile is honoured with
-// ErrCancelled; where the group is there already and cannot be cancelled now, the
-// error is not ErrCancelled. An API server that does not answer is asked again for
+// ErrCancelled; where the group exists already and cannot be cancelled now, the
+// error is not ErrCancelled. An API server that does not answer is retried for
 // a minute, then it is ErrUnavailable.
 //
 // It makes one request, and with Options.Presign a second one, for the Secret with
@@ -80,7 +82,7 @@ func (e *Executor) prepareInputs(ctx context.Context, desired *v1alpha1.TaskGrou
 // abandon cancels a group that was created and cannot be, or is not to be, run.
 func (e *Executor) abandon(ctx context.Context, handle Handle, err error) error {
 	if _, cancelErr := e.cancelGroup(ctx, handle, sendPatience); cancelErr != nil {
-		// Whoever reads "cancelled" would forget a group that runs.
+		// A caller that reads "cancelled" would forget a group that runs.
 		return explain(fmt.Sprintf("the TaskGroup was created, is not wanted any more (%v) and may run on", err), cancelErr)
 	}
 	return err
@@ -109,7 +111,7 @@ func (e *Executor) checkCancelRequested(ctx context.Context) error {
 	return nil
 }
 
-// createGroup creates a TaskGroup, or finds that it is there.
+// createGroup creates a TaskGroup, or finds the existing one.
 func (e *Executor) createGroup(ctx context.Context, desired *v1alpha1.TaskGroup) (*v1alpha1.TaskGroup, error) {
 	key := client.ObjectKeyFromObject(desired)
 	sent, err := sentDigest(desired)

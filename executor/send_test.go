@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor_test
 
 import (
@@ -124,7 +126,7 @@ func TestSendHonoursCancelRequests(t *testing.T) {
 	}
 }
 
-// TestSendRecordsTheHandleFirst fails at the create: whoever has the handle could
+// TestSendRecordsTheHandleFirst fails at the create: a caller with the handle could
 // cancel what became of it.
 func TestSendRecordsTheHandleFirst(t *testing.T) {
 	d := &dispatcher{}
@@ -170,7 +172,7 @@ func TestSendExplains(t *testing.T) {
 }
 
 // TestSendOutlastsAPause has the answer to the first create lost, and the second
-// refused: sending goes on and finds what it created.
+// refused: sending continues and finds what it created.
 func TestSendOutlastsAPause(t *testing.T) {
 	calls := 0
 	cluster, _ := fakeCluster(t, interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {

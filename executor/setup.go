@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -27,7 +29,7 @@ func (e *Executor) Setup(_ context.Context, task contract.TaskMetadata) error {
 }
 
 // Teardown removes what Setup made (covalent/executor/base.py, teardown). The
-// TaskGroup stays until its TTL, so that a person can look at it.
+// TaskGroup stays until its TTL, so that a user can look at it.
 func (e *Executor) Teardown(_ context.Context, task contract.TaskMetadata) error {
 	dir, err := e.runDir(task)
 	if err != nil {

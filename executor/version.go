@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package executor
 
 import (
@@ -7,7 +9,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// GetVersionInfo asks with which Python and Covalent the dispatch was made; empty
+// GetVersionInfo returns with which Python and Covalent the dispatch was made; empty
 // without a Dispatcher (covalent/executor/base.py, get_version_info).
 func (e *Executor) GetVersionInfo(ctx context.Context) (contract.VersionInfo, error) {
 	var info contract.VersionInfo

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package gateway is the asset gateway: an HTTPS server in the cluster that stores the
 // inputs and the results of TaskGroups, so that dispatchers and pods need no other
 // storage.

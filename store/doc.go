@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package store reads and writes the objects that URIs name. Each scheme has a Backend in
 // a package below; package backends has them all.
 //

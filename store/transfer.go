@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package store
 
 import (
@@ -78,7 +80,7 @@ func (s *Stores) watch(ctx context.Context, t *transfer) (context.Context, func(
 			case <-ticker.C:
 			}
 			now, isActive := t.bytes.Load(), t.active.Load()
-			// A window in which the transfer began says nothing about its speed.
+			// A window in which the transfer began is no measure of its speed.
 			if wasActive && isActive && now-last < leastBytes {
 				cancel(fmt.Errorf("%w: %d bytes in %s", errStalled, now-last, window))
 				return

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 // ConditionType is the type of a TaskGroup's condition. The operator sets all of them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1_test
 
 import (
@@ -41,7 +43,7 @@ func readCRD(t testing.TB) *apiextensions.CustomResourceDefinition {
 }
 
 // TestCRDFitsPlainApply keeps the CRD below what `kubectl apply` can remember in
-// its last-applied annotation, so that nobody needs --server-side.
+// its last-applied annotation, so that --server-side is not needed.
 func TestCRDFitsPlainApply(t *testing.T) {
 	raw, err := os.ReadFile(crdFile)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1_test
 
 import (
@@ -12,7 +14,7 @@ import (
 )
 
 // TestGoldenInputsAreAccepted creates the groups of the golden Jobs, one of which has
-// every option, and requires that the schema knows all of their fields.
+// every option, and requires that the schema has all of their fields.
 func TestGoldenInputsAreAccepted(t *testing.T) {
 	v := newValidators(t)
 	inputs, err := filepath.Glob("../../controllers/jobspec/testdata/*.input.yaml")

@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 import corev1 "k8s.io/api/core/v1"
 
 // PodOptions shapes the pod of a group. It is an allow-list and no
-// PodTemplateSpec: whoever may create a TaskGroup gains no more than who may
-// create a pod that Pod Security calls restricted.
+// PodTemplateSpec: permission to create a TaskGroup grants no more than permission to
+// create a pod that meets the Pod Security level restricted.
 //
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !has(self.volumeMounts) || self.volumeMounts.all(m, has(self.volumes) && self.volumes.exists(v, v.name == m.name))",message="each name must be that of an entry in spec.pod.volumes",fieldPath=".volumeMounts",optionalOldSelf=true
 type PodOptions struct {
@@ -157,7 +159,7 @@ type PodOptions struct {
 	// +optional
 	HostUsers *bool `json:"hostUsers,omitempty"`
 
-	// securityContext says as whom the tasks run.
+	// securityContext sets the user and the groups of the tasks.
 	// +optional
 	SecurityContext *SecurityContext `json:"securityContext,omitempty"`
 
@@ -201,7 +203,7 @@ type Resources struct {
 	Claims []corev1.ResourceClaim `json:"claims,omitempty"`
 }
 
-// SecurityContext says as whom the tasks run. Everything else that a restricted
+// SecurityContext sets the user and the groups of the tasks. Everything else that a restricted
 // pod needs is set by the operator and cannot be loosened.
 type SecurityContext struct {
 	// runAsUser is the user ID; 65532 by default. Root is refused.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 // RunnerOptions configure the runner, which runs the tasks in a pod. Defaults are those

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 import (
@@ -118,6 +120,7 @@ type JobReference struct {
 
 	// manifestSHA256 is the digest of the manifest that the attempt committed.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	ManifestSHA256 string `json:"manifestSHA256,omitempty"`
 }
@@ -204,6 +207,7 @@ type TaskStatus struct {
 	// that the pod of a Parallel group's task committed at
 	// <outputs>/<uid>/a<attempt>/<nodeID>/manifest.json.
 	// +optional
+	// +kubebuilder:validation:MaxLength=43
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	Digest string `json:"digest,omitempty"`
 }
@@ -219,6 +223,7 @@ type ManifestReference struct {
 	// before the operator read its termination message. Then there may be no manifest,
 	// unless the group completed.
 	// +optional
+	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	SHA256 string `json:"sha256,omitempty"`
 }

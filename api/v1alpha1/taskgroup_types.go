@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package v1alpha1
 
 import (
@@ -193,6 +195,7 @@ type Retries struct {
 	// oomMemoryFactor multiplies the memory request and limit after each attempt
 	// that was OOM-killed. It needs a limit of at least 1.
 	// +optional
+	// +kubebuilder:validation:MaxLength=4
 	// +kubebuilder:validation:Pattern=`^([1-9](\.[0-9]{1,2})?|10)$`
 	OOMMemoryFactor string `json:"oomMemoryFactor,omitempty"`
 
@@ -346,6 +349,7 @@ type ObjectReference struct {
 	// sha256 is the digest of the object, in lower-case hexadecimal. The pod refuses
 	// another content.
 	// +required
+	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
 	SHA256 string `json:"sha256"`
 }

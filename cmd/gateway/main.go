@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command gateway is the asset gateway: it stores the inputs and results of TaskGroups
 // on a volume or in a bucket.
 package main

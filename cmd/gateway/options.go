@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -41,7 +43,7 @@ type Options struct {
 	// Quota is the largest number of bytes of a namespace, Quotas those of single ones.
 	Quota  int64
 	Quotas map[string]int64
-	// GroupGrace, ContentGrace and CollectInterval are those of the garbage collection.
+	// GroupGrace, ContentGrace and CollectInterval are the periods of the garbage collection.
 	GroupGrace, ContentGrace, CollectInterval time.Duration
 	// MaxTransfers is the number of transfers at a time.
 	MaxTransfers int

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -12,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestOpenBucket requires that the log says what the gateway does not do, and why the bucket
+// TestOpenBucket requires that the log reports what the gateway does not do, and why the bucket
 // refuses it.
 func TestOpenBucket(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -35,7 +37,7 @@ func TestGatewayOptions(t *testing.T) {
 	}
 }
 
-// TestGatewayAuthorities: the file is that of a ConfigMap which the gateway fills at its
+// TestGatewayAuthorities: the file is the file of a ConfigMap which the gateway fills at its
 // first start, and replaces.
 func TestGatewayAuthorities(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "ca.crt")

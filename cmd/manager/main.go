@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command manager is the operator: it runs TaskGroups as Jobs.
 package main
 

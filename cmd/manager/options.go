@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -30,13 +32,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/metricsauth"
 )
 
-// deliveryAuto asks the API server's version how the runner can be delivered.
+// deliveryAuto derives from the API server's version how the runner can be delivered.
 const deliveryAuto jobspec.Delivery = "Auto"
 
 // Options are the operator's settings.
 type Options struct {
 	DefaultImage string
-	// DefaultResources are those of the groups that name none.
+	// DefaultResources are the resources of the groups that name none.
 	DefaultResources corev1.ResourceRequirements
 	RunnerImage      string
 	RunnerDelivery   jobspec.Delivery
@@ -46,10 +48,10 @@ type Options struct {
 	Runner         contract.RunnerSettings
 	Concurrency    int
 	LeaderElection bool
-	// LeaderNamespace is that of the lease; the pod's own where it is empty.
+	// LeaderNamespace is the namespace of the lease; the pod's own where it is empty.
 	LeaderNamespace string
 	HealthAddress   string
-	// MetricsAddress serves the metrics over HTTPS to whoever the API server
+	// MetricsAddress serves the metrics over HTTPS to callers that the API server
 	// authenticates and lets read them.
 	MetricsAddress string
 	// ProfileAddress serves pprof, unauthenticated: for loopback.
@@ -98,7 +100,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	flags.StringVar(&o.HealthAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 for none")
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", "0", "address of the metrics over HTTPS, such as :8443, for those who may get /metrics; 0 for none")
 	flags.StringVar(&o.ProfileAddress, "pprof-bind-address", "", "address of pprof, such as 127.0.0.1:6060; none by default")
-	flags.StringVar(&o.GatewayURL, "gateway-url", "", "URL of the asset gateway, for pods whose objects are there, such as https://taskgroup-gateway.taskgroup-system.svc; none by default")
+	flags.StringVar(&o.GatewayURL, "gateway-url", "", "URL of the asset gateway, for pods whose objects it stores, such as https://taskgroup-gateway.taskgroup-system.svc; none by default")
 	flags.StringVar(&o.GatewayCAFile, "gateway-ca-file", "", "file with the certificates of the gateway's authorities, as PEM; it may appear later")
 	flags.Func("namespaces", "namespaces whose TaskGroups are run, separated by commas; all by default", func(s string) error {
 		o.Namespaces = strings.Split(s, ",")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main_test
 
 import (
@@ -51,7 +53,7 @@ func (p *pod) start() func() *ended {
 	}
 }
 
-// collect reads what the pod left, and checks that the parts fit together.
+// collect reads the results of the pod, and checks that the parts fit together.
 func (p *pod) collect(err error, stdout, stderr string) *ended {
 	p.t.Helper()
 	e := &ended{t: p.t, stdout: stdout, stderr: stderr}
@@ -207,7 +209,7 @@ func digest(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// processExists says whether a pid is there and no zombie.
+// processExists reports whether a pid exists and no zombie.
 func processExists(pid int) bool {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	return err == nil && !strings.Contains(string(raw), ") Z ")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command runner is PID 1 of a task group's pod: it runs the plan in its environment.
 //
 //	runner               run the plan in TASKGROUP_PLAN

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -50,7 +52,7 @@ type options struct {
 	termination            string
 	// signedURLs is a file that exists if the pod has signed URLs.
 	signedURLs string
-	// index is that of the pod in a Parallel group; -1 if it is not known.
+	// index is the index of the pod in a Parallel group; -1 if it is not known.
 	index int
 	// createTermination is set if the path is not that of the kubelet, which creates its file.
 	createTermination bool

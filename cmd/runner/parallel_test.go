@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main_test
 
 import (
@@ -80,7 +82,7 @@ func TestParallelPodsThatCannotRun(t *testing.T) {
 	tests := map[string]struct {
 		change func(*pod)
 		want   string
-		// node is that of the termination message; nil if the pod does not know it.
+		// node is the node in the termination message; nil if the pod does not know it.
 		node *contract.NodeID
 	}{
 		"no index":          {func(p *pod) { delete(p.env, contract.IndexEnv) }, "JOB_COMPLETION_INDEX is not set: the pods of a Parallel group belong to an indexed Job", nil},

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main_test
 
 import (
@@ -43,7 +45,7 @@ func testMain(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		// Looked at here, so that go test knows that its results depend on it.
+		// Looked at here, so that go test records that its results depend on it.
 		if _, err := os.Stat("testdata/assets.py"); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

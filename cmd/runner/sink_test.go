@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main_test
 
 import (
@@ -70,7 +72,7 @@ func (s *sink) put(w http.ResponseWriter, r *http.Request, path string) {
 }
 
 // largePod is a pod whose first task leaves a large output, which is sparse
-// here, and whose second one says how much memory the runner took.
+// here, and whose second one reports how much memory the runner took.
 func largePod(size int64) []contract.PlanTask {
 	return []contract.PlanTask{
 		shell(1, "truncate -s "+strconv.FormatInt(size, 10)+` "$TASKGROUP_OUTPUT"`),
@@ -78,7 +80,7 @@ func largePod(size int64) []contract.PlanTask {
 	}
 }
 
-// peak reads what largePod's second task said, in MiB.
+// peak reads what largePod's second task printed, in MiB.
 func peak(t testing.TB, log string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindStringSubmatch(log)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -13,7 +15,7 @@ import (
 // container was started in, which is the image's WORKDIR or the container's
 // workingDir. It is empty if tasks cannot use that directory.
 //
-// The root directory is that of images without a WORKDIR. It is not writable in these
+// The root directory is the working directory of images without a WORKDIR. It is not writable in these
 // pods, so that the first relative path that a command writes would fail. Commands
 // then run in a copy of it in the work directory.
 func workingDir(workDir string, log io.Writer) string {

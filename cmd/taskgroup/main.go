@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command taskgroup runs groups of tasks and shows how they are. Under the name
 // kubectl-taskgroup it is the plugin behind `kubectl taskgroup`.
 package main
@@ -20,13 +22,13 @@ func main() {
 	os.Exit(code)
 }
 
-// run returns the exit code; the name it is called by says who called.
+// run returns the exit code; the name of the program selects the command.
 func run(ctx context.Context, args []string) int {
 	config := command.Config{Name: "taskgroup", In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
 	program, args := filepath.Base(args[0]), args[1:]
 	switch {
 	case strings.HasPrefix(program, "kubectl_complete-"):
-		// kubectl asks a program of this name what could follow.
+		// kubectl runs a program of this name for completions.
 		config.Name = "kubectl taskgroup"
 		args = append([]string{"__complete"}, args...)
 	case strings.HasPrefix(program, "kubectl-"):

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package rbac has the roles of this folder that programs compare permissions with.
 package rbac
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package evidence establishes what a cache alone cannot: that an attempt never had
 // a Job, that the pods of a group are as observed, and that nothing of a cancelled
 // group will run.
@@ -15,8 +17,8 @@
 //
 // # Epochs
 //
-// A process that creates every Job itself, and sees every group being created, knows
-// which Jobs exist. It can miss one if it stands still (a signal, a frozen virtual
+// A process that creates every Job itself, and observes the creation of every group, has
+// a complete record of the Jobs. It can miss one if it stands still (a signal, a frozen virtual
 // machine, a starved processor), because its leader election lease may expire
 // unnoticed while another operator takes over: leader election does not fence. A
 // heartbeat detects that, and each stall starts a new epoch. What was certain in one

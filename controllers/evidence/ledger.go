@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package evidence
 
 import (
@@ -16,7 +18,7 @@ import (
 // livePodsTime is how long pods that were read live take precedence over the cache.
 const livePodsTime = 2 * time.Second
 
-// Ledger records what this process knows about unfinished groups and neither the
+// Ledger records what this process observed of unfinished groups and neither the
 // cache nor the status contains. Its zero value is ready to use.
 //
 // Correctness does not depend on its survival: a new process finds the Job by its

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package evidence
 
 import (
@@ -18,7 +20,7 @@ import (
 
 // Evidence is what a claim is judged by.
 type Evidence struct {
-	// Certain reports that this process knows without a read that no Job was created
+	// Certain reports that the memory of this process proves without a read that no Job was created
 	// for the attempt.
 	Certain bool
 	// GroupUnchanged reports that the stored group is the observed version of it. It

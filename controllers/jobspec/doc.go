@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jobspec renders the Job that carries out one attempt of a TaskGroup.
 // It is pure: the same group, attempt and config give the same Job, byte for
 // byte, so that creating it twice is creating it once.

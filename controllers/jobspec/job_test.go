@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package jobspec
 
 import (
@@ -22,7 +24,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// defaultResources are those of the golden Jobs whose names say so.
+// defaultResources are the resources of the golden Jobs whose names contain "defaults".
 var defaultResources = corev1.ResourceRequirements{
 	Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
 	Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
@@ -120,7 +122,7 @@ func compareGolden(t *testing.T, file string, job *batchv1.Job) {
 	}
 }
 
-// requireRestricted asks the admission plugin's own policy (invariant I27).
+// requireRestricted checks a pod with the admission plugin's own policy (invariant I27).
 func requireRestricted(t *testing.T, job *batchv1.Job) {
 	t.Helper()
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
@@ -153,7 +155,7 @@ func TestJobIsDeterministic(t *testing.T) {
 	}
 }
 
-// TestJobSharesNothing guards the informer's cache: whoever gets the Job may
+// TestJobSharesNothing guards the informer's cache: the caller may
 // write to it.
 func TestJobSharesNothing(t *testing.T) {
 	tg := readTaskGroup(t, "testdata/every_option.input.yaml")
@@ -187,7 +189,7 @@ func TestJobOfTooManyLongURIs(t *testing.T) {
 	}
 }
 
-// TestJobWithoutAGateway: an operator without a gateway says so for each place in a spec
+// TestJobWithoutAGateway: an operator without a gateway reports it for each place in a spec
 // that may name one.
 func TestJobWithoutAGateway(t *testing.T) {
 	const uri = "gateway://team-a/content/0"

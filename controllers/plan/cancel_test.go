@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -177,7 +179,7 @@ func TestDecideIsIdempotent(t *testing.T) {
 	}
 }
 
-// TestFailedUnseen has a pod that was seen to run, and of whose end only the Job tells.
+// TestFailedUnseen has a pod that was seen to run, and whose end only the Job reports.
 func TestFailedUnseen(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj()
 	job := testkit.Job(tg).Obj()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plan decides what a TaskGroup needs next. It is pure: it takes no
 // context, client, logger or clock. Its input is an Observed and the current time,
 // its output a Plan.

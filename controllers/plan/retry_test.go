@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -287,7 +289,7 @@ func TestANewAttemptWaitsForTheFormer(t *testing.T) {
 }
 
 // TestCancelBetweenAttempts ends as one and the same, whether or not the Job
-// controller has got round to the end of the former attempt's pod.
+// controller has got round to the end of the previous attempt's pod.
 func TestCancelBetweenAttempts(t *testing.T) {
 	for name, finished := range map[string]bool{"after the former Job's end": true, "before it": false} {
 		t.Run(name, func(t *testing.T) {

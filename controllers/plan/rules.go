@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan
 
 import (
@@ -122,7 +124,7 @@ func stopping(o *Observed, now time.Time) *Plan {
 // removePrevious deletes the Job of the previous attempt if the operator stopped it,
 // and keeps the results of its pods. The Job of another attempt is about to finish by
 // itself, unless its pods were removed behind the back of the Job controller, which
-// then replaces them: such an attempt is stopped, too. The status says so first,
+// then replaces them: such an attempt is stopped, too. The status reports it first,
 // because deleting the Job of an attempt that was not stopped cancels the group.
 func removePrevious(o *Observed, last *v1alpha1.JobReference) *Plan {
 	p := &Plan{Status: keptStatus(o)}

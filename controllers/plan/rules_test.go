@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -36,7 +38,7 @@ func observe(tg *v1alpha1.TaskGroup, job *batchv1.Job, pods ...*corev1.Pod) *pla
 	return o
 }
 
-// known says that the Job was created before.
+// known reports that the Job was created before.
 func known(o *plan.Observed, uid types.UID) *plan.Observed {
 	o.JobUID = uid
 	return o
@@ -57,7 +59,7 @@ func record(t *testing.T, states string, failure *contract.Failure) string {
 	return string(raw)
 }
 
-// unread stands for the digest of a manifest that nobody read.
+// unread stands for the digest of a manifest that was not read.
 const unread = "unread"
 
 // outcome is the part of a plan that the tables compare.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan
 
 import (
@@ -245,7 +247,7 @@ func (sequential) cancelled(status *v1alpha1.TaskGroupStatus, o *Observed, pod *
 		}
 		return
 	case recordOf(o, pod) == nil:
-		// It was killed, or never started. The states say so after the pod is deleted.
+		// It was killed, or never started. The states show it after the pod is deleted.
 		cancelOpen(status.Tasks)
 		return
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan
 
 import (
@@ -8,7 +10,7 @@ import (
 )
 
 // silenceGrace is how long a pod may exist after its grace period before the
-// message says so: a kubelet kills the containers, reports that, and deletes the
+// message reports it: a kubelet kills the containers, reports that, and deletes the
 // pod.
 const silenceGrace = 10 * time.Second
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -13,8 +15,8 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 )
 
-// TestSilentNodeIsNamed: a pod that should have ended holds the group back, and
-// the status says so, whatever the group is about.
+// TestSilentNodeIsNamed: a pod that should have finished holds the group back, and
+// the status reports it, whatever the group is about.
 func TestSilentNodeIsNamed(t *testing.T) {
 	ending := func(job *batchv1.Job) *corev1.Pod {
 		pod := testkit.Pod(job).Running().Obj()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -92,8 +94,8 @@ func TestAPodThatNoSchedulerReports(t *testing.T) {
 	}
 }
 
-// TestStartTime keeps the time that the node tells, also where the group ends
-// before the status said that it runs.
+// TestStartTime keeps the time that the node reports, also where the group finishes
+// before the status reported that it runs.
 func TestStartTime(t *testing.T) {
 	tg := testkit.TaskGroup("g").Commands(1).Obj()
 	job := testkit.Job(tg).Condition(batchv1.JobComplete, "", "").Obj()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -63,7 +65,7 @@ func TestSuspendStopsAndResumes(t *testing.T) {
 	}
 }
 
-// TestSuspendRemembersWhatWentTooFast: the pod was gone before any pass saw its
+// TestSuspendRemembersWhatWentTooFast: the pod was deleted before any pass saw its
 // record, and only its delete event brought it.
 func TestSuspendRemembersWhatWentTooFast(t *testing.T) {
 	l := newLife(t, testkit.TaskGroup("g").Commands(2).Outputs("file:///out").Obj())

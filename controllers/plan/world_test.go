@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package plan_test
 
 import (
@@ -40,7 +42,7 @@ type world struct {
 	terminated []*worldPod
 	errorSince map[types.UID]time.Time
 	problems   map[types.UID]string
-	// facts is what happened, whatever the operator knows of it.
+	// facts is what happened, whatever the operator observed of it.
 	facts worldFacts
 }
 
@@ -150,7 +152,7 @@ func (w *world) observe() *plan.Observed {
 	return o
 }
 
-// restart loses what only the operator's process knows. A result that is lost with
+// restart loses what is only in the operator's memory. A result that is lost with
 // it may be repeated.
 func (w *world) restart() {
 	for _, pod := range w.terminated {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package apifault classifies the errors of requests to an API server. The executor and
 // the command line give the same advice for the same error.
 package apifault

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -69,7 +71,7 @@ func (s *server) gatewayOf(options *executor.Options) (*gateway.Gateway, error) 
 	return cluster.Gateway(options)
 }
 
-// checkedStores returns the stores for a check: a person waits for it. Without a cluster,
+// checkedStores returns the stores for a check: a user waits for it. Without a cluster,
 // which the check reports, they lack the gateway.
 func (s *server) checkedStores(options *executor.Options) *store.Stores {
 	all := maps.Clone(s.options.Stores)

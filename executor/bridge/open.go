@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -22,7 +24,7 @@ const (
 )
 
 // openGroups are those with cancel_on_stop that were sent or polled here and whose
-// end nobody has been told of: what a dispatcher that stops leaves to nobody.
+// end no client has received: the groups to cancel when the dispatcher stops.
 type openGroups struct {
 	mu     sync.Mutex
 	groups map[openGroup]types.UID
@@ -58,7 +60,7 @@ func (o *openGroups) take() map[openGroup]types.UID {
 	return taken
 }
 
-// settingsOf is the cluster of a request. A handle says where its group is.
+// settingsOf is the cluster of a request. A handle reports where its group is.
 func settingsOf(options *executor.Options, handle *executor.Handle) executor.ClusterSettings {
 	settings := executor.ClusterSettings{Kubeconfig: options.Kubeconfig, Context: options.Context, Namespace: options.Namespace}
 	if handle != nil && handle.Namespace != "" {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -29,13 +31,13 @@ type Options struct {
 	Listen string
 	// Version is the release's, for clients to compare.
 	Version string
-	// Stores are those of manifests, of uploads and downloads, and of lists of arguments, by
+	// Stores are the stores of manifests, of uploads and downloads, and of lists of arguments, by
 	// the scheme of their URI without "://". Each cluster has a gateway of its own besides.
 	Stores map[string]store.Backend
 	// Signer makes the URLs of executors with presign; they cannot send without it.
 	Signer presign.Signer
-	// CallbackHosts are the only hosts that are told of ends, as host or host:port;
-	// nobody is by default.
+	// CallbackHosts are the only hosts that receive callbacks, as host or host:port;
+	// none by default.
 	CallbackHosts []string
 	// Cluster is used by requests that name no kubeconfig; the first of
 	// CallbackClusters if it is empty.
@@ -46,17 +48,17 @@ type Options struct {
 	// host get their callbacks if it is empty.
 	Dispatcher string
 	// CallbackClusters are watched from the start, so that a bridge that was killed
-	// goes on telling. Every namespace that a request names is watched too.
+	// continues to report. Every namespace that a request names is watched too.
 	CallbackClusters []executor.ClusterSettings
 	// CallbackRate is how many callbacks are sent in a second; 10 if 0.
 	CallbackRate float64
-	// StopTimeout is how long requests may go on after the end of ctx; 10 s if 0.
+	// StopTimeout is how long requests may continue after the end of ctx; 10 s if 0.
 	StopTimeout time.Duration
 	// Log is where JSON lines go; os.Stderr if nil.
 	Log io.Writer
 }
 
-// Validate says what is wrong.
+// Validate reports all invalid settings.
 func (o *Options) Validate() error {
 	path, ok := strings.CutPrefix(o.Listen, scheme)
 	switch {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -45,16 +47,16 @@ const (
 // errNotFound is a dispatcher that does not know a dispatch or node.
 var errNotFound = errors.New("the dispatcher does not know it")
 
-// observe is told of every group that has ended; see executor.ClusterConfig.
+// observe is called for every group that has finished; see executor.ClusterConfig.
 type observe = func(*v1alpha1.TaskGroup)
 
-// outbox tells dispatchers of ends: Covalent's push mode
+// outbox reports finished nodes to dispatchers: Covalent's push mode
 // (covalent_dispatcher/_service/runnersvc.py). Each node of a group with
 // spec.callback is PUT until a 2xx, and what was taken note of is an annotation of
-// the TaskGroup: whoever watches after a crash goes on with the rest. A crash
+// the TaskGroup: the bridge that watches after a crash continues with the rest. A crash
 // between the answer and the annotation repeats a PUT, which Covalent takes.
 //
-// A group is told of until it is deleted, so that its TTL is how long a dispatcher
+// A group is reported until it is deleted, so that its TTL is how long a dispatcher
 // may be away.
 type outbox struct {
 	log        logr.Logger
@@ -65,11 +67,11 @@ type outbox struct {
 	queue      workqueue.TypedRateLimitingInterface[types.UID]
 
 	mu sync.Mutex
-	// letters are what is to be told, by the group's UID.
+	// letters are the pending callbacks, by the group's UID.
 	letters map[types.UID]*letter
 }
 
-// letter is a group that ended, and what it takes to say so.
+// letter is a group that ended, and what it takes to report it.
 type letter struct {
 	client    client.WithWatch
 	namespace string
@@ -88,13 +90,13 @@ func newOutbox(options *Options, log logr.Logger) *outbox {
 		queue: workqueue.NewTypedRateLimitingQueue(workqueue.NewTypedItemExponentialFailureRateLimiter[types.UID](firstRetry, lastRetry)),
 		http: &http.Client{
 			Timeout: callbackTimeout,
-			// A redirect leads to a host that nobody allowed.
+			// A redirect leads to a host that is not allowed.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 }
 
-// observer tells the outbox of the ends in a namespace.
+// observer passes the finished groups of a namespace to the outbox.
 func (o *outbox) observer(c client.WithWatch) observe {
 	return func(tg *v1alpha1.TaskGroup) {
 		if tg.Spec.Callback == nil || !o.owns(tg) {
@@ -141,7 +143,7 @@ func newLetter(c client.WithWatch, tg *v1alpha1.TaskGroup) (*letter, error) {
 	return l, err
 }
 
-// open are the nodes that are still to be told of.
+// open are the nodes that are still to be reported.
 func (l *letter) open() []v1alpha1.NodeID {
 	var open []v1alpha1.NodeID
 	for _, node := range l.nodes {
@@ -152,14 +154,14 @@ func (l *letter) open() []v1alpha1.NodeID {
 	return open
 }
 
-// allows says whether the administrator named the host, with the URL's port or for
+// allows reports whether the administrator named the host, with the URL's port or for
 // every port.
 func (o *outbox) allows(callback string) bool {
 	u, err := url.Parse(callback)
 	return err == nil && (slices.Contains(o.hosts, u.Host) || slices.Contains(o.hosts, u.Hostname()))
 }
 
-// run starts to tell. What it returns waits for the end, after ctx's.
+// run starts the delivery. What it returns waits for the end, after ctx's.
 func (o *outbox) run(ctx context.Context) func() {
 	context.AfterFunc(ctx, o.queue.ShutDown)
 	var workers sync.WaitGroup
@@ -176,7 +178,7 @@ func (o *outbox) run(ctx context.Context) func() {
 	}
 }
 
-// next tells of one group; false when the queue has ended.
+// next delivers one group; false when the queue is shut down.
 func (o *outbox) next(ctx context.Context) bool {
 	uid, ended := o.queue.Get()
 	if ended {
@@ -205,7 +207,7 @@ func (o *outbox) next(ctx context.Context) bool {
 	return true
 }
 
-// deliver tells of the nodes that are open. A group that was deleted is done with.
+// deliver reports the nodes that are open. A group that was deleted is done with.
 func (o *outbox) deliver(ctx context.Context, uid types.UID, l *letter) error {
 	var failed error
 	before := len(l.delivered)
@@ -229,14 +231,14 @@ func (o *outbox) deliver(ctx context.Context, uid types.UID, l *letter) error {
 	return failed
 }
 
-// isGone says whether the group was deleted; not where nobody knows.
+// isGone reports whether the group was deleted; false if that is unknown.
 func (l *letter) isGone(ctx context.Context, uid types.UID) bool {
 	var tg v1alpha1.TaskGroup
 	err := l.client.Get(ctx, client.ObjectKey{Namespace: l.namespace, Name: l.name}, &tg)
 	return apierrors.IsNotFound(err) || (err == nil && tg.UID != uid)
 }
 
-// put tells of one node, at the outbox's pace.
+// put reports one node, at the outbox's pace.
 func (o *outbox) put(ctx context.Context, l *letter, node v1alpha1.NodeID) error {
 	if err := o.pace.Wait(ctx); err != nil {
 		return fmt.Errorf("waiting for a turn: %w", err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -103,7 +105,7 @@ func TestOutboxTellsOncePerNode(t *testing.T) {
 		t.Errorf("the body has %+v", got)
 	}
 	awaitDelivered(t, c, "3,4")
-	// What was recorded is not told again.
+	// What was recorded is not reported again.
 	var recorded v1alpha1.TaskGroup
 	if err := c.Get(t.Context(), client.ObjectKeyFromObject(tg), &recorded); err != nil {
 		t.Fatal(err)
@@ -115,7 +117,7 @@ func TestOutboxTellsOncePerNode(t *testing.T) {
 	}
 }
 
-// TestOutboxGoesOnAfterACrash: what an earlier process recorded is not told again.
+// TestOutboxGoesOnAfterACrash: what an earlier process recorded is not reported again.
 func TestOutboxGoesOnAfterACrash(t *testing.T) {
 	server := startCovalent(t, 0)
 	tg := finished(server.URL)
@@ -130,7 +132,7 @@ func TestOutboxGoesOnAfterACrash(t *testing.T) {
 }
 
 // TestOutboxTellsNobodyElse: a host that the administrator did not name is not
-// asked, not by a redirect either.
+// called, not by a redirect either.
 func TestOutboxTellsNobodyElse(t *testing.T) {
 	inner := startCovalent(t, 0)
 	outer := httptest.NewServer(http.RedirectHandler(inner.URL, http.StatusTemporaryRedirect))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -16,12 +18,12 @@ import (
 	crlog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// clientLog makes what the clients say lines of JSON too. Their logger is the
+// clientLog makes the log of the clients lines of JSON too. Their logger is the
 // process's, and may be set once.
 var clientLog sync.Once
 
 // Run serves until ctx ends, then lets requests finish: polls answer at once that
-// their groups have not ended. Groups with cancel_on_stop are cancelled.
+// their groups have not finished. Groups with cancel_on_stop are cancelled.
 func Run(ctx context.Context, options Options) error {
 	if err := options.Validate(); err != nil {
 		return err
@@ -66,11 +68,11 @@ func (s *server) serve(ctx context.Context, listener net.Listener) error {
 	}
 	s.log.Info("Stopping")
 	close(s.stopping)
-	// Not ctx, which has ended.
+	// Not ctx, which is done.
 	ctx = context.WithoutCancel(ctx)
 	end, cancel := context.WithTimeout(ctx, s.options.StopTimeout)
 	defer cancel()
-	// At once, since whoever stops the bridge may not wait for long; and again for
+	// At once, since the process that stops the bridge may not wait for long; and again for
 	// what was sent meanwhile.
 	var cancels sync.WaitGroup
 	cancels.Go(func() { s.cancelOpen(ctx) })

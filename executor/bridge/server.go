@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -22,7 +24,7 @@ import (
 )
 
 const (
-	// protocolHeader is what a client may say that it speaks.
+	// protocolHeader has the protocol version of a client; optional.
 	protocolHeader = "Taskgroup-Protocol"
 	// maxBody bounds a request, in bytes: a function in memory is the largest.
 	maxBody = 256 << 20
@@ -169,11 +171,11 @@ func dispatcherOf(info *contract.VersionInfo) executor.Dispatcher {
 	return versionOf{info}
 }
 
-// versionOf is what a request says of its dispatch. The client itself asks its
+// versionOf is the version that a request has for its dispatch. The client itself reads its
 // dispatcher whether to cancel, and records the handle.
 type versionOf struct{ info *contract.VersionInfo }
 
-// Get answers what the request said.
+// Get returns what the request has.
 func (v versionOf) Get(_ context.Context, attribute executor.Attribute) (json.RawMessage, error) {
 	if attribute == executor.VersionInfo {
 		return json.Marshal(v.info)
@@ -181,7 +183,7 @@ func (v versionOf) Get(_ context.Context, attribute executor.Attribute) (json.Ra
 	return json.RawMessage("false"), nil
 }
 
-// Put has nobody to tell.
+// Put has no dispatcher to call.
 func (versionOf) Put(context.Context, executor.Attribute, any) error { return nil }
 
 func invalidf(format string, args ...any) error {
@@ -196,7 +198,7 @@ func errorBody(err error) ErrorBody {
 	return ErrorBody{Code: code, Message: err.Error(), Retry: retry}
 }
 
-// statusOf is the HTTP status of an error; the code in the body says more.
+// statusOf is the HTTP status of an error; the code in the body is more specific.
 func statusOf(err error) int {
 	for status, kinds := range map[int][]error{
 		http.StatusBadRequest:          {executor.ErrInvalid, executor.ErrConfiguration},
@@ -221,7 +223,7 @@ func write(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set(protocolHeader, strconv.Itoa(Protocol))
 	w.WriteHeader(status)
-	// A client that is gone asks again.
+	// A client that disconnected repeats its request.
 	if result, ok := answer.(*RunResponse); ok {
 		_ = result.writeTo(w)
 		return

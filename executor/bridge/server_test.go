@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -24,7 +26,7 @@ import (
 // secret is what no answer and no log may have in it.
 const secret = "c4n4ry-t0k3n"
 
-// started is a bridge within the test, on a kubeconfig of an API server that nobody
+// started is a bridge within the test, on a kubeconfig of an API server that no process
 // serves.
 type started struct {
 	client     *http.Client
@@ -172,7 +174,7 @@ func TestStop(t *testing.T) {
 		status, body := s.post(t, "/v1/poll", fmt.Sprintf(`{"executor":{"kubeconfig":%q},"handles":[{"namespace":"team","name":"tg-x"}],"wait_seconds":300}`, s.kubeconfig))
 		answered <- fmt.Sprint(status, body)
 	}()
-	// The watch cannot begin: it says so, which is when the poll waits for it.
+	// The watch cannot begin: it reports it, which is when the poll waits for it.
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(s.log.String(), "The watch on TaskGroups broke"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the poll does not watch")
@@ -210,7 +212,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add("/v1/receive", `{"data":[1]}`)
 	f.Add("/v1/cancel", `{"job_handle":{"uid":"x"}}`)
 	s := newServer(&Options{}, logr.Discard())
-	// A kubeconfig that is none, so that nothing is asked.
+	// An invalid kubeconfig, so that no request is sent.
 	f.Setenv("KUBECONFIG", "/no/such/file")
 	handler := s.routes()
 	f.Fuzz(func(t *testing.T, path, body string) {

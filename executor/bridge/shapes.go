@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -8,7 +10,7 @@ import (
 )
 
 // Protocol is the version of the routes and shapes. It changes when a client of the
-// former one would misunderstand; fields are added without.
+// previous one would misunderstand; fields are added without.
 const Protocol = 1
 
 // VersionResponse is the answer of GET /v1/version.
@@ -27,7 +29,7 @@ type HealthResponse struct {
 	Status string `json:"status"`
 }
 
-// HandleRequest asks for the handle of a group, sent or not.
+// HandleRequest requests the handle of a group, sent or not.
 type HandleRequest struct {
 	Executor          executor.Options           `json:"executor"`
 	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
@@ -38,7 +40,7 @@ type HandleResponse struct {
 	Handle executor.Handle `json:"handle"`
 }
 
-// UploadURIRequest asks where the dispatcher puts an object.
+// UploadURIRequest requests where the dispatcher puts an object.
 type UploadURIRequest struct {
 	HandleRequest
 	ObjectKey string `json:"object_key"`
@@ -63,7 +65,7 @@ type SendRequest struct {
 }
 
 // PollRequest waits for groups of one namespace. The client repeats it with those
-// that have not ended.
+// that have not finished.
 type PollRequest struct {
 	Executor executor.Options `json:"executor"`
 	Handles  []PollHandle     `json:"handles"`
@@ -77,12 +79,12 @@ type PollHandle struct {
 	// CancelOnStop is the option of the executor that sent the group: executors with
 	// and without it share a poll.
 	CancelOnStop bool `json:"cancel_on_stop,omitempty"`
-	// Executor has the options of that executor which say where the results of the group are.
+	// Executor has the options of that executor which report where the results of the group are.
 	// With them, a group that completed and was deleted afterwards has its results.
 	Executor *executor.Options `json:"executor,omitempty"`
 }
 
-// PollResponse has the groups that have ended; none when the time was over.
+// PollResponse has the groups that have finished; none when the time was over.
 type PollResponse struct {
 	Results []PollResult `json:"results"`
 	// Warning describes why the groups cannot be observed now; the poll continues.
@@ -95,7 +97,7 @@ type PollResult struct {
 	Error *ErrorBody `json:"error,omitempty"`
 }
 
-// ReceiveRequest asks how nodes ended.
+// ReceiveRequest requests how nodes finished.
 type ReceiveRequest struct {
 	Executor          executor.Options           `json:"executor"`
 	TaskGroupMetadata contract.TaskGroupMetadata `json:"task_group_metadata"`
@@ -119,7 +121,7 @@ type CancelRequest struct {
 	JobHandle    *executor.Handle      `json:"job_handle"`
 }
 
-// CancelResponse says whether the intent is durable.
+// CancelResponse reports whether the intent is durable.
 type CancelResponse struct {
 	Cancelled bool `json:"cancelled"`
 }
@@ -181,6 +183,6 @@ type ErrorResponse struct {
 type ErrorBody struct {
 	Code    executor.Code `json:"code"`
 	Message string        `json:"message"`
-	// Retry says that the same request may succeed later.
+	// Retry reports that the same request may succeed later.
 	Retry bool `json:"retry"`
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -38,7 +40,7 @@ func listen(path string) (net.Listener, error) {
 	return &locked{Listener: listener, lock: lock}, nil
 }
 
-// bind listens where nobody else does.
+// bind listens where no other process does.
 func bind(path string) (net.Listener, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -56,7 +58,7 @@ func bind(path string) (net.Listener, error) {
 			return nil, fmt.Errorf("removing a socket that nobody serves: %w", err)
 		}
 	}
-	// The mask, not a later chmod: nobody may connect in between.
+	// The mask, not a later chmod: no process may connect in between.
 	old := unix.Umask(0o177)
 	listener, err := net.Listen("unix", path)
 	unix.Umask(old)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -6,7 +8,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor"
 )
 
-// StorageRequest asks where the objects of an executor without assets are.
+// StorageRequest requests where the objects of an executor without assets are.
 type StorageRequest struct {
 	Executor executor.Options `json:"executor"`
 }

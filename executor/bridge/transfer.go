@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -36,7 +38,7 @@ type UploadResponse struct {
 type DownloadRequest struct {
 	Executor executor.Options `json:"executor"`
 	URI      string           `json:"uri"`
-	// Size and SHA256 are those of the object's record. Without SHA256, nothing is verified.
+	// Size and SHA256 are the size and the digest in the object's record. Without SHA256, nothing is verified.
 	Size   int64  `json:"size"`
 	SHA256 string `json:"sha256,omitempty"`
 	// Path is absolute. The file appears as a whole, and replaces one that exists.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bridge
 
 import (
@@ -60,7 +62,7 @@ func (s *server) send(ctx context.Context, r *SendRequest) (*HandleResponse, err
 	return &HandleResponse{Handle: handle}, nil
 }
 
-// poll answers when a group has ended, when the client's time is over, or when the
+// poll answers when a group has finished, when the client's time is over, or when the
 // bridge stops, whichever is first.
 func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error) {
 	if len(r.Handles) == 0 || len(r.Handles) > maxHandles {
@@ -95,10 +97,10 @@ func (s *server) poll(ctx context.Context, r *PollRequest) (*PollResponse, error
 	}
 	results = s.findCompleted(ctx, r, results)
 	s.prefetch(r, e, results)
-	return s.told(r, e, results), nil
+	return s.pollResponse(r, e, results), nil
 }
 
-// prefetch begins to fetch what the client will request of groups that have ended.
+// prefetch begins to fetch what the client will request of finished groups.
 func (s *server) prefetch(r *PollRequest, shared *executor.Executor, results []executor.Result) {
 	options := ownOptions(r)
 	for i := range results {
@@ -177,18 +179,18 @@ func inCluster(own *executor.Options, r *PollRequest) executor.Options {
 	return options
 }
 
-// told is the answer of a poll; none of its groups is open any more.
-func (s *server) told(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
+// pollResponse is the answer of a poll; none of its groups is open any more.
+func (s *server) pollResponse(r *PollRequest, e *executor.Executor, results []executor.Result) *PollResponse {
 	answer := &PollResponse{Results: []PollResult{}, Warning: e.WatchWarning(warnAfter)}
 	for _, result := range results {
 		s.open.remove(settingsOf(&r.Executor, &result.Handle), result.Handle.Name)
-		told := PollResult{Outcome: result.Outcome}
+		entry := PollResult{Outcome: result.Outcome}
 		if result.Err != nil {
 			body := errorBody(result.Err)
-			told.Error = &body
+			entry.Error = &body
 			e.Forget(result.Handle)
 		}
-		answer.Results = append(answer.Results, told)
+		answer.Results = append(answer.Results, entry)
 	}
 	return answer
 }
@@ -252,7 +254,7 @@ func (s *server) receive(ctx context.Context, r *ReceiveRequest) (*ReceiveRespon
 	return &ReceiveResponse{TaskUpdates: updates, Warnings: warnings}, nil
 }
 
-// outcomeOf is what poll returned. The body of a job update may be anybody's: what
+// outcomeOf is what poll returned. The body of a job update may be of any client: what
 // is no outcome has none, and the group is found by its name.
 func outcomeOf(data json.RawMessage) *executor.Outcome {
 	if len(bytes.TrimSpace(data)) == 0 || string(bytes.TrimSpace(data)) == "null" {

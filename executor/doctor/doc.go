@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package doctor checks what a dispatcher, or a user of the command line, needs before
 // the first TaskGroup: the cluster, the CRD, the operator, permissions, the namespace, the
 // stores from this machine and from a pod, and the image.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package doctor
 
 import (
@@ -162,7 +164,7 @@ const (
 	storeTimeout = 10 * time.Second
 )
 
-// Run makes all checks. The error is that of ctx if it was cancelled, after everything
+// Run makes all checks. The error is the error of ctx if it was cancelled, after everything
 // was removed; the report then lacks checks.
 func Run(ctx context.Context, config Config) (*Report, error) {
 	d := &doctor{Config: config, id: rand.String(10), made: map[Name]Check{}}

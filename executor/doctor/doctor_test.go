@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package doctor_test
 
 import (
@@ -146,7 +148,7 @@ func ends(reason v1alpha1.Reason, message string, code int32) func(*ward, *v1alp
 	}
 }
 
-// requestOf is what a group asks of the runner.
+// requestOf is what a group requires of the runner.
 func requestOf(t *testing.T, tg *v1alpha1.TaskGroup) contract.CheckRequest {
 	t.Helper()
 	command := tg.Spec.Tasks[0].Command

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gateway
 
 import (
@@ -48,7 +50,7 @@ type Config struct {
 	API *rest.Config
 	// Client requests tokens; its scheme has those of AddToScheme.
 	Client client.Client
-	// Namespace is that of the objects.
+	// Namespace is the namespace of the objects.
 	Namespace string
 	// Address is the Service of the gateway as namespace/name, which is reached through
 	// the API server, or an https URL; DefaultService if empty.
@@ -110,17 +112,17 @@ func (g *Gateway) store() *gateway.Store {
 }
 
 // Check requests an object that cannot exist. It returns ErrNone and ErrForbidden, and
-// other errors if the gateway cannot be asked now. The first request has no token: a user
+// other errors if the gateway cannot be reached now. The first request has no token: a user
 // of a cluster without a gateway may not be permitted to request one.
 func (g *Gateway) Check(ctx context.Context) error {
-	if err := g.ask(ctx, func(*http.Request) error { return nil }); !errors.Is(err, errUnauthenticated) {
+	if err := g.probe(ctx, func(*http.Request) error { return nil }); !errors.Is(err, errUnauthenticated) {
 		return err
 	}
-	return g.ask(ctx, g.tokens.authenticate)
+	return g.probe(ctx, g.tokens.authenticate)
 }
 
-// ask requests an object that cannot exist.
-func (g *Gateway) ask(ctx context.Context, authenticate func(*http.Request) error) error {
+// probe requests an object that cannot exist.
+func (g *Gateway) probe(ctx context.Context, authenticate func(*http.Request) error) error {
 	path, err := contract.GatewayPath(contract.GatewayContentURI(g.config.Namespace, strings.Repeat("0", 64)))
 	if err != nil {
 		return err

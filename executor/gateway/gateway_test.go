@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gateway_test
 
 import (
@@ -215,7 +217,7 @@ func TestTokensThatAreRefused(t *testing.T) {
 	if !errors.Is(err, gateway.ErrForbidden) || !strings.Contains(err.Error(), "ask an administrator to apply config/dispatcher to the namespace team") {
 		t.Errorf("got %v", err)
 	}
-	// A cluster without a gateway says so, whatever the user may do.
+	// A cluster without a gateway reports it, whatever the user may do.
 	a.answer, a.exists = status(404), false
 	if err := a.gateway(t, "").Check(t.Context()); !errors.Is(err, gateway.ErrNone) {
 		t.Errorf("without a gateway: %v", err)

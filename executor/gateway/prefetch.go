@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gateway
 
 import (
@@ -18,7 +20,7 @@ const (
 	// of them: 16 MiB at most.
 	maxPrefetched = 16 << 10
 	maxKept       = 1024
-	// keptFor is how long an object that nobody asked for is kept.
+	// keptFor is how long an object that was not requested is kept.
 	keptFor = 30 * time.Second
 	// maxPrefetches bounds the transfers at a time. Further results are not prefetched:
 	// many groups that finish at once are limited by their number, and not by the round trip.

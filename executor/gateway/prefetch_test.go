@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gateway_test
 
 import (
@@ -13,7 +15,7 @@ import (
 )
 
 // TestPrefetch requires that the manifest and the small outputs of a group are requested
-// once, before anybody reads them, and that nothing else is requested.
+// once, before a client reads them, and that nothing else is requested.
 func TestPrefetch(t *testing.T) {
 	const location = "gateway://team/groups/uid"
 	manifest := contract.Manifest{Version: contract.ManifestVersion, UID: "uid", Attempt: 1}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gateway
 
 import (
@@ -50,7 +52,7 @@ func AddToMapper(mapper *meta.DefaultRESTMapper) {
 	mapper.Add(rbacv1.SchemeGroupVersion.WithKind("RoleBinding"), meta.RESTScopeNamespace)
 }
 
-// tokens are those of a service account for the gateway.
+// tokens are the tokens of a service account for the gateway.
 type tokens struct {
 	client             client.Client
 	namespace, account string
@@ -102,7 +104,7 @@ func (t *tokens) request(ctx context.Context) (string, error) {
 }
 
 // createAccount creates the account of a namespace in which the gateway was not used
-// yet. Users who may not do that ask for it; see explain.
+// yet. Users without that permission get an explanation; see explain.
 func (t *tokens) createAccount(ctx context.Context) error {
 	named := metav1.ObjectMeta{Namespace: t.namespace, Name: t.account}
 	binding := &rbacv1.RoleBinding{
@@ -118,7 +120,7 @@ func (t *tokens) createAccount(ctx context.Context) error {
 	return nil
 }
 
-// explain says what to do about an error that does not pass by itself.
+// explain reports what to do about an error that does not pass by itself.
 func (t *tokens) explain(err error) error {
 	if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
 		return fmt.Errorf("%w: requesting a token of the service account %s/%s: %w; ask an administrator to apply config/dispatcher to the namespace %s (docs/gateway.md)",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package results
 
 import (
@@ -32,7 +34,7 @@ const (
 	pruneEvery = 10 * time.Minute
 )
 
-// ownPrefixes are those of the files in a group's folder.
+// ownPrefixes are the prefixes of the files in a group's folder.
 var ownPrefixes = []string{"error-", string(contract.AssetStdout) + "-", string(contract.AssetStderr) + "-", newPrefix}
 
 // Cache writes files for the dispatcher. It remembers when folders were pruned, and the
@@ -119,7 +121,7 @@ func pruneErrors(dir string, now time.Time, most int) {
 	}
 	var folders []folder
 	for _, entry := range entries {
-		// A folder's time is that of the last file that was put into it.
+		// A folder's time is the time of the last file that was put into it.
 		if info, err := entry.Info(); err == nil && info.IsDir() {
 			folders = append(folders, folder{entry.Name(), now.Sub(info.ModTime())})
 		}

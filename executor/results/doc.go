@@ -1,4 +1,6 @@
-// Package results reads what groups left in their stores, and describes it as assets
+// SPDX-License-Identifier: Apache-2.0
+
+// Package results reads the results of groups in their stores, and describes it as assets
 // that a dispatcher can fetch: the committed records of their tasks, the streams of tasks
 // that were killed, and files of this machine with the reason of a failure.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package results_test
 
 import (
@@ -13,7 +15,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/executor/results"
 )
 
-// TestReadRecorded: an object is exactly as long as its record says, and has its digest.
+// TestReadRecorded: an object is exactly as long as in its record, and has its digest.
 func TestReadRecorded(t *testing.T) {
 	dir := t.TempDir()
 	sum := sha256.Sum256([]byte("result"))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package watch
 
 import (
@@ -15,7 +17,7 @@ type ID struct {
 	UID  types.UID
 }
 
-// State is how a poll of a group ends.
+// State is how a poll of a group finishes.
 type State int
 
 // The states. Only a Finished group has results to receive.
@@ -35,7 +37,7 @@ type Result struct {
 	// Index is the position of the group among those that were polled.
 	Index int
 	State State
-	// UID and Reason are those of the group that has the name.
+	// UID and Reason are the UID and the reason of the group that has the name.
 	UID    types.UID
 	Reason v1alpha1.Reason
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package watch observes the TaskGroups that executors created in a namespace, with one
 // watch for all polls.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package watch
 
 import (
@@ -19,7 +21,7 @@ const (
 
 // Config configures Groups.
 type Config struct {
-	// Client does not cache and knows the TaskGroup API.
+	// Client does not cache and has the TaskGroup API in its scheme.
 	Client client.WithWatch
 	// Namespace is the only namespace that is watched.
 	Namespace string
@@ -136,7 +138,7 @@ func (g *Groups) Finished(id ID) *v1alpha1.TaskGroup {
 	return r.group
 }
 
-// Forget drops what is kept of a group that nobody polls.
+// Forget drops what is kept of a group without a poll.
 func (g *Groups) Forget(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package access
 
 import (
@@ -45,7 +47,7 @@ type PodEvidence struct {
 	Namespace string
 	// IsDeleted reports that the pod of the token does not exist any more.
 	IsDeleted bool
-	// UID and Attempt are those of the pod's TaskGroup; empty for other pods.
+	// UID and Attempt identify the attempt of the pod's TaskGroup; empty for other pods.
 	UID     string
 	Attempt int32
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package access decides who may read and write the objects of the gateway.
 //
 //	request ──> Reviewer.Evidence ──> Decide (pure) ──> Verdict

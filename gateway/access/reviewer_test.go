@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package access_test
 
 import (
@@ -103,7 +105,7 @@ func newAPI() *api {
 	return a
 }
 
-// indexURI is that of the index of the group "indexed", which names indexedURI.
+// indexURI is the URI of the index of the group "indexed", which names indexedURI.
 const (
 	indexDigest = "1111111111111111111111111111111111111111111111111111111111111112"
 	indexURI    = "gateway://a/content/" + indexDigest

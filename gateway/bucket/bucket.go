@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bucket
 
 import (
@@ -27,9 +29,9 @@ const (
 
 // Config configures a Bucket. Zero durations are the defaults.
 type Config struct {
-	// URI is that of the bucket, or of a folder in it.
+	// URI is the URI of the bucket, or of a folder in it.
 	URI string
-	// Backend is that of the scheme of the URI.
+	// Backend is the backend of the scheme of the URI.
 	Backend store.Backend
 	// Dir is the folder for uploads that are being received.
 	Dir string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bucket stores objects in a bucket, through a store.Backend.
 //
 //	<uri>/.taskgroup-gateway                      is created at the start

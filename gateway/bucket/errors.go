@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bucket
 
 import (
@@ -26,7 +28,7 @@ var (
 )
 
 // lost are the stores' names of the error that the bucket itself is missing. Otherwise its
-// status is that of a missing object, which clients do not retry.
+// status is the status of a missing object, which clients do not retry.
 var lost = []string{"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted"}
 
 // classify returns an error that matches one of this package or of package volume.

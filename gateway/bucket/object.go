@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bucket
 
 import (
@@ -34,7 +36,7 @@ type reader struct {
 	info   volume.Info
 	// version is the bucket's own name of the bytes.
 	version string
-	// position is that of the next Read.
+	// position is the position of the next Read.
 	position int64
 	// response is nil if there is none; at is the position of its next byte.
 	response *response
@@ -132,7 +134,7 @@ func (r *reader) close() error {
 	return nil
 }
 
-// response is that of the bucket to one request. It ends if no bytes are received for
+// response is the response of the bucket to one request. It ends if no bytes are received for
 // the time of a stall.
 type response struct {
 	*store.Object

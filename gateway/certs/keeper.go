@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package certs
 
 import (
@@ -21,7 +23,7 @@ const (
 	// checkInterval is far shorter than the time in which a certificate is renewed, and
 	// is how long a revocation takes.
 	checkInterval = time.Minute
-	// firstInterval is that of a gateway that has no certificate.
+	// firstInterval is the interval of a gateway that has no certificate.
 	firstInterval = 2 * time.Second
 	updateTimeout = 30 * time.Second
 )
@@ -30,7 +32,7 @@ var errNoCertificate = errors.New("the certificate of the gateway was not read y
 
 // Config configures a Keeper.
 type Config struct {
-	// Secrets and ConfigMaps are those of the namespace of the gateway. Both objects
+	// Secrets and ConfigMaps are clients for the namespace of the gateway. Both objects
 	// are a part of the installation: the gateway cannot create Secrets.
 	Secrets               corev1client.SecretInterface
 	ConfigMaps            corev1client.ConfigMapInterface

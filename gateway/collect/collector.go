@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package collect
 
 import (
@@ -37,7 +39,7 @@ type Volume interface {
 	RemoveContent(volume.Content) (bool, error)
 }
 
-// TaskGroups are those of the cluster.
+// TaskGroups are the groups of the cluster.
 type TaskGroups interface {
 	// EachGroup visits all TaskGroups, or returns an error.
 	EachGroup(ctx context.Context, visit func(namespace string, uid types.UID)) error

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package collect deletes objects that are not needed any more.
 //
 // Results are deleted when their TaskGroup has not existed for a grace period. Inputs

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package index
 
 import (
@@ -12,7 +14,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/gateway/volume"
 )
 
-// indexURI is that of the only object of the tests.
+// indexURI is the URI of the only object of the tests.
 var indexURI = contract.GatewayContentURI("team", strings.Repeat("a", 64))
 
 // reader reads an index with a text, and counts how often it is opened.

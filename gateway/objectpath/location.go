@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package objectpath
 
 import (
@@ -38,7 +40,7 @@ type Location struct {
 	Namespace string
 	// Digest is the SHA-256 of an object of the area content; empty for results.
 	Digest string
-	// UID and Attempt are those of the TaskGroup that has the result.
+	// UID and Attempt identify the attempt of the TaskGroup that has the result.
 	UID     string
 	Attempt int32
 	// Name is the rest of the path of a result.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package server handles the requests of the gateway's clients.
 //
 //	token, path ──> Reviewer ──> access.Decide ──> slot ──> volume or bucket

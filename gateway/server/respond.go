@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package server
 
 import (
@@ -24,7 +26,7 @@ type refusal struct {
 	code    int
 	reason  contract.GatewayReason
 	message string
-	// etag is that of the object that exists.
+	// etag is the etag of the object that exists.
 	etag string
 	// cause is logged and not returned: it may name files of the gateway.
 	cause error

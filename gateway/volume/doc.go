@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package volume stores objects on a file system.
 //
 //	<dir>/.taskgroup-gateway                             identifies the volume

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package volume
 
 import (
@@ -103,7 +105,7 @@ func (v *Volume) prepare(root *os.Root) error {
 	return v.measure(root)
 }
 
-// acquire locks the volume until the process ends. Some file systems have no locks;
+// acquire locks the volume until the process terminates. Some file systems have no locks;
 // the Deployment and the access mode of the volume prevent a second gateway then.
 func acquire(root *os.Root) (*os.File, error) {
 	lock, err := root.OpenFile(lockName, os.O_RDWR|os.O_CREATE, 0o600)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Cluster runs one-node Kubernetes clusters on a bare machine, from programs
 // that it builds out of their Go modules. See "cluster --help" and README.md.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Image makes the image archives of this project. See "image --help".
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package metricsauth authenticates and authorizes requests for the metrics of a
 // controller-runtime manager: a TokenReview, then a SubjectAccessReview.
 //

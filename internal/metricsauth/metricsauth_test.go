@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package metricsauth
 
 import (
@@ -22,7 +24,7 @@ import (
 type reviews struct {
 	access authorizationv1.SubjectAccessReviewStatus
 	err    error
-	// tokens counts token reviews; spec is that of the last access review.
+	// tokens counts token reviews; spec is the spec of the last access review.
 	tokens int
 	spec   authorizationv1.SubjectAccessReviewSpec
 }

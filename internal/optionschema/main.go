@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command optionschema writes the part of the CRD's schema that clients validate
 // options against: spec.execution, spec.pod and spec.runner, without descriptions and
 // without the rules that only the API server evaluates.

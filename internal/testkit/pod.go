@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package testkit
 
 import (
@@ -91,7 +93,7 @@ func (b *PodBuilder) Placed(at time.Time) *PodBuilder {
 	return b
 }
 
-// Ended sets the phase that the exit code implies, and what the container left.
+// Ended sets the phase that the exit code implies, and the message of the container.
 func (b *PodBuilder) Ended(exitCode int32, reason, message string) *PodBuilder {
 	b.pod.Status.Phase = corev1.PodSucceeded
 	if exitCode != 0 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package harness holds the Python that the runner starts in a task's pod, so
 // that one static binary is all that a pod needs.
 package harness

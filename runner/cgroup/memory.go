@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cgroup
 
 import (
@@ -8,7 +10,7 @@ import (
 	"strings"
 )
 
-// unlimited is where a limit is the kernel's way to say that there is none:
+// unlimited is where a limit is the kernel's way to report that there is none:
 // version 1 has the largest number of pages.
 const unlimited = 1 << 60
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package group
 
 import (
@@ -37,7 +39,7 @@ type checkpoints struct {
 	mu      sync.Mutex
 	active  bool
 	pending []contract.TaskRecord
-	// number is that of the last checkpoint, and last when it was written or tried.
+	// number is the number of the last checkpoint, and last when it was written or tried.
 	number int
 	last   time.Time
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package group runs the tasks of a plan, in order, and leaves the record of
 // the attempt.
 //
@@ -6,7 +8,7 @@
 //
 // A pod of a parallel group does so with one task and a manifest of its own.
 //
-// A task ends in one of three states:
+// A task finishes in one of three states:
 //
 //	    ┌───────────────────> COMPLETED  an earlier attempt did it: its record is taken over
 //	not begun ──> running ──> COMPLETED

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package group
 
 import (
@@ -36,7 +38,7 @@ type Config struct {
 	Plan   *contract.Plan
 	Store  Store
 	Reaper *process.Reaper
-	// Memory is that of the container; it distinguishes OOM kills from others.
+	// Memory is the memory of the container; it distinguishes OOM kills from others.
 	Memory *cgroup.Memory
 	// WorkDir is a directory of the runner's own; it is created.
 	WorkDir string

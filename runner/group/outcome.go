@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package group
 
 import (
@@ -24,7 +26,7 @@ const (
 // maxMessage bounds the message of a task, in bytes: 256 of them share a manifest.
 const maxMessage = 4 << 10
 
-// outcome is how a task ended.
+// outcome is how a task finished.
 type outcome struct {
 	state     contract.TaskState
 	reason    contract.Reason
@@ -117,7 +119,7 @@ func stopped(cause error, exit process.Exit) outcome {
 	}.after(exit)
 }
 
-// ending returns how a process ended, for a message.
+// ending returns how a process terminated, for a message.
 func ending(exit process.Exit) string {
 	if exit.Signal != 0 {
 		return fmt.Sprintf("killed by signal %d (%s)", int(exit.Signal), unix.SignalName(exit.Signal))

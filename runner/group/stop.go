@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package group
 
 import (
@@ -45,7 +47,7 @@ func (r *run) groupTime(ctx context.Context) (context.Context, context.CancelFun
 	return withDeadline(ctx, r.Plan.RunningSeconds, "the group ran longer than spec.timeouts.runningSeconds of %d s")
 }
 
-// taskTime bounds one task, from its start until its process has ended: what it
+// taskTime bounds one task, from its start until its process has terminated: what it
 // waits for its inputs and for Python is part of it.
 func (r *run) taskTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	return withDeadline(ctx, r.Plan.TaskSeconds, "took longer than spec.timeouts.taskSeconds of %d s")

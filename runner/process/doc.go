@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package process starts the runner's children and reaps every process that
 // ends below it.
 //

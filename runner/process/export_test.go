@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 // Hold keeps the reaper from collecting processes until the returned function is

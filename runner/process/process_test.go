@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process_test
 
 import (
@@ -94,7 +96,7 @@ func TestChildrenEndWithTheProcess(t *testing.T) {
 	p := start(t, shell("sleep 60 & sleep 60 & echo started", w))
 	_ = w.Close()
 	p.Exit()
-	// The pipe ends only when the last of the group is gone, and those sleep for longer.
+	// The pipe ends only when the last of the group has terminated, and those sleep for longer.
 	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -121,7 +123,7 @@ type childInfo struct {
 	_                     [108]byte
 }
 
-// nextEnded waits until some child has ended and returns its pid without
+// nextEnded waits until some child has finished and returns its pid without
 // collecting it.
 func nextEnded() (int, error) {
 	var info childInfo

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -130,7 +132,7 @@ func (r *Reaper) fork(program string, argv []string, attr *syscall.ProcAttr) (*P
 	return p, nil
 }
 
-// startError puts what execve(2) says into the words of a shell.
+// startError formats an error of execve(2) as a shell does.
 func startError(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):

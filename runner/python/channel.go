@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package python
 
 import (
@@ -69,7 +71,7 @@ func (c *channel) sendRights(line, rights []byte) (int, error) {
 	return sent, errors.Join(err, sendErr)
 }
 
-// receive returns the next event; io.EOF where the harness is gone.
+// receive returns the next event; io.EOF after the harness terminated.
 func (c *channel) receive() (*event, error) {
 	line, err := c.lines.ReadBytes('\n')
 	if err != nil {

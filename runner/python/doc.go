@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package python runs Covalent functions in the Python of a task's image. It
 // starts the harness (python/harness) once and has it fork for every task:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package python
 
 import (
@@ -13,7 +15,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 )
 
-// protocolVersion is that of python/harness/taskgroup_harness/protocol.py.
+// protocolVersion is the version of python/harness/taskgroup_harness/protocol.py.
 const protocolVersion = 1
 
 // File is something of the user's that the harness reads.
@@ -71,12 +73,12 @@ type Report struct {
 	Reason    contract.Reason `json:"reason"`
 	Message   string          `json:"message"`
 	Traceback string          `json:"traceback"`
-	// ExitCode is that of the function. The process runs exit handlers after its
+	// ExitCode is the exit code of the function. The process runs exit handlers after its
 	// report, so that its own exit code may be another one.
 	ExitCode uint8 `json:"exitCode"`
 }
 
-// Completed says that the function returned and its result was written.
+// Completed reports that the function returned and its result was written.
 func (r *Report) Completed() bool { return r.Outcome == "completed" }
 
 // maxReport bounds a report that is read, in bytes: the file is the task's to
@@ -90,7 +92,7 @@ var reported = []contract.Reason{
 	contract.ReasonOutputUploadFailed, contract.ReasonHookFailed, contract.ReasonPythonVersionMismatch,
 }
 
-// ErrNoReport is the error for a task whose process ended without a report.
+// ErrNoReport is the error for a task whose process terminated without a report.
 var ErrNoReport = errors.New("the task left no report")
 
 // A process that could not write its report exits with UnreportedCode, and a line of

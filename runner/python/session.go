@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package python
 
 import (
@@ -20,7 +22,7 @@ import (
 // maxQuoted bounds what is quoted of the interpreter's own stderr, in bytes.
 const maxQuoted = 1 << 10
 
-// UnavailableError says why the image's Python cannot run functions, and how to
+// UnavailableError reports why the image's Python cannot run functions, and how to
 // mend the image.
 type UnavailableError struct{ Message string }
 
@@ -137,7 +139,7 @@ func (s *Session) quoted() string {
 	return ": " + text
 }
 
-// Versions are those of the interpreter.
+// Versions are the versions of the interpreter.
 func (s *Session) Versions() contract.PythonVersions { return s.version }
 
 // Close ends the harness. What it still runs falls to the Reaper.
@@ -168,7 +170,7 @@ func unpack(dir string) error {
 	})
 }
 
-// Alive says whether the harness still runs.
+// Alive reports whether the harness still runs.
 func (s *Session) Alive() bool {
 	select {
 	case <-s.process.Done():

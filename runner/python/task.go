@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package python
 
 import (
@@ -29,7 +31,7 @@ type Task struct {
 
 // Run has the harness fork a task that writes to the given streams, and returns
 // once the task's own process runs. Tasks run one at a time. The end of ctx
-// ends a harness that does not say soon that the task runs.
+// ends a harness that does not report soon that the task runs.
 func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.File) (*Task, error) {
 	reported := make(chan struct{})
 	defer close(reported)
@@ -46,7 +48,7 @@ func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.F
 	}
 	t := &Task{session: s, pid: e.PID, report: request.Report, done: make(chan struct{})}
 	if e.Event == "ended" {
-		// It was killed before it could say that it started.
+		// It was killed before it could report that it started.
 		t.exit = e.exit()
 		close(t.done)
 		return t, nil
@@ -55,7 +57,7 @@ func (s *Session) Run(ctx context.Context, request Request, stdout, stderr *os.F
 	return t, nil
 }
 
-// startGrace is how long a harness gets to say that a task runs which may run
+// startGrace is how long a harness gets to report that a task runs which may run
 // already, and then is stopped as any other.
 const startGrace = 500 * time.Millisecond
 
@@ -124,7 +126,7 @@ func (t *Task) Signal(sig syscall.Signal) {
 const exitGrace = 5 * time.Second
 
 // died makes ErrHarnessDied of a broken channel, and sees to it that the
-// harness really is gone.
+// harness has terminated.
 func (s *Session) died(err error) error {
 	gone := errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE)
 	if gone {

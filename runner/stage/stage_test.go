@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stage_test
 
 import (
@@ -161,7 +163,7 @@ func TestObjectsAreFetchedShortlyBeforeTheirTask(t *testing.T) {
 	}
 }
 
-// TestStopGivesUpWhatIsNotNeededAnyMore: a group that failed does not go on fetching.
+// TestStopGivesUpWhatIsNotNeededAnyMore: a group that failed does not continue fetching.
 func TestStopGivesUpWhatIsNotNeededAnyMore(t *testing.T) {
 	f := newFetcher()
 	s := stage.Start(t.Context(), f, "/in", [][]string{{"a"}, nil, nil, nil, nil, nil, {"later"}})

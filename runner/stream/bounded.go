@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stream
 
 import (
@@ -183,7 +185,7 @@ func (b *bounded) copyTo(w io.Writer) error {
 	return err
 }
 
-// unfinished is how many bytes of a character that goes on later end a head.
+// unfinished is how many bytes of a character that continues later end a head.
 func unfinished(r io.ReaderAt, head int64) int64 {
 	end := make([]byte, min(utf8.UTFMax-1, head))
 	if _, err := r.ReadAt(end, head-int64(len(end))); err != nil {

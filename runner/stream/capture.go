@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stream
 
 import (
@@ -26,7 +28,7 @@ const (
 	maxFinish = time.Second
 )
 
-// Config says where a captured stream goes.
+// Config is the destination and the limits of a captured stream.
 type Config struct {
 	// File receives the bytes exactly, or their head and tail where there are
 	// more than Limit; it must not exist.
@@ -165,7 +167,7 @@ func (c *Capture) Len() int64 { return c.file.Len() }
 
 // CopySince writes what the stream has received after its first offset bytes, at most
 // the last limit bytes of it, and returns the offset for the next call. Where bytes are
-// missing, a line says how many. The task is not blocked meanwhile.
+// missing, a line reports how many. The task is not blocked meanwhile.
 func (c *Capture) CopySince(w io.Writer, offset, limit int64) (next int64, err error) {
 	if next, err = c.file.copySince(w, offset, limit); err != nil {
 		return next, fmt.Errorf("reading a stream: %w", err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package stream_test
 
 import (
@@ -66,7 +68,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// TestTextStreams: the file, its length and the log are those of the text.
+// TestTextStreams: the file, its length and the log agree with the text.
 func TestTextStreams(t *testing.T) {
 	for name, raw := range map[string]string{
 		"ends within a character": "caf\xe9 \xf0\x9f\x98",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package azure_test
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/azure"
 )
 
-// service is as much of Azure Blob Storage as the runner asks for.
+// service is as much of Azure Blob Storage as the runner uses.
 type service struct {
 	mu     sync.Mutex
 	blobs  map[string][]byte

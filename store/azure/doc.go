@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package azure is the store behind azblob://container/blob, which Covalent calls blob://:
 // Azure Blob Storage. AZURE_STORAGE_ACCOUNT names the account. The credentials are the first
 // of these that exist:

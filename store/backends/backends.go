@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package backends has the Backends of all schemes that the programs of this project
 // read and write.
 package backends

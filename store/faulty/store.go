@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package faulty
 
 import (
@@ -36,7 +38,7 @@ type Store struct {
 	requests  []string
 	// folders are nil unless RequireFolders was called.
 	folders map[string]bool
-	// parts and uploads are those of multipart uploads: parts by upload or path, and
+	// parts and uploads are the state of multipart uploads: parts by upload or path, and
 	// number; the header of its creation by upload.
 	parts   map[string][]byte
 	uploads map[string]http.Header
@@ -211,7 +213,7 @@ func (s *Store) RequireFolders(existing ...string) {
 	}
 }
 
-// Fail gives each of the next requests for a path a fault. The method is that of HTTP, or
+// Fail gives each of the next requests for a path a fault. The method is an HTTP method, or
 // CREATE, PART, COMPLETE or ABORT of a multipart upload.
 func (s *Store) Fail(method, path string, faults ...Fault) {
 	s.mu.Lock()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package gcs
 
 // NewAt returns a Store with another endpoint and another metadata server than Google's.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package local is the store behind file:// URIs: volumes that the pod mounts.
 //
 // An object is written to a temporary file beside it. Put renames the file; Commit

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package manifest reads the record that an attempt of a group has committed. The pod of
 // the next attempt, the executor and the command line read it with the same checks.
 package manifest
@@ -17,7 +19,7 @@ import (
 
 var (
 	// ErrInvalid is returned for a manifest that was read and must not be used. Other
-	// errors are those of its store.
+	// errors are the errors of its store.
 	ErrInvalid = errors.New("invalid manifest")
 	// ErrChanged is an ErrInvalid of a manifest whose bytes are not the committed ones.
 	ErrChanged = fmt.Errorf("%w: %w", ErrInvalid, store.ErrDigest)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package s3_test
 
 import (
@@ -39,7 +41,7 @@ func stsError(code int, name string) faulty.Fault {
 
 // credentialService is a service that provides credentials to pods.
 type credentialService struct {
-	// path and method are those of its requests.
+	// path and method are the path and the method of its requests.
 	method, path string
 	setEnv       func(t *testing.T, endpoint string)
 	success      faulty.Fault

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package s3
 
 import "github.com/aws/aws-sdk-go-v2/service/s3"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package s3
 
 import (
@@ -19,7 +21,7 @@ const (
 	envPayer      = "AWS_REQUEST_PAYER"
 )
 
-// options of requests; their zero values are those of the server.
+// options of requests; their zero values are the values of the server.
 type options struct {
 	// addressing is path, virtual or auto.
 	addressing string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package s3_test
 
 import (
@@ -16,7 +18,7 @@ func TestOptions(t *testing.T) {
 	tests := map[string]struct {
 		env map[string]string
 		uri string
-		// url and header are those of the request.
+		// url and header are the URL and the header of the request.
 		url    string
 		header map[string]string
 		want   string

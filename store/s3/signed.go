@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package s3
 
 import (
@@ -119,7 +121,7 @@ func (s *Signed) explain(answer *http.Response) string {
 	return text
 }
 
-// classify marks transient errors whose status is that of a permanent one.
+// classify marks transient errors whose status is usually permanent.
 func (s *Signed) classify(err error) error {
 	if status, ok := errors.AsType[*store.StatusError](err); ok {
 		status.Temporary = status.Temporary || isTemporary(status.Text)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package storetest
 
 import (
@@ -209,7 +211,7 @@ func (target Target) operation(server *faulty.Store, backends map[string]store.B
 	return o
 }
 
-// front returns a store whose objects are those of the target's server.
+// front returns a store that reads the objects of the target's server.
 func (target Target) front(t *testing.T, s *faulty.Store) *faulty.Store {
 	t.Helper()
 	if target.Server != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import (
@@ -7,9 +9,9 @@ import (
 	"time"
 )
 
-// patience is how long a request waits for the one before it until it gets a connection of
+// connectDelay is how long a request waits for the one before it until it gets a connection of
 // its own. A small object takes a twentieth of it.
-const patience = 50 * time.Millisecond
+const connectDelay = 50 * time.Millisecond
 
 // economical sends requests one after another on one connection as long as they are short,
 // and more of them at a time if they are not. A handshake takes more of a pod's processor
@@ -58,7 +60,7 @@ func (e *economical) acquire(r *http.Request) (chan struct{}, error) {
 		return e.first, nil
 	default:
 	}
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(connectDelay)
 	defer timer.Stop()
 	select {
 	case e.first <- struct{}{}:

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import (
@@ -48,7 +50,7 @@ func TestShortRequestsShareAConnection(t *testing.T) {
 		_, err = io.Copy(io.Discard, response.Body)
 		return errors.Join(err, response.Body.Close())
 	}
-	// The handshake itself may take longer than patience on a busy machine.
+	// The handshake itself may take longer than connectDelay on a busy machine.
 	if err := send(http.MethodGet); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,7 @@ func TestLongRequestsDoNotBlock(t *testing.T) {
 		all.Wait()
 		begun := time.Now()
 		upload, err := send(t.Context(), http.MethodPut)
-		if err != nil || time.Since(begun) != patience {
+		if err != nil || time.Since(begun) != connectDelay {
 			t.Fatalf("an upload beside long downloads: %v after %s", err, time.Since(begun))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package transport
 
 import (
@@ -26,7 +28,7 @@ const (
 // Further requests wait.
 var maxConnections = 8
 
-// SetMaxConnections replaces the bound of the connections to one host, which is that of a
+// SetMaxConnections replaces the bound of the connections to one host, by default the bound of a
 // pod. A server that passes on the transfers of many pods calls it before its first request.
 func SetMaxConnections(n int) { maxConnections = n }
 

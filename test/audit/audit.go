@@ -1,5 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package audit reads the audit log of an API server, at level Metadata: who
-// asked for what and when, without the bodies. It is the witness of the
+// requested what and when, without the bodies. It is the witness of the
 // integration tests, the invariants and the benchmarks.
 package audit
 
@@ -44,19 +46,19 @@ type Object struct {
 	Name string `json:"name"`
 }
 
-// Succeeded says whether the server did what it was asked for.
+// Succeeded reports whether the server did what was requested.
 func (r *Request) Succeeded() bool { return r.Response.Code >= 200 && r.Response.Code < 300 }
 
-// Writes says whether the request is one that changes objects.
+// Writes reports whether the request is one that changes objects.
 func (r *Request) Writes() bool { return !slices.Contains([]string{"get", "list", "watch"}, r.Verb) }
 
-// Unauthorized says whether the user's roles did not allow the request. A quota,
+// Unauthorized reports whether the user's roles did not allow the request. A quota,
 // a policy or a namespace that is going refuses with the same code, 403.
 func (r *Request) Unauthorized() bool {
 	return r.Annotations["authorization.k8s.io/decision"] == "forbid"
 }
 
-// Selects says whether a collection has objects with these labels in it.
+// Selects reports whether a collection has objects with these labels in it.
 func (r *Request) Selects(of map[string]string) bool {
 	uri, err := url.ParseRequestURI(r.URI)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -9,7 +11,7 @@ import (
 
 // life is when what happened to one unit. The creates are in the audit log. The other
 // times are when the client saw the change: kwok writes some statuses twice, which the
-// audit log cannot tell apart.
+// audit log does not distinguish.
 type life struct {
 	sighting
 	// sent is when the create reached the API server, created when it answered.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -45,7 +47,7 @@ type minder struct {
 	groups map[string]*v1alpha1.TaskGroup // by the name of the Job
 }
 
-// liveMinded sends the groups of a trial and minds them until all have ended.
+// liveMinded sends the groups of a trial and minds them until all have finished.
 func (a *arena) liveMinded(ctx context.Context, t *trial) error {
 	// Groups that could not be sent never end.
 	ctx, cancel := context.WithCancel(ctx)
@@ -80,7 +82,7 @@ func (m *minder) sendJob(ctx context.Context, tg *v1alpha1.TaskGroup) error {
 	return m.Client.Create(ctx, job)
 }
 
-// mind writes the end of each group when its pod has ended, until all have.
+// mind writes the end of each group when its pod has terminated, until all have.
 func (m *minder) mind(ctx context.Context) error {
 	var (
 		mu      sync.Mutex
@@ -109,7 +111,7 @@ func (m *minder) mind(ctx context.Context) error {
 	return errors.Join(append(errs, ctx.Err())...)
 }
 
-// followPods hands over each pod that has ended once, until all have or the watch ends.
+// followPods hands over each pod that has finished once, until all have or the watch ends.
 func (m *minder) followPods(ctx context.Context, seen map[string]bool, ended func(*corev1.Pod)) error {
 	w, err := m.Client.Watch(ctx, &corev1.PodList{}, client.InNamespace(m.trial.namespace))
 	if err != nil {
@@ -151,7 +153,7 @@ func (m *minder) writeEnd(ctx context.Context, pod *corev1.Pod) error {
 	return m.writeEvent(ctx, tg)
 }
 
-// writeEvent tells that a group has ended.
+// writeEvent reports that a group has finished.
 func (a *arena) writeEvent(ctx context.Context, tg *v1alpha1.TaskGroup) error {
 	event := &eventsv1.Event{
 		ObjectMeta:          metav1.ObjectMeta{Namespace: tg.Namespace, Name: tg.Name + ".1"},

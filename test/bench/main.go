@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command bench measures the operator against raw Jobs in the same run: rounds
 // of both take turns on a real etcd, API server and controller-manager, and the
 // API server's audit log is the clock. It prints what was measured next to the

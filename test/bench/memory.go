@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -23,7 +25,7 @@ const (
 )
 
 // measureMemory lets groups finish, then leaves some alive, then starts the
-// operator anew with all of them.
+// operator again with all of them.
 func measureMemory(ctx context.Context, b *bench) (err error) {
 	// The operator's memory does not depend on the Job controller; time does.
 	a, err := b.open(ctx, unthrottled, fake)
@@ -59,7 +61,7 @@ func measureMemory(ctx context.Context, b *bench) (err error) {
 	return m.measure("with these after a restart", finished, b.Live)
 }
 
-// memory is what the scenario knows between its steps.
+// memory is the state of the scenario between its steps.
 type memory struct {
 	*bench
 	arena   *arena
@@ -95,7 +97,7 @@ func (m *memory) measure(what string, finished, live int) error {
 	return nil
 }
 
-// leaveAlive sends groups whose pods nobody takes.
+// leaveAlive sends groups whose pods no node runs.
 func (m *memory) leaveAlive(ctx context.Context, n int) error {
 	if err := m.arena.stopNodes(); err != nil {
 		return err

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -31,7 +33,7 @@ const (
 	fake nodeKind = "fake"
 )
 
-// flags are those of `cluster up`.
+// flags are the flags of `cluster up`.
 func (a arm) flags() []string {
 	if a == stock {
 		return nil
@@ -43,7 +45,7 @@ func (a arm) flags() []string {
 	}
 }
 
-// Options are what the command line says.
+// Options are the flags of the command line.
 type Options struct {
 	Arm       arm
 	Node      nodeKind

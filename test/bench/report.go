@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -41,7 +43,7 @@ type budget struct {
 func atMost(bound float64) *budget  { return &budget{Bound: bound} }
 func atLeast(bound float64) *budget { return &budget{Bound: bound, AtLeast: true} }
 
-// no budget: the row is there to explain others.
+// no budget: the row explains others.
 var noBudget *budget
 
 func newReport(o *Options) *report {

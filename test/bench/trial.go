@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package main
 
 import (
@@ -38,8 +40,8 @@ const (
 	senders = 20
 	// settling is how long after the last end late writes, as events, are waited for.
 	settling = time.Second
-	// patience is how long a trial may take.
-	patience = 5 * time.Minute
+	// timeout is how long a trial may take.
+	timeout = 5 * time.Minute
 )
 
 // load is how much is sent, and how fast.
@@ -62,13 +64,13 @@ type trial struct {
 	used usage
 	// seen is what the client saw of each unit.
 	seen map[string]*sighting
-	// requests are those for objects of the namespace, in the audit log's order.
+	// requests are the requests for objects of the namespace, in the audit log's order.
 	requests []rig.Request
 }
 
 // try runs one trial until everything that was sent is done.
 func (a *arena) try(ctx context.Context, k kind, l load) (*trial, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: string(k) + "-"}}
 	if err := a.Client.Create(ctx, ns); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -105,7 +107,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-// TestEviction evicts a pod as a drain does: it is tried again, and the user pays
+// TestEviction evicts a pod as a drain does: it is retried, and the user pays
 // nothing.
 func TestEviction(t *testing.T) {
 	t.Parallel()
@@ -168,7 +170,7 @@ if [ "$TASKGROUP_ATTEMPT" = 1 ]; then echo started; exec sleep 300; fi`}},
 	}
 }
 
-// TestSuspendAndResume stops a real pod and goes on.
+// TestSuspendAndResume stops a real pod and continues.
 func TestSuspendAndResume(t *testing.T) {
 	t.Parallel()
 	tg := group("suspended",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -20,7 +22,7 @@ func started(t *testing.T, name string) {
 	err := rig.Await(t.Context(), "the function to print", func(ctx context.Context) (bool, string, error) {
 		// An error is no reason to give up: the container may not run yet.
 		log, err := cluster.Run(ctx, "-n", namespace, "logs", "-l", v1alpha1.NameLabel+"="+name, "--tail=-1")
-		// The runner says so too, before the function runs.
+		// The runner reports it too, before the function runs.
 		return strings.Contains("\n"+log, "\nstarted\n"), fmt.Sprintf("%q, %v", log, err), nil
 	})
 	if err != nil {
@@ -129,7 +131,7 @@ func TestImageThatDoesNotExist(t *testing.T) {
 }
 
 // TestYOperatorRestart replaces the operator while a pod runs: the pod does not
-// notice, and its end is told.
+// notice, and its end is reported.
 func TestYOperatorRestart(t *testing.T) {
 	key := create(t, commandGroup("restart", "sh", "-c", "until test -e /assets/go; do :; done"))
 	awaitReason(t, key, v1alpha1.ReasonRunning)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -23,7 +25,7 @@ const emptyRunnerVolume = `[JSONPatch{op: "replace", path: "/spec/volumes/" + st
 const hasImageVolume = "object.spec.volumes.exists(v, has(v.image))"
 
 // awaitOperator waits until the newest pod of the operator is its only one: the
-// former leader leads until its pod is gone.
+// previous leader leads until its pod no longer exists.
 func awaitOperator(ctx context.Context) error {
 	if _, err := cluster.Run(ctx, "-n", system, "rollout", "status", "--timeout=120s", "deployment/taskgroup-operator"); err != nil {
 		return err

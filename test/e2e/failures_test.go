@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -53,7 +55,7 @@ func TestBadInput(t *testing.T) {
 		// reason and message are what `kubectl get tg -o wide` must show.
 		reason  v1alpha1.Reason
 		message string
-		// exitCode is that of the task; 0 for none.
+		// exitCode is the exit code of the task; 0 for none.
 		exitCode int32
 		stdout   string
 		// noManifest is set where there is no place to commit one.

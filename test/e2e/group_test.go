@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -138,7 +140,7 @@ func results(t *testing.T, m *contract.Manifest) []string {
 	return strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 }
 
-// leftovers names a group's Jobs, and its pods that have not ended.
+// leftovers names a group's Jobs, and its pods that have not finished.
 func leftovers(t *testing.T, uid string) string {
 	t.Helper()
 	out, err := cluster.Run(t.Context(), "-n", namespace, "get", "jobs,pods", "-l", v1alpha1.UIDLabel+"="+uid,

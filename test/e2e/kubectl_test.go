@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -10,7 +12,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// TestWhatKubectlShows holds the columns, and the commands that the README tells.
+// TestWhatKubectlShows holds the columns, and the commands of docs/taskgroups.md.
 func TestWhatKubectlShows(t *testing.T) {
 	t.Parallel()
 	tg := functions("shown", "whoami", "raises")
@@ -36,7 +38,7 @@ func TestWhatKubectlShows(t *testing.T) {
 	}
 }
 
-// TestMetrics are served to those who may read them, and to nobody else.
+// TestMetrics are served to those who may read them only.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	awaitReason(t, create(t, commandGroup("counted", "true")), v1alpha1.ReasonCompleted)

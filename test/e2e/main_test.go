@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 // Package e2e tests the operator as users run it: a Deployment on a cluster with
@@ -28,7 +30,7 @@ var (
 	cluster *rig.Cluster
 	// assets is the folder that pods see as /assets.
 	assets string
-	// recording is nil unless it was asked for.
+	// recording is nil unless it is enabled.
 	recording *recorder
 )
 
@@ -113,7 +115,7 @@ spec:
 `, namespace, assets)
 }
 
-// claim is that of the samples, without the default class: it would get another volume.
+// claim is the claim of the samples, without the default class: it would get another volume.
 func claim() (string, error) {
 	raw, err := os.ReadFile(filepath.Join(cluster.Root, "config/samples/volume.yaml"))
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -19,7 +21,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// recordedOn is the annotation that says which Kubernetes a recording is from.
+// recordedOn is the annotation that reports which Kubernetes a recording is from.
 const recordedOn = "recorded-on"
 
 // recorded are the groups, and the pod without one, whose end is recorded.
@@ -73,7 +75,7 @@ func startRecorder(ctx context.Context) (*recorder, error) {
 	return r, nil
 }
 
-// keep takes the newest telling status of a group's first attempt, or of a pod
+// keep takes the newest informative status of a group's first attempt, or of a pod
 // without a group.
 func (r *recorder) keep(pod *corev1.Pod) {
 	attempt := pod.Labels[v1alpha1.AttemptLabel]

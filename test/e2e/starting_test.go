@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -66,8 +68,8 @@ func TestMissingVolume(t *testing.T) {
 	}
 }
 
-// TestDeletedPod: a pod that a person deletes, and not its Job, is no
-// cancellation. The runner has time to say that it was stopped.
+// TestDeletedPod: a pod that a user deletes, and not its Job, is no
+// cancellation. The runner has time to report that it was stopped.
 func TestDeletedPod(t *testing.T) {
 	t.Parallel()
 	key := create(t, functions("deleted-pod", "lingers", "whoami"))
@@ -82,7 +84,7 @@ func TestDeletedPod(t *testing.T) {
 }
 
 // TestKubeletsDeadline: the kubelet ends a pod that outlives its own deadline,
-// with nobody's help (invariant I23). It is a pod without a group, since the
+// without help (invariant I23). It is a pod without a group, since the
 // runner's clock is earlier.
 func TestKubeletsDeadline(t *testing.T) {
 	t.Parallel()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build e2e
 
 package e2e
@@ -20,7 +22,7 @@ import (
 
 // TestObjectStore keeps a group's inputs and results in an S3 server that the
 // pods reach over the network, with credentials from a Secret. What goes wrong
-// there is told without them (invariant I29).
+// there is reported without them (invariant I29).
 func TestObjectStore(t *testing.T) {
 	t.Parallel()
 	server := s3server.Start(t, cluster.HostIP)

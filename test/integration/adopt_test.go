@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -28,10 +30,10 @@ type change func(*batchv1.Job)
 type obstacle struct {
 	// change makes it of the Job that the operator is about to create.
 	change []change
-	// deleted says that it is being deleted by then.
+	// deleted reports that it is being deleted by then.
 	deleted bool
 	want    v1alpha1.Reason
-	// adopted says that it is the group's own, and its only one.
+	// adopted reports that it is the group's own, and its only one.
 	adopted bool
 }
 
@@ -43,7 +45,7 @@ func unlabelled(job *batchv1.Job) { delete(job.Labels, v1alpha1.UIDLabel) }
 // podless is a Job that makes no pod.
 func podless(job *batchv1.Job) { job.Spec.Suspend = new(true) }
 
-// ownerless is nobody's.
+// ownerless has no owner.
 func ownerless(job *batchv1.Job) { job.OwnerReferences = nil }
 
 // ownedByFormer has a Job belong to a group of the same name that is no more.
@@ -64,7 +66,7 @@ var obstacles = map[string]obstacle{
 
 // TestAJobThatCameFirst has a Job of the deterministic name appear after the operator
 // decided to create its own, and before the API server has the request: the group's
-// own is taken for what it is, anybody else's is left alone (invariants I1, I11, I12).
+// own is taken for what it is, one of another owner is left alone (invariants I1, I11, I12).
 func TestAJobThatCameFirst(t *testing.T) {
 	proxy, err := cluster.StartProxy()
 	if err != nil {
@@ -84,7 +86,7 @@ func TestAJobThatCameFirst(t *testing.T) {
 
 func (o obstacle) test(t *testing.T, proxy *rig.Proxy) {
 	ns := namespace(t)
-	// Its own operator: one that has met another asks before it creates.
+	// Its own operator: one that observed another operator reads before it creates.
 	startSuccession(t, rig.OperatorOptions{Proxy: proxy, Namespaces: []string{ns}})
 	tg := commands(ns, "g", 1)
 	made := make(chan *batchv1.Job, 1)
@@ -139,7 +141,7 @@ func (o obstacle) put(ctx context.Context, key client.ObjectKey) (*batchv1.Job, 
 	for _, change := range o.change {
 		change(job)
 	}
-	// The garbage collector would take a former group's at once.
+	// The garbage collector would take a previous group's at once.
 	job.Finalizers = []string{hold}
 	if err := cluster.Client.Create(ctx, job); err != nil {
 		return nil, err

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -27,7 +29,7 @@ func cancel(t *testing.T, key client.ObjectKey) {
 	}
 }
 
-// leftovers counts the Jobs, and the pods that have not ended, of a namespace.
+// leftovers counts the Jobs, and the pods that have not finished, of a namespace.
 func leftovers(ctx context.Context, namespace string) (string, error) {
 	var jobs batchv1.JobList
 	var pods corev1.PodList
@@ -115,7 +117,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// deleteJob does what a person does, and does not mind if it is gone.
+// deleteJob does what a user does, and does not mind if it no longer exists.
 func deleteJob(propagation metav1.DeletionPropagation) func(*testing.T, client.ObjectKey) {
 	return func(t *testing.T, key client.ObjectKey) {
 		t.Helper()
@@ -138,7 +140,7 @@ func TestCancelledBeforeItBegan(t *testing.T) {
 }
 
 // TestOrphanedPodIsAwaited deletes the Job and leaves its pod running, which
-// only a person who asks for it can do.
+// only a user can request.
 func TestOrphanedPodIsAwaited(t *testing.T) {
 	forBothKinds(t, func(t *testing.T, k kind) {
 		ns := namespace(t)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -29,7 +31,7 @@ import (
 // TASKGROUP_CHAOS_DURATION. Two operators are active at once.
 const (
 	chaosDuration = 30 * time.Second
-	// chaosSeed is that of a run that names none: the same acts for every change.
+	// chaosSeed is the seed of a run that names none: the same acts for every change.
 	chaosSeed   = 1
 	chaosGroups = 40
 	// chaosActs is how many things are done to groups, for each group.
@@ -54,8 +56,8 @@ type chaos struct {
 }
 
 // TestChaos does random things at random moments, stops, and waits until every
-// group has ended or is gone (invariant I20). Whether all was well meanwhile is
-// for the checkers to say.
+// group has finished or no longer exists (invariant I20). Whether all was well meanwhile is
+// for the checkers to decide.
 func TestChaos(t *testing.T) {
 	seed, duration := chaosOptions(t)
 	t.Logf("TASKGROUP_CHAOS_SEED=%d TASKGROUP_CHAOS_DURATION=%s", seed, duration)
@@ -248,7 +250,7 @@ func (c *chaos) calm() {
 	for i := range groups.Items {
 		c.patch(groups.Items[i].Name, `{"spec":{"suspend":false}}`)
 	}
-	// Also of groups that are gone: a person may have orphaned their pods.
+	// Also of groups that no longer exist: a user may have orphaned their pods.
 	for i := range chaosGroups {
 		key := client.ObjectKey{Namespace: c.namespace, Name: "g" + strconv.Itoa(i)}
 		c.must(node.Behave(c.t.Context(), key, rig.Behaviour{}))
@@ -263,7 +265,7 @@ func (c *chaos) patch(name, patch string) {
 	c.must(cluster.Client.Patch(c.t.Context(), c.group(name), client.RawPatch("application/merge-patch+json", []byte(patch))))
 }
 
-// must does not mind that a group is gone, or there already: others act too.
+// must accepts that a group no longer exists, or exists already: others act too.
 func (c *chaos) must(err error) {
 	c.t.Helper()
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) {

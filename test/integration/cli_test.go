@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -55,7 +57,7 @@ func cli(t *testing.T, namespace string, args ...string) (stdout, stderr string,
 	return out.String(), errs.String(), 0
 }
 
-// wantCLI runs a command that has to end with a code, and returns what it said.
+// wantCLI runs a command that has to end with a code, and returns its output.
 func wantCLI(t *testing.T, namespace string, code int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	stdout, stderr, got := cli(t, namespace, args...)
@@ -98,7 +100,7 @@ func TestCommandLineTellsItsVersion(t *testing.T) {
 	}
 }
 
-// TestCommandLineIsTheSameAsKubectl for whoever reads its table by a program.
+// TestCommandLineIsTheSameAsKubectl for programs that read its table.
 func TestCommandLineIsTheSameAsKubectl(t *testing.T) {
 	ns := namespace(t)
 	awaitReason(t, create(t, commands(ns, "a", 2), rig.Behaviour{}), v1alpha1.ReasonCompleted)
@@ -124,7 +126,7 @@ func TestCommandLineIsTheSameAsKubectl(t *testing.T) {
 	}
 }
 
-// withoutAge cuts the last column, which goes on.
+// withoutAge cuts the last column, which continues.
 func withoutAge(table string) string {
 	var lines []string
 	for line := range strings.Lines(table) {
@@ -144,7 +146,7 @@ func TestCommandLineCancelsAndRetries(t *testing.T) {
 		t.Errorf("said %s", stderr)
 	}
 	wantQuiet(t, ns)
-	if _, stderr = wantCLI(t, ns, 0, "cancel", "g"); !strings.Contains(stderr, "has ended already, as Cancelled") {
+	if _, stderr = wantCLI(t, ns, 0, "cancel", "g"); !strings.Contains(stderr, "has finished already, as Cancelled") {
 		t.Errorf("twice: %s", stderr)
 	}
 	behave(t, client.ObjectKey{Namespace: ns, Name: "g-r1"}, rig.Behaviour{})

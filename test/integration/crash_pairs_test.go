@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -9,8 +11,8 @@ import (
 )
 
 // pairedFaults are all lives of a scenario in which two calls fail: any call, and
-// after it any that follows, the one tried again included. A call that was done
-// before it failed need not be tried again, so it leaves one call less to fail.
+// after it any that follows, the one retried included. A call that was done
+// before it failed need not be retried, so it leaves one call less to fail.
 func pairedFaults(s *scenario) []crashCase {
 	var cases []crashCase
 	for first := 1; first <= s.calls; first++ {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -108,7 +110,7 @@ func (c *crashCase) name() string {
 	return strings.Join(parts, ", ")
 }
 
-// endsOperator says whether the operator ends, so that the case needs its own.
+// endsOperator reports whether the operator terminates, so that the case needs its own.
 func (c *crashCase) endsOperator() bool {
 	return slices.ContainsFunc(c.points, func(p crashPoint) bool { return p.fault.Ends() })
 }
@@ -174,7 +176,7 @@ func (c *crashCase) run(t *testing.T, proxy *rig.Proxy) {
 	}
 }
 
-// succession is one operator at a time: the next begins when the last has ended.
+// succession is one operator at a time: the next starts when the last has terminated.
 type succession struct {
 	options rig.OperatorOptions
 
@@ -236,7 +238,7 @@ type end struct {
 	Created, Deleted map[string]int
 }
 
-// endOf reads how a namespace's only group ended, and what it took.
+// endOf reads how a namespace's only group finished, and what it took.
 func endOf(t *testing.T, history *invariants.History) string {
 	t.Helper()
 	e := end{Created: map[string]int{}, Deleted: map[string]int{}}

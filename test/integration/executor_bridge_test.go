@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -104,8 +106,8 @@ func (b *bridgeProcess) end(signal os.Signal) error {
 	return b.cmd.Wait()
 }
 
-// ask posts a request; an error is that of the connection, or of the executor.
-func ask[Response any](b *bridgeProcess, path string, request any) (*Response, error) {
+// post sends a request; an error is the error of the connection, or of the executor.
+func post[Response any](b *bridgeProcess, path string, request any) (*Response, error) {
 	raw, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
@@ -126,7 +128,7 @@ func ask[Response any](b *bridgeProcess, path string, request any) (*Response, e
 	return &answer, json.NewDecoder(response.Body).Decode(&answer)
 }
 
-// killedBridge kills a bridge while it polls many groups. Whoever starts it again and
+// killedBridge kills a bridge while it polls many groups. A client that starts it again and
 // repeats the poll loses nothing.
 func killedBridge(t *testing.T, own *rig.Cluster) {
 	n := manyGroups(t)
@@ -142,7 +144,7 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 	handles := make([]executor.Handle, n)
 	each(t, n, func(_ context.Context, i int) error {
 		tasks, resources, metadata := group("killed", contract.NodeID(i))
-		sent, err := ask[bridge.HandleResponse](b, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata})
+		sent, err := post[bridge.HandleResponse](b, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata})
 		if err == nil {
 			handles[i] = sent.Handle
 		}
@@ -152,12 +154,12 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 	poll := bridge.PollRequest{Executor: options, Handles: polled(handles), WaitSeconds: 120}
 	broken := make(chan error, 1)
 	go func() {
-		_, err := ask[bridge.PollResponse](b, "/v1/poll", poll)
+		_, err := post[bridge.PollResponse](b, "/v1/poll", poll)
 		broken <- err
 	}()
 	// A second client's poll is answered in its time, so that the first one's waits.
 	short := bridge.PollRequest{Executor: options, Handles: polled(handles[:1]), WaitSeconds: 1}
-	if answer, err := ask[bridge.PollResponse](b, "/v1/poll", short); err != nil || len(answer.Results) != 0 {
+	if answer, err := post[bridge.PollResponse](b, "/v1/poll", short); err != nil || len(answer.Results) != 0 {
 		t.Fatalf("a poll of what has not ended: %+v, %v", answer, err)
 	}
 	t.Logf("a bridge with one poll of %d groups: %d KiB, before it %d KiB", n, residentKiB(t, b.cmd.Process.Pid), idle)
@@ -179,7 +181,7 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 		for _, handle := range open {
 			poll.Handles = append(poll.Handles, bridge.PollHandle{Handle: handle})
 		}
-		answer, err := ask[bridge.PollResponse](b, "/v1/poll", poll)
+		answer, err := post[bridge.PollResponse](b, "/v1/poll", poll)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +193,7 @@ func killedBridge(t *testing.T, own *rig.Cluster) {
 		}
 	}
 	_, _, metadata := group("killed", 0)
-	received, err := ask[bridge.ReceiveResponse](b, "/v1/receive", bridge.ReceiveRequest{Executor: options, TaskGroupMetadata: metadata, Data: json.RawMessage(`{"detail":"anybody's"}`)})
+	received, err := post[bridge.ReceiveResponse](b, "/v1/receive", bridge.ReceiveRequest{Executor: options, TaskGroupMetadata: metadata, Data: json.RawMessage(`{"detail":"anybody's"}`)})
 	if err != nil || received.TaskUpdates[0].Status.Status != contract.TaskFailed {
 		t.Errorf("received %+v, %v", received, err)
 	}

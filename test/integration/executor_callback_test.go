@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -23,7 +25,7 @@ import (
 )
 
 // TestExecutorCallsBack kills the bridge while the dispatcher is away. The next one
-// tells of the end without being asked, once, and records it.
+// reports the end without a poll, once, and records it.
 func TestExecutorCallsBack(t *testing.T) {
 	t.Parallel()
 	var back atomic.Bool
@@ -58,7 +60,7 @@ func TestExecutorCallsBack(t *testing.T) {
 	tasks, resources, metadata := group("calls-back", 3)
 	key := client.ObjectKey{Namespace: ns, Name: executor.Name("calls-back", 3)}
 	behave(t, key, rig.Behaviour{End: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}})
-	if _, err := ask[bridge.HandleResponse](b, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata}); err != nil {
+	if _, err := post[bridge.HandleResponse](b, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata}); err != nil {
 		t.Fatal(err)
 	}
 	<-refused

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -19,7 +21,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// cancelFlag is a dispatcher that knows nothing but whether to cancel.
+// cancelFlag is a dispatcher that only has whether to cancel.
 type cancelFlag struct{ requested atomic.Bool }
 
 func (f *cancelFlag) Get(context.Context, executor.Attribute) (json.RawMessage, error) {
@@ -35,7 +37,7 @@ type race struct {
 }
 
 // TestExecutorCancelRacesSend cancels groups while they are sent, several times each
-// as Covalent does for the nodes of a group. Whoever was told true finds the intent in
+// as Covalent does for the nodes of a group. A caller that received true finds the intent in
 // the group, and no group that was to be cancelled runs on.
 func TestExecutorCancelRacesSend(t *testing.T) {
 	t.Parallel()

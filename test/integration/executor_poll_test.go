@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -21,7 +23,7 @@ import (
 )
 
 // TestExecutorAtScale sends, polls and receives many groups at once, each poll in a
-// goroutine of its own, and asks the audit log what it took: a create for each group
+// goroutine of its own, and reads in the audit log what it took: a create for each group
 // and one watch for all of them.
 func TestExecutorAtScale(t *testing.T) {
 	own := ownCluster(t)
@@ -69,7 +71,7 @@ func manyPolls(t *testing.T, own *rig.Cluster) {
 			polled <- executor.Result{Outcome: outcome, Err: err}
 		}()
 	}
-	// The first end says that the watch runs, and all polls with it.
+	// The first end reports that the watch runs, and all polls with it.
 	endAll(t, own.Client, handles[:1])
 	first := <-polled
 	perPoll := (int(heap()) - int(before)) / n

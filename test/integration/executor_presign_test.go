@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -32,7 +34,7 @@ func presigned(c *executor.Config) {
 }
 
 // TestExecutorPresign: under its own two roles a dispatcher makes the Secret, which
-// has all URLs and goes with its TaskGroup; without the second role it says so, and
+// has all URLs and goes with its TaskGroup; without the second role it reports it, and
 // leaves nothing that waits.
 func TestExecutorPresign(t *testing.T) {
 	s3server.SetEnv(t, "http://127.0.0.1:1")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -69,7 +71,7 @@ func procStrings(t *testing.T, pid int, file string) []string {
 	return strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
 }
 
-// kill ends it as a crash would, and waits until nobody takes connections.
+// kill ends it as a crash would, and waits until connections are refused.
 func (s *serverProcess) kill(t *testing.T) {
 	t.Helper()
 	if err := syscall.Kill(s.pid, syscall.SIGKILL); err != nil {
@@ -88,7 +90,7 @@ func (s *serverProcess) kill(t *testing.T) {
 	}
 }
 
-// start starts it anew, on its port and its etcd, and waits until it is ready. The
+// start starts it again, on its port and its etcd, and waits until it is ready. The
 // marker of the cluster is in its environment: who ends the cluster ends it too.
 func (s *serverProcess) start(t *testing.T) {
 	t.Helper()
@@ -179,7 +181,7 @@ func pollAll(t *testing.T, e watchedExecutor, handles []executor.Handle) []chan 
 	return polled
 }
 
-// cancelAll plays the operator: each group ends as Cancelled.
+// cancelAll plays the operator: each group finishes as Cancelled.
 func cancelAll(t *testing.T, c client.Client, handles []executor.Handle) {
 	t.Helper()
 	now := metav1.Now()
@@ -203,7 +205,7 @@ func deleteAll(t *testing.T, c client.Client, handles []executor.Handle) {
 	})
 }
 
-// wantOutcomes waits for polls whose groups ended in thirds: failed, cancelled, deleted.
+// wantOutcomes waits for polls whose groups finished in thirds: failed, cancelled, deleted.
 func wantOutcomes(t *testing.T, polled []chan error) {
 	t.Helper()
 	third := len(polled) / 3
@@ -225,13 +227,13 @@ func namespaceOf(t *testing.T, own *rig.Cluster, name string) string {
 }
 
 // killedServer kills the API server's process while 201 groups are polled. While it is
-// away, a cancel and a receive say so in their time. When it is back, every poll has
+// away, a cancel and a receive report it in their time. When it is back, every poll has
 // its end.
 func killedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 	const n = 201
 	e := executorOf(t, own.Config, namespaceOf(t, own, "restarted"), restartAgent)
 	handles := sendAll(t, e, "restarted", n+1)
-	// This one's end says that the watch runs.
+	// This one's end reports that the watch runs.
 	endAll(t, own.Client, handles[n:])
 	polled := pollAll(t, e, handles)
 	if err := <-polled[n]; err != nil {
@@ -263,8 +265,8 @@ func killedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 }
 
 // compactedServer is the same where the executor comes back late: by then groups have
-// ended and gone, the API server has begun anew, and etcd has forgotten what was
-// between. The watch cannot go on at its version (410 Gone), and lists once.
+// ended and gone, the API server has begun again, and etcd has forgotten what was
+// between. The watch cannot continue at its version (410 Gone), and lists once.
 func compactedServer(t *testing.T, own *rig.Cluster, server *serverProcess) {
 	const n = 30
 	wire, config := cuttable(t, own)

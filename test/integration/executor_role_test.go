@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -87,7 +89,7 @@ func dispatcherKubeconfig(t *testing.T, admin *restclient.Config, namespace stri
 }
 
 // usedByDispatchers are the verbs on TaskGroups that executors used; a refusal is an
-// error. What a test asks for as a dispatcher has no name that has "executor" in it.
+// error. What a test requests as a dispatcher has no name that has "executor" in it.
 func usedByDispatchers(t *testing.T, c *rig.Cluster) map[string]bool {
 	t.Helper()
 	requests, err := c.Requests()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -20,9 +22,9 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/rig"
 )
 
-// TestBridgeThatStops: when its dispatcher is gone, groups that are to be cancelled
-// then are, however the dispatcher went, and others go on. A bridge that is killed
-// itself cancels nothing; the next one knows what is polled again.
+// TestBridgeThatStops: when its dispatcher has terminated, groups that are to be cancelled
+// then are, however the dispatcher went, and others continue. A bridge that is killed
+// itself cancels nothing; the next one has what is polled again.
 func TestBridgeThatStops(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -46,7 +48,7 @@ func TestBridgeThatStops(t *testing.T) {
 				options.CancelOnStop, options.Dispatcher = cancelOnStop, "lab"
 				tasks, resources, metadata := group("stops", node)
 				behave(t, client.ObjectKey{Namespace: ns, Name: executor.Name("stops", int64(node))}, rig.Behaviour{Runs: true})
-				sent, err := ask[bridge.HandleResponse](b.bridgeProcess, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata})
+				sent, err := post[bridge.HandleResponse](b.bridgeProcess, "/v1/send", bridge.SendRequest{Executor: options, TaskSpecs: tasks, Resources: resources, TaskGroupMetadata: metadata})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -64,7 +66,7 @@ func TestBridgeThatStops(t *testing.T) {
 				b = startBridgeProgram(t)
 				options.CancelOnStop = true
 				poll := bridge.PollRequest{Executor: options, Handles: []bridge.PollHandle{{Handle: handles[true]}}, WaitSeconds: 0.1}
-				if answer, err := ask[bridge.PollResponse](b.bridgeProcess, "/v1/poll", poll); err != nil || len(answer.Results) != 0 {
+				if answer, err := post[bridge.PollResponse](b.bridgeProcess, "/v1/poll", poll); err != nil || len(answer.Results) != 0 {
 					t.Errorf("polled %+v, %v", answer, err)
 				}
 				if err := b.terminate(); err != nil {
@@ -80,7 +82,7 @@ func TestBridgeThatStops(t *testing.T) {
 					t.Errorf("with cancel_on_stop %t, spec.cancel is %t", cancelOnStop, tg.Spec.Cancel)
 				}
 			}
-			// A person ends what is left.
+			// A user cancels the remaining groups.
 			wantCLI(t, ns, 0, "cancel", "--dispatcher", "lab")
 			awaitReason(t, key(true), v1alpha1.ReasonCancelled)
 			awaitReason(t, key(false), v1alpha1.ReasonCancelled)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -40,7 +42,7 @@ func manyGroups(t *testing.T) int {
 	return n
 }
 
-// ownCluster is a cluster without an operator: tests say how groups end.
+// ownCluster is a cluster without an operator: tests set how groups finish.
 func ownCluster(t *testing.T) *rig.Cluster {
 	t.Helper()
 	own, err := rig.Start(t.Context(), "executor", "--control-plane-only", "--no-scheduler", "--audit")
@@ -113,7 +115,7 @@ func sendAll(t *testing.T, e watchedExecutor, dispatch string, n int) []executor
 	return handles
 }
 
-// endAll plays the operator: each group ends as OOMKilled.
+// endAll plays the operator: each group finishes as OOMKilled.
 func endAll(t *testing.T, c client.Client, handles []executor.Handle) {
 	t.Helper()
 	now := metav1.Now()
@@ -158,7 +160,7 @@ func each(t *testing.T, n int, do func(context.Context, int) error) {
 	}
 }
 
-// requestsBy counts what a client asked for, by verb.
+// requestsBy counts what a client requested, by verb.
 func requestsBy(t *testing.T, c *rig.Cluster, agent string) map[string]int {
 	t.Helper()
 	requests, err := c.Requests()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -14,7 +16,7 @@ import (
 )
 
 // TestFailover: of two replicas one works. When it is killed the other takes over
-// within the lease's 15 s and two more; when it is told to end, within three. A
+// within the lease's 15 s and two more; when it is sent SIGTERM, within three. A
 // pod that runs is not touched (invariant I35).
 func TestFailover(t *testing.T) {
 	tests := map[string]struct {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -13,7 +15,7 @@ import (
 // TestUnderFaults takes the suite's operator away, and gives each case what it
 // needs in its own namespace: operators that are killed at one call, or one for
 // all the others, behind a proxy that lets calls fail. Those of a batch run at once,
-// since most of their time is waiting for somebody.
+// since most of their time is waiting.
 func TestUnderFaults(t *testing.T) {
 	proxy, err := cluster.StartProxy()
 	if err != nil {

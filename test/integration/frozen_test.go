@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -66,7 +68,7 @@ func jobFinishes(ctx context.Context, key client.ObjectKey) (bool, string, error
 	return finished, fmt.Sprintf("%+v", job.Status), nil
 }
 
-// frozenCases run one after another: the watches are those of the whole operator.
+// frozenCases run one after another: all share the watches of the operator.
 func frozenCases() map[string]frozenCase {
 	cases := map[string]frozenCase{}
 	for name, parallel := range map[string]bool{"Sequential": false, "Parallel": true} {

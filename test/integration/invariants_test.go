@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -63,15 +65,15 @@ func checked(code int) int {
 		fmt.Fprintf(os.Stderr, "%d breaches of invariants over the whole suite:\n%s", len(violations), invariants.Report(history, violations))
 		return max(code, 1)
 	}
-	if panics := told(cluster.Dir, "panic"); len(panics) > 0 {
+	if panics := logLines(cluster.Dir, "panic"); len(panics) > 0 {
 		fmt.Fprintf(os.Stderr, "the operator panicked (invariant I21):\n%s\n", strings.Join(panics, "\n"))
 		return max(code, 1)
 	}
 	return code
 }
 
-// told are the lines of the operators' log that have a word in them.
-func told(dir, word string) []string {
+// logLines are the lines of the operators' log that have a word in them.
+func logLines(dir, word string) []string {
 	log, err := os.ReadFile(filepath.Join(dir, "operator.log"))
 	if err != nil {
 		return []string{err.Error()}
@@ -102,7 +104,7 @@ func settle(ctx context.Context) error {
 	return awaitSettled(within)
 }
 
-// check asks all invariants of a history.
+// check checks all invariants of a history.
 func check(history *invariants.History, opts invariants.Options) []invariants.Violation {
 	opts.Operator = rig.OperatorUser
 	return invariants.Check(history, opts)
@@ -125,8 +127,8 @@ func historyOf(ctx context.Context, namespaces ...string) (*invariants.History, 
 	return history.In(namespaces...), nil
 }
 
-// awaitSettled waits until every group has ended or is gone, and with those that
-// are gone their Jobs (invariants I13, I20).
+// awaitSettled waits until every group has finished or no longer exists, and with those that
+// no longer exist their Jobs (invariants I13, I20).
 func awaitSettled(ctx context.Context, namespaces ...string) error {
 	var unsettled []string
 	err := rig.Await(ctx, "all groups to end or go", func(ctx context.Context) (bool, string, error) {

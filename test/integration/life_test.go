@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -149,7 +151,7 @@ func TestAPodThatCannotStartSaysWhy(t *testing.T) {
 	})
 }
 
-// TestJobsThatCanNeverBe end the group at once, in words that say what is wrong.
+// TestJobsThatCanNeverBe fail the group at once, with a message that names the error.
 func TestJobsThatCanNeverBe(t *testing.T) {
 	ns := namespace(t)
 	tooLarge := commands(ns, "too-large", 10)
@@ -215,7 +217,7 @@ func awaitQuota(t *testing.T, quota *corev1.ResourceQuota) {
 }
 
 // TestAForeignJobInTheWay puts a Job of the group's name there while the operator
-// looks away: the name depends on the UID, which nobody knows before.
+// looks away: the name depends on the UID, which does not exist before.
 func TestAForeignJobInTheWay(t *testing.T) {
 	operator.Pause()
 	defer operator.Resume()

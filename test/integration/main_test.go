@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 // Package integration tests the operator as a process on a real API server and
@@ -40,11 +42,11 @@ var clusterFlags = []string{
 	"--extra-apiserver-arg", "default-unreachable-toleration-seconds=1",
 }
 
-// heartbeat is how often a node says that it is there.
+// heartbeat is how often a node sends a heartbeat.
 const heartbeat = time.Second
 
 // atOnce is how many tests run at once, whatever the machine: most of a test is
-// waiting. The command line can say otherwise.
+// waiting. The command line can override it.
 const atOnce = "24"
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -41,7 +43,7 @@ func runsOn(t *testing.T, n *rig.Node, tg *v1alpha1.TaskGroup) client.ObjectKey 
 	return key
 }
 
-// awaitMessage waits until the status says something, before the group ends.
+// awaitMessage waits until the status has a text in its message, before the group finishes.
 func awaitMessage(t *testing.T, key client.ObjectKey, want string) *v1alpha1.TaskGroup {
 	t.Helper()
 	var tg v1alpha1.TaskGroup
@@ -90,7 +92,7 @@ func nodeIsSilent(t *testing.T, ns string) {
 	}
 }
 
-// nodeIsGone: the machine is gone, and its Node object is deleted. PodGC fails the
+// nodeIsGone: the machine no longer exists, and its Node object is deleted. PodGC fails the
 // pods; until then no attempt follows and no group is reported as Cancelled.
 func nodeIsGone(t *testing.T, ns string) {
 	n := losableNode(t, "gone")

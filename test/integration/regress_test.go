@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -72,7 +74,7 @@ func passed(t *testing.T, ns string) {
 }
 
 // TestAStatusThatGoesBack is a kubelet that restarts and has forgotten: whatever
-// it says for a while, the pod is the one attempt, and its end is told.
+// it reports for a while, the pod is the one attempt, and its end is reported.
 func TestAStatusThatGoesBack(t *testing.T) {
 	ns := namespace(t)
 	for name, phase := range map[string]corev1.PodPhase{"pending": corev1.PodPending, "unknown": corev1.PodUnknown, "running": corev1.PodRunning} {
@@ -93,8 +95,8 @@ func TestAStatusThatGoesBack(t *testing.T) {
 	}
 }
 
-// TestAnEndThatIsTakenBack: nothing that a kubelet says later changes what was
-// told once (invariant I6).
+// TestAnEndThatIsTakenBack: nothing that a kubelet reports later changes what was
+// reported once (invariant I6).
 func TestAnEndThatIsTakenBack(t *testing.T) {
 	ns := namespace(t)
 	key := create(t, commands(ns, "g", 1), rig.Behaviour{})
@@ -150,7 +152,7 @@ func TestWordsThatAreNoText(t *testing.T) {
 	awaitMessage(t, key, "CreateContainerError: no")
 	passed(t, ns)
 	before := patchesOf(t, key)
-	// Something else changes about the pod, which the group is asked about again.
+	// Something else changes about the pod, which causes another pass of the group.
 	touched := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"annotations":{"touched":"yes"}}}`))
 	if err := cluster.Client.Patch(t.Context(), podOf(t, key), touched); err != nil {
 		t.Fatal(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -16,7 +18,7 @@ import (
 )
 
 // rejectedSpecs are wrong specs and the sentence that each must get. They are
-// YAML, because some cannot be said in Go types.
+// YAML, because some cannot be expressed in Go types.
 var rejectedSpecs = map[string]struct{ spec, want string }{
 	"no tasks": {
 		`{}`, `spec.tasks: Required value`},
@@ -176,7 +178,7 @@ func TestRejectedSpecs(t *testing.T) {
 				t.Fatal(err)
 			}
 			obj.SetNamespace(ns)
-			// As kubectl asks for it.
+			// As kubectl requests it.
 			err := cluster.Client.Create(t.Context(), obj, client.FieldValidation("Strict"))
 			if err == nil {
 				t.Fatal("it was accepted")

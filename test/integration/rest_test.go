@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -166,7 +168,7 @@ func wantOthersPrompt(t *testing.T) {
 }
 
 // deleteGroups deletes the groups of a namespace, and waits until they and their Jobs
-// are gone, so that their number does not slow down other tests.
+// no longer exist, so that their number does not slow down other tests.
 func deleteGroups(t *testing.T, ns string) {
 	t.Helper()
 	if err := cluster.Client.DeleteAllOf(t.Context(), &v1alpha1.TaskGroup{}, client.InNamespace(ns)); err != nil {

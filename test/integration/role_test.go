@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 //go:build integration
 
 package integration
@@ -36,10 +38,10 @@ func TestZRoleIsExact(t *testing.T) {
 		}
 		used[[2]string{r.Verb, resource}] = true
 	}
-	// Not a request: admission asks for it when an owner reference blocks its
+	// Not a request: admission requires it when an owner reference blocks its
 	// owner's deletion (OwnerReferencesPermissionEnforcement).
 	used[[2]string{"update", "taskgroups/finalizers"}] = true
-	// An API server that does not stream lists, as this one does, is asked for them.
+	// An API server that does not stream lists, as this one does, receives requests for them.
 	rare := [][2]string{{"list", "jobs"}}
 
 	raw, err := os.ReadFile(filepath.Join(cluster.Root, "config/rbac/role.yaml"))

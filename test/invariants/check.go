@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -8,15 +10,15 @@ import (
 	"time"
 )
 
-// Options are what a history does not tell of itself.
+// Options are the facts that a history does not have.
 type Options struct {
 	// Operator is the operator's name in the audit log.
 	Operator string
 	// OrphanBound is how long a Job may outlive its group; 60 s by default.
 	OrphanBound time.Duration
-	// LivenessBound is how long it may take until something is told; 60 s by default.
+	// LivenessBound is how long it may take until something is reported; 60 s by default.
 	LivenessBound time.Duration
-	// RestFrom and RestTo bound a time in which every group had settled; zero for
+	// RestFrom and RestTo bound a time in which every group was at rest; zero for
 	// none.
 	RestFrom, RestTo time.Time
 }
@@ -39,7 +41,7 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s: revisions %d and %d: %s", v.Invariant, v.Group, v.Before, v.After, v.Message)
 }
 
-// checkers ask one invariant each.
+// checkers check one invariant each.
 var checkers = []struct {
 	invariant string
 	check     func(*index) []Violation
@@ -70,7 +72,7 @@ var checkers = []struct {
 	{"I40", waitingIsFree},
 }
 
-// Check asks every invariant of a history. Violations come in the order of the
+// Check checks every invariant of a history. Violations come in the order of the
 // invariants, then of the revisions.
 func Check(h *History, opts Options) []Violation {
 	opts.OrphanBound = cmp.Or(opts.OrphanBound, defaultBound)
@@ -88,7 +90,7 @@ func Check(h *History, opts Options) []Violation {
 	return all
 }
 
-// Report is violations for a person to read: one paragraph for each, with what
+// Report is violations for a user to read: one paragraph for each, with what
 // the history has of the group around the two revisions.
 func Report(h *History, violations []Violation) string {
 	var b strings.Builder

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants_test
 
 import (
@@ -75,7 +77,7 @@ func TestStoriesThatBreak(t *testing.T) {
 		"I4: a pod runs after Cancelled": {func(s *story) {
 			s.group("u")
 			s.job("u", 1)
-			s.asks(person, "delete", "jobs", "u/1")
+			s.requests(person, "delete", "jobs", "u/1")
 			s.gone("u/1")
 			s.is("u", ends(v1alpha1.ReasonCancelled))
 			s.pod("u/1", "late", "")
@@ -90,7 +92,7 @@ func TestStoriesThatBreak(t *testing.T) {
 		"I5: Cancelled while its pod runs": {func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
-			s.asks(person, "delete", "jobs", "u/1")
+			s.requests(person, "delete", "jobs", "u/1")
 			s.gone("u/1")
 			s.is("u", ends(v1alpha1.ReasonCancelled))
 		}, []string{"I5"}},
@@ -203,15 +205,15 @@ func TestStoriesThatBreak(t *testing.T) {
 		}, []string{"I13"}},
 		"I15: it deletes a Job of somebody else": {func(s *story) {
 			s.add("f", &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "foreign"}})
-			s.asks(operatorUser, "delete", "jobs", "f")
+			s.requests(operatorUser, "delete", "jobs", "f")
 		}, []string{"I15"}},
 		"I15: it deletes a pod": {func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
-			s.asks(operatorUser, "delete", "pods", "u/1/p")
+			s.requests(operatorUser, "delete", "pods", "u/1/p")
 		}, []string{"I15"}},
 		"I15: it deletes a collection": {func(s *story) {
-			s.asks(operatorUser, "deletecollection", "jobs", "")
+			s.requests(operatorUser, "deletecollection", "jobs", "")
 		}, []string{"I15"}},
 		"I15: a bare delete orphans the pods": {func(s *story) {
 			s.group("u")
@@ -221,7 +223,7 @@ func TestStoriesThatBreak(t *testing.T) {
 		}, []string{"I15"}},
 		"I15: a bare delete, long after somebody else deleted other Jobs": {func(s *story) {
 			s.group("u")
-			s.asks(person, "deletecollection", "jobs", "")
+			s.requests(person, "deletecollection", "jobs", "")
 			s.runs("u", 1)
 			s.is("u", cancelled)
 			s.deletes(operatorUser, "jobs", "u/1", orphan)
@@ -230,7 +232,7 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.group("u")
 			s.runs("u", 1)
 			s.is("u", cancelled)
-			s.asks(person, "deletecollection", "jobs", "")
+			s.requests(person, "deletecollection", "jobs", "")
 			s.history.Requests[0].URI = "/jobs?labelSelector=" + url.QueryEscape(v1alpha1.NameLabel+"=other")
 			s.deletes(operatorUser, "jobs", "u/1", orphan)
 		}, []string{"I15"}},
@@ -264,7 +266,7 @@ func TestStoriesThatBreak(t *testing.T) {
 		}, []string{"I17"}},
 		"I18: a write at rest": {func(s *story) {
 			s.group("u")
-			s.asks(operatorUser, "patch", "taskgroups", "u")
+			s.requests(operatorUser, "patch", "taskgroups", "u")
 			s.history.Requests[0].Received = began.Add(90 * time.Minute)
 		}, []string{"I18"}},
 		"I22: a third pod for a budget of two": {func(s *story) {
@@ -298,13 +300,13 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.suspends("u/1", true)
 			s.is("u", reports(v1alpha1.ReasonQueued), attempts(1))
 			s.now = s.now.Add(20 * time.Second)
-			s.asks(operatorUser, "list", "events", "u")
+			s.requests(operatorUser, "list", "events", "u")
 		}, []string{"I40"}},
 		"I40: a read for a suspended group": {func(s *story) {
 			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
 			s.is("u", reports(v1alpha1.ReasonSuspended))
 			s.now = s.now.Add(20 * time.Second)
-			s.asks(operatorUser, "list", "pods", "u")
+			s.requests(operatorUser, "list", "pods", "u")
 		}, []string{"I40"}},
 		"I40: a read long after another group was deleted": {func(s *story) {
 			s.group("u", func(tg *v1alpha1.TaskGroup) { tg.Spec.Suspend = true })
@@ -313,11 +315,11 @@ func TestStoriesThatBreak(t *testing.T) {
 			s.is("v", reports(v1alpha1.ReasonSuspended))
 			s.gone("v")
 			s.now = s.now.Add(20 * time.Second)
-			s.asks(operatorUser, "list", "pods", "u")
+			s.requests(operatorUser, "list", "pods", "u")
 		}, []string{"I40"}},
 		"I25: the operator deletes a group that has not ended": {func(s *story) {
 			s.group("u")
-			s.asks(operatorUser, "delete", "taskgroups", "u")
+			s.requests(operatorUser, "delete", "taskgroups", "u")
 			s.gone("u")
 		}, []string{"I25"}},
 	} {
@@ -331,7 +333,7 @@ func TestStoriesThatBreak(t *testing.T) {
 	}
 }
 
-// TestReportShowsTheProof: a person reads both revisions and what was around them.
+// TestReportShowsTheProof: a user reads both revisions and what was around them.
 func TestReportShowsTheProof(t *testing.T) {
 	s := newStory()
 	s.group("u")

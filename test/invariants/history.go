@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -25,8 +27,8 @@ type Event struct {
 type History struct {
 	// Events are in the order of their revisions.
 	Events []Event
-	// Requests are those of the audit log, in the order of their arrival; empty
-	// where there is none. What asks who did something is then not checked.
+	// Requests are the requests of the audit log, in the order of their arrival; empty
+	// where there is none. What depends on who did something is then not checked.
 	Requests []audit.Request
 	// End is when the recording ended.
 	End time.Time

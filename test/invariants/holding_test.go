@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants_test
 
 import (
@@ -35,9 +37,9 @@ func TestStoriesThatHold(t *testing.T) {
 				s.is(group, reports(v1alpha1.ReasonQueued), attempts(1))
 			}
 			s.now = s.now.Add(time.Minute)
-			s.asks(person, "delete", "taskgroups", "u")
+			s.requests(person, "delete", "taskgroups", "u")
 			s.gone("u", "u/1")
-			s.asks(operatorUser, "get", "jobs", "u/1")
+			s.requests(operatorUser, "get", "jobs", "u/1")
 			s.now = s.now.Add(time.Minute)
 		},
 		"held by a queue, and released": func(s *story) {
@@ -45,10 +47,10 @@ func TestStoriesThatHold(t *testing.T) {
 			s.job("u", 1)
 			s.suspends("u/1", true)
 			s.is("u", reports(v1alpha1.ReasonQueued), attempts(1))
-			s.asks(operatorUser, "list", "events", "u")
+			s.requests(operatorUser, "list", "events", "u")
 			s.now = s.now.Add(time.Minute)
 			s.suspends("u/1", false)
-			s.asks(operatorUser, "list", "pods", "u")
+			s.requests(operatorUser, "list", "pods", "u")
 			s.pod("u/1", "p", "")
 			s.podIs(corev1.PodRunning, "u/1/p")
 			s.podIs(corev1.PodSucceeded, "u/1/p")
@@ -68,7 +70,7 @@ func TestStoriesThatHold(t *testing.T) {
 		"cancelled by deleting its Job": func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
-			s.asks(person, "delete", "jobs", "u/1")
+			s.requests(person, "delete", "jobs", "u/1")
 			s.gone("u/1")
 			s.gone("u/1/p")
 			s.is("u", ends(v1alpha1.ReasonCancelled))
@@ -76,7 +78,7 @@ func TestStoriesThatHold(t *testing.T) {
 		"cancelled by deleting all Jobs while the operator deletes one": func(s *story) {
 			s.group("u")
 			s.runs("u", 1)
-			s.asks(person, "deletecollection", "jobs", "")
+			s.requests(person, "deletecollection", "jobs", "")
 			s.deletes(operatorUser, "jobs", "u/1", orphan)
 			s.gone("u/1/p", "u/1")
 			s.is("u", ends(v1alpha1.ReasonCancelled))
@@ -156,11 +158,11 @@ func TestStoriesThatHold(t *testing.T) {
 			s.group("u")
 			s.succeeds("u", 1)
 			s.is("u", ends(v1alpha1.ReasonCompleted))
-			s.asks(operatorUser, "delete", "taskgroups", "u")
+			s.requests(operatorUser, "delete", "taskgroups", "u")
 			s.gone("u", "u/1/p", "u/1")
 		},
 		"rests but for its lease": func(s *story) {
-			s.asks(operatorUser, "update", "leases", "")
+			s.requests(operatorUser, "update", "leases", "")
 			s.history.Requests[0].Received = began.Add(90 * time.Minute)
 		},
 	} {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -13,7 +15,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// version is one version of one object; gone says that it is its last.
+// version is one version of one object; gone marks the deletion.
 type version[T client.Object] struct {
 	revision int64
 	at       time.Time
@@ -62,7 +64,7 @@ type group struct {
 	pods []*pod
 }
 
-// end is the first version that says the group has ended.
+// end is the first version in which the group has finished.
 func (g *group) end() (version[*v1alpha1.TaskGroup], bool) {
 	return g.life.when(func(v version[*v1alpha1.TaskGroup]) bool { return finished(v.obj) })
 }
@@ -88,12 +90,12 @@ type job struct {
 type pod struct {
 	name string
 	job  types.UID
-	// index is that of an Indexed Job's pod; empty for the only pod.
+	// index is the index of an Indexed Job's pod; empty for the only pod.
 	index string
 	life  timeline[*corev1.Pod]
 }
 
-// live says whether the pod existed at a revision and had not ended.
+// live reports whether the pod existed at a revision and had not finished.
 func (p *pod) live(revision int64) bool {
 	v, ok := p.life.at(revision)
 	return ok && !podEnded(v.obj)
@@ -174,14 +176,14 @@ func jobHas(j *batchv1.Job, conditions ...batchv1.JobConditionType) bool {
 	return false
 }
 
-// jobFinished says whether the Job controller starts no further pod.
+// jobFinished reports whether the Job controller starts no further pod.
 func jobFinished(j *batchv1.Job) bool { return jobHas(j, batchv1.JobComplete, batchv1.JobFailed) }
 
 func finished(tg *v1alpha1.TaskGroup) bool {
 	return tg.Status.IsFinished()
 }
 
-// verdict is the condition that says how a group is.
+// verdict is the condition that reports how a group is.
 func verdict(tg *v1alpha1.TaskGroup) metav1.Condition {
 	if c := tg.Status.Condition(v1alpha1.ConditionSucceeded); c != nil {
 		return *c

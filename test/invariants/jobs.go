@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -97,10 +99,10 @@ func provenance(ix *index) []Violation {
 	return found
 }
 
-// noOrphans is I13: "60 s after G is gone and its pods ended, zero Jobs carry G;
+// noOrphans is I13: "60 s after G was deleted and its pods terminated, zero Jobs carry G;
 // at every revision each owned Job has a live owner or a deletionTimestamp", the
 // latter within the same bound, since the garbage collector needs a moment. A
-// Job that a person orphaned is theirs.
+// Job that a user orphaned is theirs.
 func noOrphans(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -147,7 +149,7 @@ func ownOnly(ix *index) []Violation {
 	return found
 }
 
-// notOwned says what is wrong with one DELETE by the operator.
+// notOwned reports what is wrong with one DELETE by the operator.
 func notOwned(ix *index, r *audit.Request) []Violation {
 	target := fmt.Sprintf("%s/%s", r.Object.Namespace, r.Object.Name)
 	wrong := func(before, after int64, message string) []Violation {
@@ -182,8 +184,8 @@ func notOwned(ix *index, r *audit.Request) []Violation {
 // little before it, the deletion of one of its Jobs may be seen.
 const collectionTime = 2 * time.Second
 
-// deletedOnlyBy says whether all who asked to delete a Job are one user. Who
-// asked for a collection around that time may have meant this Job too.
+// deletedOnlyBy reports whether all requests to delete a Job are from one user. A user who
+// requested a collection around that time may have meant this Job too.
 func (ix *index) deletedOnlyBy(user string, j *job) bool {
 	made := j.life.first().obj
 	deletion, _ := j.life.deletion()
@@ -206,9 +208,9 @@ func (ix *index) deletedOnlyBy(user string, j *job) bool {
 }
 
 // noLostResult is I25: "T is persisted before the operator or any TTL it set
-// deletes the Job or pod": a Job that had finished when the operator, and nobody
-// else, deleted it is one whose end the status tells, unless the group is to be
-// cancelled; a TaskGroup that it deletes has ended.
+// deletes the Job or pod": a Job that had finished when the operator, and no other
+// user, deleted it is one whose end the status has, unless the group is to be
+// cancelled; a TaskGroup that it deletes has finished.
 func noLostResult(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -219,7 +221,7 @@ func noLostResult(ix *index) []Violation {
 			}
 			before, _ := j.life.at(deletion.revision - 1)
 			tg, alive := g.life.at(deletion.revision)
-			if alive && before.obj != nil && jobFinished(before.obj) && !tg.obj.Spec.Cancel && !tells(tg.obj, before.obj) {
+			if alive && before.obj != nil && jobFinished(before.obj) && !tg.obj.Spec.Cancel && !recordsEndOf(tg.obj, before.obj) {
 				found = append(found, g.violation(before.revision, deletion.revision, fmt.Sprintf(
 					"Job %s had finished, and was deleted before the status told of it", j.name)))
 			}
@@ -229,15 +231,15 @@ func noLostResult(ix *index) []Violation {
 	return found
 }
 
-// tells says whether a status has the end of a Job.
-func tells(tg *v1alpha1.TaskGroup, j *batchv1.Job) bool {
+// recordsEndOf reports whether a status has the end of a Job.
+func recordsEndOf(tg *v1alpha1.TaskGroup, j *batchv1.Job) bool {
 	return finished(tg) || slices.ContainsFunc(tg.Status.Jobs, func(ref v1alpha1.JobReference) bool {
 		return ref.UID == j.UID && ref.Reason != ""
 	})
 }
 
 // deletedUnfinished finds a group that the operator deleted before its end. A
-// group of that name that was there before or after may be the one it meant.
+// group of that name that existed before or after may be the one it meant.
 func deletedUnfinished(ix *index, g *group) []Violation {
 	deletion, ok := g.life.deletion()
 	if !ok || finished(deletion.obj) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -42,8 +44,8 @@ func deletionTerminates(ix *index) []Violation {
 }
 
 // movesOn is I20: "every group reaches T within deadline + 60 s, or carries a named
-// blocking condition". So it is told of within a minute that there is a group, and
-// that its Job has ended.
+// blocking condition". So it is reported within a minute that there is a group, and
+// that its Job has terminated.
 func movesOn(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -69,7 +71,7 @@ func movesOn(ix *index) []Violation {
 			if !ok {
 				continue
 			}
-			if revision, inTime := told(end.at, func(tg *v1alpha1.TaskGroup) bool { return tells(tg, end.obj) }); !inTime {
+			if revision, inTime := told(end.at, func(tg *v1alpha1.TaskGroup) bool { return recordsEndOf(tg, end.obj) }); !inTime {
 				found = append(found, g.violation(end.revision, revision, fmt.Sprintf(
 					"Job %s had finished, and the status did not tell for longer than %s", j.name, ix.opts.LivenessBound)))
 			}
@@ -100,7 +102,7 @@ func deadlineDelegated(ix *index) []Violation {
 }
 
 // oneClock is I24: "jumps of the operator clock never produce a negative duration":
-// nothing that the status tells was before the group was created.
+// no time in the status is before the group was created.
 func oneClock(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -116,7 +118,7 @@ func oneClock(ix *index) []Violation {
 	return found
 }
 
-// earliest is the first time that a status tells of; far off where it tells of none.
+// earliest is the first time in a status; far off where it has none.
 func earliest(status *v1alpha1.TaskGroupStatus) time.Time {
 	first := time.Unix(1<<40, 0)
 	consider := func(t *metav1.Time) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants_test
 
 import (
@@ -19,7 +21,7 @@ func deadline(tg *v1alpha1.TaskGroup) {
 
 func deleting(tg *v1alpha1.TaskGroup) { tg.DeletionTimestamp = &metav1.Time{Time: began} }
 
-// TestLiveness are stories that go on for too long, and their like that do not.
+// TestLiveness are stories that continue for too long, and their like that do not.
 func TestLiveness(t *testing.T) {
 	for name, tc := range map[string]struct {
 		tell func(*story)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -45,7 +47,7 @@ type Recorder struct {
 	err  error
 }
 
-// Record starts to record. The recording goes on after the context has ended.
+// Record starts to record. The recording continues after the context is done.
 func Record(ctx context.Context, c client.WithWatch) (*Recorder, error) {
 	following, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	r := &Recorder{client: c, cancel: cancel, live: []map[types.UID]string{{}, {}, {}}}
@@ -67,7 +69,7 @@ func Record(ctx context.Context, c client.WithWatch) (*Recorder, error) {
 	return r, nil
 }
 
-// follow watches one kind, and goes on where it was when a watch ends.
+// follow watches one kind, and continues where it was when a watch ends.
 func (r *Recorder) follow(ctx context.Context, kind int, list client.ObjectList) {
 	revision := list.GetResourceVersion()
 	for ctx.Err() == nil {
@@ -92,7 +94,7 @@ func (r *Recorder) follow(ctx context.Context, kind int, list client.ObjectList)
 	}
 }
 
-// drain keeps a watch's events until it ends and returns where to go on.
+// drain keeps a watch's events until it ends and returns where to continue.
 func (r *Recorder) drain(ctx context.Context, kind int, w watch.Interface, revision string) (string, error) {
 	for {
 		select {
@@ -115,8 +117,8 @@ func (r *Recorder) drain(ctx context.Context, kind int, w watch.Interface, revis
 	}
 }
 
-// keep adds an event to the history and returns its revision. A bookmark tells
-// of a revision only.
+// keep adds an event to the history and returns its revision. A bookmark has
+// a revision only.
 func (r *Recorder) keep(kind int, event watch.Event) (string, error) {
 	obj, ok := event.Object.(client.Object)
 	if !ok {
@@ -166,8 +168,8 @@ func (r *Recorder) Sync(ctx context.Context) error {
 	return nil
 }
 
-// behind says what of a list was not recorded yet; empty for nothing. The error
-// says that the recording has a gap.
+// behind reports what of a list was not recorded yet; empty for nothing. The error
+// reports that the recording has a gap.
 func (r *Recorder) behind(kind int, list client.ObjectList) (string, error) {
 	now := map[types.UID]string{}
 	err := meta.EachListItem(list, func(obj runtime.Object) error {
@@ -188,7 +190,7 @@ func (r *Recorder) behind(kind int, list client.ObjectList) (string, error) {
 	return fmt.Sprintf("%T: recorded %d objects, there are %d", list, len(r.live[kind]), len(now)), nil
 }
 
-// History is what was recorded so far, without requests. The error says that
+// History is what was recorded so far, without requests. The error reports that
 // the recording has a gap.
 func (r *Recorder) History() (*History, error) {
 	r.mu.Lock()

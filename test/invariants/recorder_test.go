@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants_test
 
 import (
@@ -20,7 +22,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/test/invariants"
 )
 
-// server is an API server with Jobs only, whose watches end when the test says so.
+// server is an API server with Jobs only, whose watches end when the test ends them.
 type server struct {
 	client.WithWatch
 	mu   sync.Mutex

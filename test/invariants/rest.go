@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -13,8 +15,8 @@ import (
 // that repeats is counted a while after.
 var unsettled = []string{"leases", "events"}
 
-// fixedPoint is I18: "reconciling a settled G issues zero writes". It looks at
-// the time that Options say was quiet.
+// fixedPoint is I18: "reconciling a G in steady state issues zero writes". It looks at
+// the time of rest in Options.
 func fixedPoint(ix *index) []Violation {
 	if ix.opts.RestFrom.IsZero() {
 		return nil
@@ -49,8 +51,8 @@ func (h *History) revisionAt(at time.Time) int64 {
 	return revision
 }
 
-// Unsettled names the groups of a history that have not ended and are still
-// there, and the Jobs that are left of groups which are gone.
+// Unsettled names the groups of a history that have not finished and are still
+// there, and the Jobs that are left of groups which no longer exist.
 func (h *History) Unsettled() []string {
 	ix := newIndex(h, Options{})
 	var names []string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -48,8 +50,8 @@ func statusJSON(tg *v1alpha1.TaskGroup) string {
 
 // oneVerdict is I7: "cancel racing completion yields exactly one of T; Succeeded
 // only if every output was committed before the Job DELETE; never Succeeded then
-// Cancelled". So Completed has a pod that succeeded, or a Job that says so, from
-// before its Job was deleted; and Cancelled has somebody who asked for it.
+// Cancelled". So Completed has a pod that succeeded, or a Job that reports it, from
+// before its Job was deleted; and Cancelled was requested.
 func oneVerdict(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -78,9 +80,9 @@ func oneVerdict(ix *index) []Violation {
 	return found
 }
 
-// completed says whether one of the group's Jobs had something that succeeded
+// completed reports whether one of the group's Jobs had something that succeeded
 // before it was deleted. An object's timestamps have a second's resolution; a pod
-// that ended in time may tell so later. What an attempt still completed counts too
+// that ended in time may report it later. What an attempt still completed counts too
 // that the operator had given up before: its deletion was no cancellation.
 func completed(g *group, by int64) bool {
 	return slices.ContainsFunc(g.jobs, func(j *job) bool {
@@ -113,7 +115,7 @@ func succeeds(p *corev1.Pod) bool {
 		!slices.ContainsFunc(record.States, func(s contract.TaskState) bool { return s != contract.TaskCompleted })
 }
 
-// givenUp says whether the status had closed a Job's attempt at a revision.
+// givenUp reports whether the status had closed a Job's attempt at a revision.
 func givenUp(g *group, j *job, at int64) bool {
 	tg, ok := g.life.at(at)
 	return ok && slices.ContainsFunc(tg.obj.Status.Jobs, func(ref v1alpha1.JobReference) bool { return ref.UID == j.uid && ref.Reason != "" })
@@ -127,7 +129,7 @@ func endedBefore(p *corev1.Pod, j *batchv1.Job) bool {
 		statuses[0].State.Terminated.FinishedAt.Before(j.DeletionTimestamp)
 }
 
-// cancelAsked says whether spec.cancel was set or somebody other than the
+// cancelAsked reports whether spec.cancel was set or a user other than the
 // operator had deleted a Job of the group.
 func cancelAsked(ix *index, g *group, end version[*v1alpha1.TaskGroup]) bool {
 	return end.obj.Spec.Cancel || slices.ContainsFunc(g.jobs, func(j *job) bool {
@@ -138,7 +140,7 @@ func cancelAsked(ix *index, g *group, end version[*v1alpha1.TaskGroup]) bool {
 
 // completedIsComplete is I9: "Succeeded implies all i in 0..n-1 have a recorded
 // outcome 0 and all declared outputs recorded". The manifest's digest may be
-// missing where the pod was gone before it could be read, and the message says so.
+// missing where the pod no longer existed before it could be read, and the message states it.
 func completedIsComplete(ix *index) []Violation {
 	var found []Violation
 	for _, g := range ix.groups {
@@ -188,7 +190,7 @@ func lackingManifest(tg *v1alpha1.TaskGroup) string {
 }
 
 // rebirth is I12: "delete+create with the same name shows no data, Job, or output
-// of the former uid".
+// of the previous uid".
 func rebirth(ix *index) []Violation {
 	former := map[string]*group{}
 	owner := map[types.UID]*group{}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants_test
 
 import (
@@ -143,17 +145,17 @@ func (s *story) records(uid, message string) {
 }
 
 // deletes marks an object as being deleted, with the finalizer that the kind of
-// deletion gives it, and notes who asked for it.
+// deletion gives it, and notes who requested it.
 func (s *story) deletes(user, resource, uid, finalizer string) {
-	s.asks(user, "delete", resource, uid)
+	s.requests(user, "delete", resource, uid)
 	obj := s.objects[uid]
 	obj.SetDeletionTimestamp(&metav1.Time{Time: s.now})
 	obj.SetFinalizers([]string{finalizer})
 	s.tell(watch.Modified, uid)
 }
 
-// asks adds a line to the audit log.
-func (s *story) asks(user, verb, resource, uid string) {
+// requests adds a line to the audit log.
+func (s *story) requests(user, verb, resource, uid string) {
 	r := audit.Request{Verb: verb, URI: "/", Object: audit.Object{Resource: resource, Namespace: "team-a"}, Received: s.now}
 	r.User.Username, r.Response.Code = user, 200
 	if obj := s.objects[uid]; obj != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package invariants
 
 import (
@@ -65,7 +67,7 @@ func (ix *index) waits() []waitingTime {
 			all = append(all, known)
 			delete(began, namespace)
 			if waiting {
-				// The operator may learn that a Job is gone before it learns that its
+				// The operator may learn that a Job no longer exists before it learns that its
 				// group is, and reads both.
 				began[namespace] = waitingTime{namespace: namespace, from: e.At, revision: e.Revision}
 			}

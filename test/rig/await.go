@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -12,13 +14,13 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// patience is how long a condition may take on a slow machine.
-const patience = 120 * time.Second
+// timeout is how long a condition may take on a slow machine.
+const timeout = 120 * time.Second
 
-// Await polls until the condition holds; the error says what was last seen.
+// Await polls until the condition holds; the error reports what was last seen.
 func Await(ctx context.Context, what string, condition func(context.Context) (done bool, seen string, err error)) error {
 	var last string
-	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
 		done, seen, err := condition(ctx)
 		last = seen
 		return done, err
@@ -50,7 +52,7 @@ func (c *Cluster) AwaitReason(ctx context.Context, key client.ObjectKey, reasons
 	return &tg, err
 }
 
-// AwaitFinished waits until the group has ended, whichever way.
+// AwaitFinished waits until the group has finished, whichever way.
 func (c *Cluster) AwaitFinished(ctx context.Context, key client.ObjectKey) (*v1alpha1.TaskGroup, error) {
 	var tg v1alpha1.TaskGroup
 	err := Await(ctx, fmt.Sprintf("TaskGroup %s to end", key), func(ctx context.Context) (bool, string, error) {

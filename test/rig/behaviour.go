@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -22,7 +24,7 @@ type Behaviour struct {
 	Waiting *corev1.ContainerStateWaiting
 	// Runs keeps the container running until the pod is deleted.
 	Runs bool
-	// End is how the container ends; nil completes all tasks.
+	// End is how the container terminates; nil completes all tasks.
 	End *corev1.ContainerStateTerminated
 	// Disrupted is the reason of the condition DisruptionTarget; empty for none.
 	Disrupted string
@@ -87,7 +89,7 @@ func (n *Node) step(ctx context.Context, pod *corev1.Pod) error {
 	}
 	err := n.next(ctx, pod.DeepCopy(), b)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		// Somebody was faster; the event of what they did is on its way.
+		// Another actor was faster; the event of what they did is on its way.
 		return nil
 	}
 	return err

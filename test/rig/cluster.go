@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -30,7 +32,7 @@ type Cluster struct {
 	AuditLog   string `json:"auditLog"`
 	// HostIP is this machine as the pods of a real node reach it; empty without one.
 	HostIP string `json:"hostIP"`
-	// EtcdMetrics is where etcd tells its metrics.
+	// EtcdMetrics is where etcd serves its metrics.
 	EtcdMetrics string `json:"etcdMetrics"`
 
 	// Root is the top of the repository.
@@ -39,7 +41,7 @@ type Cluster struct {
 	Manager string `json:"-"`
 	// Client does not cache.
 	Client client.WithWatch `json:"-"`
-	// Config is that of the cluster's administrator.
+	// Config is the config of the cluster's administrator.
 	Config *rest.Config `json:"-"`
 }
 

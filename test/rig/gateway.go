@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -25,7 +27,7 @@ const (
 
 // Gateway is bin/gateway as a process of its own, with its service account.
 type Gateway struct {
-	// URL is that of the objects.
+	// URL is the URL of the objects.
 	URL string
 	// Log is the file with its output.
 	Log string
@@ -58,7 +60,7 @@ type GatewayOptions struct {
 	Flags []string
 }
 
-// GatewayURL is that of pods, which the fake node does not run.
+// GatewayURL is the URL of pods, which the fake node does not run.
 const GatewayURL = "https://taskgroup-gateway.taskgroup-system.svc"
 
 // gatewayAuthorities returns a file with a certificate, which no pod uses.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -40,7 +42,7 @@ func (c *Cluster) register(ctx context.Context, name string, ready bool) error {
 }
 
 // beat renews the node's lease, as a kubelet does, and makes the node ready again
-// that was not for want of it.
+// that was not because it is missing.
 func (n *Node) beat(ctx context.Context) {
 	for {
 		if err := n.renew(ctx); err != nil && ctx.Err() == nil {
@@ -91,7 +93,7 @@ func (n *Node) recover(ctx context.Context) error {
 	return nil
 }
 
-// Silence stops the node in its tracks: it says nothing and does nothing, as a
+// Silence stops the node in its tracks: it sends nothing and does nothing, as a
 // kubelet whose machine has no network. Its pods may well run on.
 func (n *Node) Silence() { n.silent.Store(true) }
 
@@ -101,7 +103,7 @@ func (n *Node) Speak(ctx context.Context) error {
 	return n.stepAll(ctx, "")
 }
 
-// Remove deletes the Node object, as a cloud does with a machine that is gone.
+// Remove deletes the Node object, as a cloud does with a machine that no longer exists.
 func (n *Node) Remove(ctx context.Context) error {
 	if err := n.client.Delete(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name}}); err != nil {
 		return fmt.Errorf("removing node %s: %w", n.Name, err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -24,7 +26,7 @@ type NodeOptions struct {
 	Label string
 	// Workers is how many pods it takes a step at a time; 1 by default.
 	Workers int
-	// Heartbeat is how often it says that it is there; it never does by default.
+	// Heartbeat is how often it sends a heartbeat; never by default.
 	Heartbeat time.Duration
 	// Dedicated takes only the pods whose node selector names it.
 	Dedicated bool
@@ -140,7 +142,7 @@ func (n *Node) worker(pod *corev1.Pod) int {
 	return int(hash.Sum32() % uint32(n.options.Workers))
 }
 
-// has says whether a pod is the node's, or is to become so.
+// has reports whether a pod is the node's, or is to become so.
 func (n *Node) has(pod *corev1.Pod) bool {
 	if pod.Spec.NodeName != "" {
 		return pod.Spec.NodeName == n.Name

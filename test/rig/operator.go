@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -79,7 +81,7 @@ func (c *Cluster) StartOperatorWith(ctx context.Context, options OperatorOptions
 	cmd := exec.Command(cmp.Or(c.Manager, filepath.Join(c.Root, "bin", "manager")), flags...)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
-	// The operator ends with the test, even when the test is killed.
+	// The operator terminates with the test, even when the test is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting the operator: %w", err)

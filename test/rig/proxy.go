@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package rig
 
 import (
@@ -30,9 +32,9 @@ type Fault string
 const (
 	// DieBefore: the operator dies before the API server has the call.
 	DieBefore Fault = "die before"
-	// DieAfter: it dies after the API server did it, before it knows.
+	// DieAfter: it dies after the API server did it, before it receives the response.
 	DieAfter Fault = "die after"
-	// Cancelled: it is told to end after the API server did it, before it knows, which
+	// Cancelled: it is sent SIGTERM after the API server did it, before it receives the response, which
 	// cancels the context of the call.
 	Cancelled Fault = "context cancelled"
 	// Conflict is answered with 409, and not done.
@@ -52,7 +54,7 @@ const Overtaken Fault = "overtaken"
 // Faults are all that may befall a call on its way.
 var Faults = []Fault{DieBefore, DieAfter, Cancelled, Conflict, Throttled, Broken, Lost}
 
-// Ends says whether the operator ends with it.
+// Ends reports whether the operator terminates with it.
 func (f Fault) Ends() bool { return f == DieBefore || f == DieAfter || f == Cancelled }
 
 // End ends the operator as the fault does.
@@ -64,14 +66,14 @@ func (f Fault) End(o *Operator) {
 	o.Kill()
 }
 
-// Done says whether the API server does what was asked for.
+// Done reports whether the API server does what was requested.
 func (f Fault) Done() bool { return f == DieAfter || f == Cancelled || f == Lost }
 
 // Proxy stands between operators and the API server. It counts their calls that
 // change something, in each namespace by itself, and lets some of them fail.
 type Proxy struct {
 	// URL is where operators find it, and Certificate what they know it by: a client
-	// sends its token to nobody else.
+	// sends its token to no other server.
 	URL         string
 	Certificate []byte
 	// Ahead is by how much the server's clock seems to be ahead, in the Date of
@@ -109,7 +111,7 @@ func (c *Cluster) StartProxy() (*Proxy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's address: %w", err)
 	}
-	// The caller's token is passed on: it is the operator who asks, not the administrator.
+	// The caller's token is passed on: it is a request of the operator, not the administrator.
 	transport, err := rest.TransportFor(rest.AnonymousClientConfig(c.Config))
 	if err != nil {
 		return nil, fmt.Errorf("reading the API server's certificate: %w", err)
@@ -170,7 +172,7 @@ func (p *Proxy) spot(namespace string) *spot {
 	return p.spots[namespace]
 }
 
-// faultOf counts a call and says what becomes of it.
+// faultOf counts a call and reports what becomes of it.
 func (p *Proxy) faultOf(r *http.Request) breakage {
 	parts := strings.Split(r.URL.Path, "/")
 	i := slices.Index(parts, "namespaces")
@@ -231,13 +233,13 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// do has the API server do what was asked, and keeps the answer from who asked.
+// do forwards a request to the API server, and keeps the response from the client.
 func (p *Proxy) do(r *http.Request) error {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return fmt.Errorf("reading a call: %w", err)
 	}
-	// Not the caller's context: the call is to be done even if the caller is gone.
+	// Not the caller's context: the call is to be done even if the caller no longer exists.
 	call := r.Clone(context.WithoutCancel(r.Context()))
 	call.URL.Scheme, call.URL.Host, call.Host, call.RequestURI = p.target.Scheme, p.target.Host, "", ""
 	call.Body = io.NopCloser(bytes.NewReader(body))

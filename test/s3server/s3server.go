@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package s3server starts a real S3 server, versitygw, for tests. It keeps a bucket
 // as a folder, so that a test can put objects and look at them as files.
 package s3server
@@ -25,8 +27,8 @@ const (
 	SecretKey = "hunter2CANARY"
 )
 
-// patience is how long a server may take until it serves.
-const patience = 20 * time.Second
+// timeout is how long a server may take until it serves.
+const timeout = 20 * time.Second
 
 // Server is one that serves until the test's end.
 type Server struct {
@@ -98,7 +100,7 @@ func await(t *testing.T, address string, ended <-chan struct{}) {
 	t.Helper()
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
-	late := time.After(patience)
+	late := time.After(timeout)
 	for {
 		if connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address); err == nil {
 			connection.Close()

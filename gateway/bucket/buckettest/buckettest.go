@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package buckettest has the buckets of the tests: one of each kind of store, which can have
 // faults, and one of a real S3 server.
 package buckettest
@@ -23,10 +25,10 @@ import (
 // Fixture is a bucket of a test.
 type Fixture struct {
 	Config bucket.Config
-	// Store has the objects of a fake, whose path of an object is that of Path; nil for the
+	// Store has the objects of a fake, whose path of an object is the result of Path; nil for the
 	// real server.
 	Store *faulty.Store
-	// folder is that of the bucket of the real server.
+	// folder is the folder of the bucket of the real server.
 	folder string
 	// lost responds as if there was no bucket.
 	lost faulty.Fault

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package build
 
 import (
@@ -64,7 +66,7 @@ func missingPackages(programs []SystemProgram, present func(command string) bool
 }
 
 // onPath also looks where Debian puts programs for root, which is often not
-// on the PATH of a person.
+// on the PATH of a user.
 func onPath(command string) bool {
 	if _, err := exec.LookPath(command); err == nil {
 		return true

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package build makes the programs of a cluster from their Go modules.
 //
 // Each folder in hack/cluster/modules is a module of its own that pins one

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package build
 
 import (
@@ -10,7 +12,7 @@ import (
 	"golang.org/x/mod/modfile"
 )
 
-// upstream says how the programs of one pinned module are built.
+// upstream reports how the programs of one pinned module are built.
 type upstream struct {
 	// dir is the folder in hack/cluster/modules.
 	dir string

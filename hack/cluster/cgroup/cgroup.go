@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cgroup
 
 import (
@@ -21,7 +23,7 @@ type Hierarchies struct {
 // Host is the hierarchies of this machine.
 var Host = Hierarchies{Root: "/sys/fs/cgroup"}
 
-// isUnified says that there is only cgroup v2.
+// isUnified reports that there is only cgroup v2.
 func (h Hierarchies) isUnified() bool {
 	_, err := os.Stat(filepath.Join(h.Root, "cgroup.controllers"))
 	return err == nil
@@ -112,7 +114,7 @@ func (h Hierarchies) Processes(path string) ([]int, error) {
 	var pids []int
 	for _, root := range roots {
 		for _, dir := range tree(filepath.Join(root, path)) {
-			// A cgroup may go away while we look; then nobody is in it.
+			// A cgroup may go away while we look; then it has no processes.
 			data, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 			for field := range strings.FieldsSeq(string(data)) {
 				if pid, err := strconv.Atoi(field); err == nil && !seen[pid] {
@@ -126,7 +128,7 @@ func (h Hierarchies) Processes(path string) ([]int, error) {
 }
 
 // Remove removes the cgroup and all below it. The kernel lets a cgroup go only
-// some time after its last process ended, so it is tried until the timeout.
+// some time after its last process terminated, so it is tried until the timeout.
 func (h Hierarchies) Remove(path string, timeout time.Duration) error {
 	roots, err := h.roots()
 	if err != nil {
@@ -151,7 +153,7 @@ func (h Hierarchies) Remove(path string, timeout time.Duration) error {
 	return nil
 }
 
-// tree lists a folder and all folders below it, parents first; none if it is not there.
+// tree lists a folder and all folders below it, parents first; none if it does not exist.
 func tree(dir string) []string {
 	var dirs []string
 	// Whatever vanishes during the walk is what the callers want to be gone.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cli
 
 import (
@@ -46,7 +48,7 @@ the same first. The first build takes several minutes.`,
 			if err := builder.Build(cmd.Context(), targets); err != nil {
 				return err
 			}
-			a.report.Say("%d programs are current in %s", len(targets), builder.Bin())
+			a.report.Line("%d programs are current in %s", len(targets), builder.Bin())
 			return nil
 		},
 	}

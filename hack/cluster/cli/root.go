@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cli
 
 import (
@@ -45,7 +47,7 @@ does not.`,
 	return root.ExecuteContext(ctx)
 }
 
-// logLines of a failing component tell mostly why.
+// logLines of a failing component usually show why.
 const logLines = 15
 
 // Explain adds the end of the log of the component that failed.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controlplane
 
 import (
@@ -44,7 +46,7 @@ func NewClient(c Config) (*Client, error) {
 	}, nil
 }
 
-// IsReady returns nil when the API server says that it is ready.
+// IsReady returns nil when the API server reports that it is ready.
 func (c *Client) IsReady(ctx context.Context) error {
 	_, err := c.get(ctx, "/readyz")
 	return err
@@ -73,7 +75,7 @@ type nodeObject struct {
 }
 
 // NodeIsReady returns a check that is nil when pods can run on the node: it is
-// ready, and the taint that keeps pods off until then is gone.
+// ready, and the taint that keeps pods off until then no longer exists.
 func (c *Client) NodeIsReady(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		body, err := c.get(ctx, "/api/v1/nodes/"+name)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controlplane
 
 import (
@@ -18,7 +20,7 @@ type Ports struct {
 	Scheduler   int `json:"scheduler"`
 }
 
-// FreePorts chooses ports that nobody listens on.
+// FreePorts chooses ports without a listener.
 func FreePorts() (Ports, error) {
 	free, err := network.FreePorts(6)
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controlplane
 
 import (
@@ -13,7 +15,7 @@ func (c Config) key(name string) string  { return pki.KeyFile(c.Layout.PKI(), na
 
 func (c Config) etcdURL() string { return fmt.Sprintf("https://127.0.0.1:%d", c.Ports.EtcdClient) }
 
-// etcdFlags keep etcd on loopback, and behind certificates, since whoever can
+// etcdFlags keep etcd on loopback, and behind certificates, since a process that can
 // write to it owns the node.
 func (c Config) etcdFlags() []string {
 	peer := fmt.Sprintf("http://127.0.0.1:%d", c.Ports.EtcdPeer)
@@ -73,7 +75,7 @@ func (c Config) apiServerFlags() []string {
 	return append(flags, extra(c.ExtraAPIServerArgs)...)
 }
 
-// addressFlags say where the API server listens and how it reaches the node.
+// addressFlags report where the API server listens and how it reaches the node.
 func (c Config) addressFlags() []string {
 	if !c.hasNode() {
 		return []string{

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package controlplane
 
 import (
@@ -50,7 +52,7 @@ func Start(ctx context.Context, c Config, report *progress.Reporter) error {
 }
 
 // StartControllers starts the scheduler and the controller manager. It waits for
-// the "default" service account: no pod can be created before that is there.
+// the "default" service account: no pod can be created before that exists.
 func StartControllers(ctx context.Context, c Config, report *progress.Reporter) error {
 	client, err := NewClient(c)
 	if err != nil {

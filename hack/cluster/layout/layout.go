@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package layout
 
 import (
@@ -97,7 +99,7 @@ func (l Layout) ComponentKubeconfig(component string) string {
 // Kubeconfig is for people: it has all rights.
 func (l Layout) Kubeconfig() string { return filepath.Join(l.Dir, "kubeconfig") }
 
-// AuditLog is where the API server writes its audit log, when asked to.
+// AuditLog is where the API server writes its audit log, when enabled.
 func (l Layout) AuditLog() string { return filepath.Join(l.Dir, "audit.log") }
 
 // Etcd is etcd's data folder.

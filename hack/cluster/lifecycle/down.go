@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -25,7 +27,7 @@ const (
 )
 
 // Down removes a cluster and all that it took from the machine. It needs no
-// state: what is there is found by the cluster's folder.
+// state: what exists is found by the cluster's folder.
 func Down(ctx context.Context, l layout.Layout) error {
 	unlock, err := layout.Lock(l.Dir)
 	if err != nil {
@@ -60,8 +62,8 @@ func clean(ctx context.Context, l layout.Layout) error {
 	return removeContents(l, nil)
 }
 
-// isOurs says whether the folder is a cluster's: by the state in it, or, where
-// somebody removed that from under a running cluster, by the run folder.
+// isOurs reports whether the folder is a cluster's: by the state in it, or, where
+// a user removed that from under a running cluster, by the run folder.
 func isOurs(l layout.Layout) bool {
 	if _, err := os.Stat(l.StateFile()); err == nil {
 		return true
@@ -71,7 +73,7 @@ func isOurs(l layout.Layout) bool {
 }
 
 // release gives back what the machine lent. Mounts go before any file is
-// removed: below a mounted volume are files of somebody else.
+// removed: below a mounted volume are files of other users.
 func release(ctx context.Context, l layout.Layout) error {
 	find := func() ([]process.Identity, error) { return running(l) }
 	if err := process.Host.EndAll(find, endTimeout); err != nil {
@@ -123,7 +125,7 @@ func running(l layout.Layout) ([]process.Identity, error) {
 	return found, nil
 }
 
-// cleanButLogs cleans up after a start that failed. It goes on when the start
+// cleanButLogs cleans up after a start that failed. It continues when the start
 // was interrupted, so it has no context of its own.
 func cleanButLogs(l layout.Layout, state State) error {
 	if err := release(context.Background(), l); err != nil {

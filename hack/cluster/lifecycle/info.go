@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -17,7 +19,7 @@ type Info struct {
 	Logs              string `json:"logs"`
 	// EtcdMetrics serves etcd's metrics without certificates.
 	EtcdMetrics string `json:"etcdMetrics"`
-	// AuditLog is empty unless it was asked for.
+	// AuditLog is empty unless it is enabled.
 	AuditLog string `json:"auditLog,omitempty"`
 	// The rest is empty without a node.
 	NodeName  string `json:"nodeName,omitempty"`

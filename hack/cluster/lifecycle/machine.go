@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -15,7 +17,7 @@ import (
 func ownerFile(runDir string) string { return filepath.Join(runDir, "owner") }
 
 // enterMachine makes the cluster one of those with a node on this machine. Its
-// run folder says whose it is, for when the state is lost.
+// run folder names its owner, for when the state is lost.
 func enterMachine(l layout.Layout) error {
 	unlock, err := layout.Lock(layout.RunRoot)
 	if err != nil {
@@ -56,7 +58,7 @@ func leaveMachine(l layout.Layout) error {
 		return err
 	}
 	node.RemoveSharedPlaces()
-	// Whoever waits for the lock makes the folder again.
+	// The process that waits for the lock makes the folder again.
 	_ = os.Remove(layout.RunRoot)
 	return nil
 }

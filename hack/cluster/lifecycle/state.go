@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -41,7 +43,7 @@ type State struct {
 	Block network.Block `json:"block"`
 }
 
-// errAbsent says that there is no cluster in a folder.
+// errAbsent reports that there is no cluster in a folder.
 var errAbsent = errors.New("there is no such cluster")
 
 func loadState(l layout.Layout) (State, error) {

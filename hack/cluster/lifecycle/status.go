@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -18,12 +20,12 @@ type Component struct {
 	Running bool   `json:"running"`
 }
 
-// Status tells how a cluster is.
+// Status reports how a cluster is.
 type Status struct {
 	Info
-	// Healthy says that all components run and the cluster can take pods.
+	// Healthy reports that all components run and the cluster can take pods.
 	Healthy bool `json:"healthy"`
-	// Problem is in words what is wrong, empty when healthy.
+	// Problem is the error as text, empty when healthy.
 	Problem    string      `json:"problem,omitempty"`
 	Components []Component `json:"components"`
 }

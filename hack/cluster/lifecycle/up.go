@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package lifecycle
 
 import (
@@ -18,7 +20,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/hack/image/recipe"
 )
 
-// Request says which cluster to bring up.
+// Request reports which cluster to bring up.
 type Request struct {
 	Layout     layout.Layout
 	Options    Options
@@ -90,7 +92,7 @@ func Up(ctx context.Context, r Request) (Info, error) {
 	return state.info(r.Layout), nil
 }
 
-// reuse makes sure that a cluster which is there is the one that is asked for.
+// reuse makes sure that an existing cluster is the requested one.
 func (r Request) reuse(ctx context.Context, state State) (Info, error) {
 	name := r.Layout.Name
 	if !reflect.DeepEqual(state.Options, r.Options) {
@@ -99,7 +101,7 @@ func (r Request) reuse(ctx context.Context, state State) (Info, error) {
 	if err := health(ctx, r.Layout, state).problem(); err != nil {
 		return Info{}, fmt.Errorf("checking cluster %s: %w; run \"cluster down --name %s\", then up again", name, err, name)
 	}
-	r.Report.Say("cluster %s is already up", name)
+	r.Report.Line("cluster %s is already up", name)
 	if err := node.ImportImages(ctx, r.Layout, state.Bin, r.Images, r.Report); err != nil {
 		return Info{}, err
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package mounts
 
 import (
@@ -7,7 +9,7 @@ import (
 )
 
 // Bind shows the folder source at target as well. What is mounted below target
-// shows nowhere else on the host, but reaches containers that ask for it.
+// shows nowhere else on the host, but reaches containers that mount it.
 func Bind(source, target string) error {
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("mounting %s at %s: %w", source, target, err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package network gives each cluster addresses and ports of its own.
 //
 // The node lives in a network namespace that a veth pair connects to the host.

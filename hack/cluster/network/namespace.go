@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package network
 
 import (
@@ -51,7 +53,7 @@ func createCommands(l layout.Layout, block Block) [][]string {
 	}
 }
 
-// Remove removes the namespace and the veth pair; what is not there is fine.
+// Remove removes the namespace and the veth pair; missing ones are no error.
 func Remove(ctx context.Context, l layout.Layout) error {
 	// Removing the host's end first takes its routes away at once; a namespace
 	// lives on until the last process in it is collected.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -32,7 +34,7 @@ type Config struct {
 	Server string
 }
 
-// SandboxImage is there for the templates.
+// SandboxImage is for the templates.
 func (c Config) SandboxImage() string { return SandboxImage }
 
 // files maps a file below the cluster's configuration folder to its template.
@@ -73,7 +75,7 @@ func (c Config) writeFiles() error {
 			return fmt.Errorf("writing %s: %w", file, err)
 		}
 	}
-	// For pods with the dnsPolicy Default. An empty one would make resolvers ask the machine itself.
+	// For pods with the dnsPolicy Default. An empty one would make resolvers query the machine itself.
 	resolvConf := "nameserver " + network.NoDNS + "\n"
 	if err := os.WriteFile(filepath.Join(c.Layout.Config(), "resolv.conf"), []byte(resolvConf), 0o644); err != nil {
 		return fmt.Errorf("writing resolv.conf: %w", err)

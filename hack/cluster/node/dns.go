@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -23,7 +25,7 @@ func (c Config) dnsIsReady(ctx context.Context) error {
 	return resolvesServices(ctx, net.JoinHostPort(c.Block.Node().String(), dnsPort))
 }
 
-// resolvesServices returns nil when the DNS server at address knows the API server's Service.
+// resolvesServices returns nil when the DNS server at address resolves the API server's Service.
 func resolvesServices(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()

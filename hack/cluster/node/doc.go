@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package node starts containerd, the kubelet, kube-proxy and CoreDNS in the network
 // namespace of a cluster, and loads images into its containerd.
 //

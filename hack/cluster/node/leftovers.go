@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -58,7 +60,7 @@ func removeLinksInto(dir, target string) error {
 }
 
 // RemoveSharedPlaces removes those places that nodes share, as far as they are
-// empty. It is for when the last node is gone.
+// empty. It is for when the last node no longer exists.
 func RemoveSharedPlaces() {
 	socket := filepath.Join(devicePlugins, "kubelet.sock")
 	// A kubelet that is not of a cluster still listens on its own.
@@ -68,7 +70,7 @@ func RemoveSharedPlaces() {
 		_ = os.Remove(socket)
 	}
 	for _, dir := range []string{devicePlugins, filepath.Dir(devicePlugins), cniResults, filepath.Dir(cniResults), logLinks} {
-		// A folder that somebody else uses is not empty, and stays.
+		// A folder that another process uses is not empty, and stays.
 		_ = os.Remove(dir)
 	}
 }

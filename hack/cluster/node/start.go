@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -11,7 +13,7 @@ import (
 // systemPath is where the distribution has runc, nft and mount.
 const systemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// Start starts the kubelet, kube-proxy and CoreDNS, and returns when isReady says that
+// Start starts the kubelet, kube-proxy and CoreDNS, and returns when isReady reports that
 // pods can run on the node, and the names of Services resolve. The API server has the
 // node's objects by then.
 func Start(ctx context.Context, c Config, isReady func(context.Context) error, report *progress.Reporter) error {
@@ -34,7 +36,7 @@ func Start(ctx context.Context, c Config, isReady func(context.Context) error, r
 	})
 }
 
-// kubeletFlags are what the kubelet's configuration file cannot say.
+// kubeletFlags are the settings that the kubelet's configuration file does not have.
 func (c Config) kubeletFlags() []string {
 	return []string{
 		"--config=" + filepath.Join(c.Layout.Config(), "kubelet.yaml"),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Pause is the program of a pod's sandbox container. It does nothing but hold
 // the pod's namespaces open, and collect the processes that die as its children
 // when a pod shares one process namespace.
@@ -20,7 +22,7 @@ func main() {
 	}
 }
 
-// reap collects every child that has ended; one SIGCHLD may stand for many.
+// reap collects every child that has finished; one SIGCHLD may stand for many.
 func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)

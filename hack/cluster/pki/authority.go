@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pki
 
 import (
@@ -28,7 +30,7 @@ type Authority struct {
 // Pair is a certificate and its key.
 type Pair struct{ CertPEM, KeyPEM []byte }
 
-// Subject says whom a certificate is for.
+// Subject is the subject of a certificate.
 type Subject struct {
 	// User becomes the common name, Groups the organizations: that is how the
 	// API server reads them.

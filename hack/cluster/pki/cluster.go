@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pki
 
 import (
@@ -8,7 +10,7 @@ import (
 	"time"
 )
 
-// Request says what a cluster's certificates must be good for.
+// Request reports what a cluster's certificates must be good for.
 type Request struct {
 	// NodeName is empty for a cluster without a node.
 	NodeName string
@@ -53,7 +55,7 @@ func Subjects(request Request) map[string]Subject {
 		},
 		// The API server, etcd's only client, calls with etcd's own certificate.
 		Etcd: {User: "etcd", DNSNames: []string{"localhost"}, IPs: loopback},
-		// The kubelet asks the API server what this user may do; masters may do all.
+		// The kubelet requests from the API server what this user may do; masters may do all.
 		KubeletClient: {User: "kube-apiserver-kubelet-client", Groups: []string{"system:masters"}},
 		Admin:         {User: "kubernetes-admin", Groups: []string{"system:masters"}},
 		Manager:       {User: "system:kube-controller-manager"},

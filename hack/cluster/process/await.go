@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -12,7 +14,7 @@ import (
 // pollInterval is short, for what is waited for takes a second or so.
 const pollInterval = 50 * time.Millisecond
 
-// Failure says which component kept a cluster from coming up.
+// Failure reports which component kept a cluster from coming up.
 type Failure struct {
 	Component, Log string
 	Err            error
@@ -33,7 +35,7 @@ func (f *Failure) LogTail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Await asks isReady until it returns nil. It gives up when the program ends,
+// Await calls isReady until it returns nil. It gives up when the program ends,
 // the time is over or ctx is done.
 func Await(ctx context.Context, program *Running, timeout time.Duration, isReady func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -26,7 +28,7 @@ func (t Table) End(id Identity) error {
 	return nil
 }
 
-// EndAll kills what find returns until it returns nothing more. Asking again
+// EndAll kills what find returns until it returns nothing more. Calling it again
 // catches what was being started while the first ones were killed.
 func (t Table) EndAll(find func() ([]Identity, error), timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)

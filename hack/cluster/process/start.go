@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -9,7 +11,7 @@ import (
 	"syscall"
 )
 
-// Spec says what to start.
+// Spec reports what to start.
 type Spec struct {
 	// Name is the component's name; it names the log and the record.
 	Name string
@@ -43,7 +45,7 @@ type Running struct {
 // Exited is closed when the program ends while its starter still lives.
 func (r *Running) Exited() <-chan struct{} { return r.exited }
 
-// Err says how the program ended; only valid after Exited is closed.
+// Err reports how the program ended; only valid after Exited is closed.
 func (r *Running) Err() error { return r.err }
 
 // Start starts a program that outlives its starter: in a session of its own, so
@@ -102,7 +104,7 @@ func (r *Running) save(dir string) error {
 	return nil
 }
 
-// Records reads what is remembered in a folder; a folder that is not there has none.
+// Records reads what is remembered in a folder; a missing folder has none.
 func Records(dir string) ([]Record, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {

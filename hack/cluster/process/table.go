@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package process
 
 import (
@@ -20,10 +22,10 @@ type Table struct {
 // Host is the process table of this machine.
 var Host = Table{Root: "/proc"}
 
-// ErrGone says that no such process is running.
+// ErrGone reports that no such process is running.
 var ErrGone = errors.New("process is gone")
 
-// Identity tells a process apart from any other, before or after it, that has its pid.
+// Identity distinguishes a process from any other, before or after it, that has its pid.
 type Identity struct {
 	PID int `json:"pid"`
 	// StartTicks is when the kernel started it, in clock ticks since the boot.
@@ -52,7 +54,7 @@ func (t Table) Identify(pid int) (Identity, error) {
 	return Identity{PID: pid, StartTicks: ticks, Boot: strings.TrimSpace(string(boot))}, nil
 }
 
-// IsRunning says whether this very process is still running.
+// IsRunning reports whether this very process is still running.
 func (t Table) IsRunning(id Identity) bool {
 	now, err := t.Identify(id.PID)
 	return err == nil && now == id

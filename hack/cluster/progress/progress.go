@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package progress
 
 import (
@@ -16,14 +18,14 @@ type Reporter struct {
 // New returns a Reporter that writes to out.
 func New(out io.Writer) *Reporter { return &Reporter{out: out} }
 
-// Say writes one line that is not a step.
-func (r *Reporter) Say(format string, args ...any) {
+// Line writes one line that is not a step.
+func (r *Reporter) Line(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fmt.Fprintf(r.out, format+"\n", args...)
 }
 
-// Step runs do and tells how long it took, also when it fails.
+// Step runs do and reports how long it took, also when it fails.
 func (r *Reporter) Step(what string, do func() error) error {
 	start := time.Now()
 	err := do()
@@ -31,6 +33,6 @@ func (r *Reporter) Step(what string, do func() error) error {
 	if err != nil {
 		outcome = "FAILED"
 	}
-	r.Say("  %-44s %-6s %6.1fs", what, outcome, time.Since(start).Seconds())
+	r.Line("  %-44s %-6s %6.1fs", what, outcome, time.Since(start).Seconds())
 	return err
 }

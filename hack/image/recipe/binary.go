@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package recipe
 
 import (
@@ -8,7 +10,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/hack/image/oci"
 )
 
-// Nonroot is the user that images run as: nobody that a machine knows.
+// Nonroot is the user that images run as; it has no account on a machine.
 const Nonroot = "65532:65532"
 
 // caCertificates is where Go and most other programs look for certificate authorities.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package recipe
 
 import (
@@ -24,7 +26,7 @@ const (
 	debianSuite    = "bookworm"
 	debianPackages = "python3-minimal,libpython3-stdlib,python3-pip,libstdc++6,ca-certificates,dash,coreutils"
 	pythonVersion  = "3.11"
-	// sourceLabel tells what an archive was made from.
+	// sourceLabel reports what an archive was made from.
 	sourceLabel = "taskgroup-operator.source"
 )
 
@@ -34,18 +36,18 @@ const (
 var pythonPackages string
 
 // wheelPlatforms are the platforms of wheels, by Go's names of architectures;
-// Debian's C library is newer than these ask for.
+// Debian's C library is newer than these require.
 var wheelPlatforms = map[string]string{"amd64": "manylinux_2_28_x86_64", "arm64": "manylinux_2_28_aarch64"}
 
 // imageTools make the image.
 var imageTools = []build.SystemProgram{{Command: "mmdebstrap", Package: "mmdebstrap"}, {Command: "pip3", Package: "python3-pip"}}
 
 // WritePython writes the archive of an image with Debian's Python, cloudpickle
-// and numpy, unless the archive is there and was made from the same lists.
+// and numpy, unless the archive exists and was made from the same lists.
 func WritePython(ctx context.Context, reference, output string, report *progress.Reporter) error {
 	source := pythonSource(reference)
 	if oci.Label(output, sourceLabel) == source {
-		report.Say("%s is current", output)
+		report.Line("%s is current", output)
 		return nil
 	}
 	if err := build.Install(ctx, report, imageTools); err != nil {

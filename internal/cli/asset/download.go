@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package asset
 
 import (
@@ -174,7 +176,7 @@ func isEmpty(ctx context.Context, reader Reader, tg *v1alpha1.TaskGroup, source 
 }
 
 // copySegments copies the segments of a stream in their order and returns their number.
-// The error is that of the first segment if there is none.
+// The error is the error of the first segment if there is none.
 func copySegments(ctx context.Context, reader Reader, uri func(number int) string, dest string, w io.Writer) (n int, err error) {
 	for {
 		err := copyObject(ctx, reader, uri(n+1), dest, w)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package asset
 
 import (
@@ -15,7 +17,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/store/manifest"
 )
 
-// ErrNone says that a group has committed no manifest.
+// ErrNone reports that a group has committed no manifest.
 var ErrNone = errors.New("the group has left no manifest")
 
 // Reader gives the bytes of an object as a file of this machine: dest, or

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -22,7 +24,7 @@ func (f *Flags) Bind(flags *pflag.FlagSet) {
 	names := clientcmd.RecommendedConfigOverrideFlags("")
 	clientcmd.BindOverrideFlags(&f.overrides, flags, names)
 	// What this program authenticates with is in the kubeconfig; kubectl hides none
-	// of these, and none of them is why somebody reads --help.
+	// of these, and none of them is why a user reads --help.
 	for _, name := range []string{
 		"certificate-authority", "client-certificate", "client-key", "disable-compression", "insecure-skip-tls-verify",
 		"proxy-url", "tls-server-name", "token", "user", "username", "password", "server", "cluster", "as-uid", "as-user-extra", "request-timeout",
@@ -73,7 +75,7 @@ func (f *Flags) rest() (*rest.Config, string, error) {
 		return nil, "", &configError{err}
 	}
 	restConfig.UserAgent = rest.DefaultKubernetesUserAgent()
-	// The API server's own priority and fairness limits a person well enough.
+	// The API server's own priority and fairness limits a user well enough.
 	restConfig.QPS = -1
 	restConfig.WarningHandler = rest.NoWarnings{}
 	return restConfig, namespace, nil

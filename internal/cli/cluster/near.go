@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -6,7 +8,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// nearest is the name that somebody most likely meant; empty where none is like
+// nearest is the name that the user most likely meant; empty where none is like
 // what was typed.
 func nearest(typed string, groups []v1alpha1.TaskGroup) string {
 	best, distance := "", max(len(typed)/3, 1)+1

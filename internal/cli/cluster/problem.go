@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -37,7 +39,7 @@ func (p *Problem) Error() string {
 // Unwrap is the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// Explain adds to an error what to do next, where its kind tells.
+// Explain adds to an error what to do next, where its kind determines it.
 func Explain(err error) error {
 	if _, ok := errors.AsType[*Problem](err); ok || err == nil {
 		return err
@@ -73,7 +75,7 @@ func explainConnection(err error) *Problem {
 		}
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return &Problem{What: host + " has a certificate of another authority than the kubeconfig's", Next: "the cluster may have been made anew: fetch its kubeconfig again"}
+		return &Problem{What: host + " has a certificate of another authority than the kubeconfig's", Next: "the cluster may have been recreated: fetch its kubeconfig again"}
 	}
 	if certificate, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		return &Problem{What: fmt.Sprintf("%s: %s", host, certificate.Error()), Next: "renew the certificate, or look at this machine's clock"}
@@ -175,7 +177,7 @@ func MayPass(err error) bool {
 		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsTimeout(err)
 }
 
-// notFound tells of a group that is not there, with the nearest name that is.
+// notFound reports a missing group, with the nearest name that is.
 func (s *Session) notFound(ctx context.Context, name string, err error) error {
 	problem := &Problem{What: fmt.Sprintf("there is no TaskGroup %q in the namespace %s", name, s.Namespace), Err: err}
 	var everywhere v1alpha1.TaskGroupList
@@ -202,7 +204,7 @@ func namespaceOf(name string, groups []v1alpha1.TaskGroup) string {
 	return ""
 }
 
-// gitVersion is that of an answer of /version.
+// gitVersion is the version of an answer of /version.
 func gitVersion(raw []byte) string {
 	var version struct {
 		GitVersion string `json:"gitVersion"`

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -72,7 +74,7 @@ func TestNearest(t *testing.T) {
 	}
 }
 
-// TestKubeconfigFlags are those of kubectl; a file that is not there is told.
+// TestKubeconfigFlags: the flags are the flags of kubectl; a missing file is an error.
 func TestKubeconfigFlags(t *testing.T) {
 	t.Setenv("KUBECONFIG", t.TempDir()+"/none")
 	t.Setenv("KUBERNETES_SERVICE_HOST", "")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -39,7 +41,7 @@ type Session struct {
 	Clock clock.Clock
 	// Config is the configuration of the connection.
 	Config *rest.Config
-	// Version asks the API server's.
+	// Version returns the API server's.
 	Version func(ctx context.Context) (string, error)
 }
 
@@ -53,7 +55,7 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// mapper knows where the kinds are served, so that no command begins by asking
+// mapper has where the kinds are served, so that no command starts with discovery
 // the API server for all it has.
 func mapper() meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{corev1.SchemeGroupVersion, v1alpha1.GroupVersion})
@@ -123,7 +125,7 @@ func (s *Session) Create(ctx context.Context, tg *v1alpha1.TaskGroup) error {
 	return s.Client.Create(ctx, tg, client.FieldValidation(metav1.FieldValidationStrict))
 }
 
-// Get reads a group; one that is not there is told with those of similar names.
+// Get reads a group; a missing one is reported with the groups of similar names.
 func (s *Session) Get(ctx context.Context, name string) (*v1alpha1.TaskGroup, error) {
 	var tg v1alpha1.TaskGroup
 	err := s.Client.Get(ctx, client.ObjectKey{Namespace: s.Namespace, Name: name}, &tg)

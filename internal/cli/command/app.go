@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -25,7 +27,7 @@ const (
 	exitCancelled = 3
 	exitTimeout   = 4
 	exitUnknown   = 5
-	// exitInterrupted is that of a shell for a program that SIGINT terminated.
+	// exitInterrupted is the exit code that a shell reports for a program that SIGINT terminated.
 	exitInterrupted = 130
 )
 
@@ -55,7 +57,7 @@ type app struct {
 }
 
 // exitError ends the program with a code of its own; err may be nil where all
-// is said already.
+// is printed already.
 type exitError struct {
 	code int
 	err  error
@@ -75,8 +77,11 @@ func misused(format string, args ...any) error {
 	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
 }
 
-// Run runs one command and returns its exit code.
-func Run(ctx context.Context, config Config, args []string) int {
+// Root returns the command with all commands below it, for their documentation.
+func Root(config Config) *cobra.Command { return newApp(config).root() }
+
+// newApp sets the defaults of a config.
+func newApp(config Config) *app {
 	a := &app{Config: config, palette: terminal.PaletteOf(config.Out)}
 	if a.Name == "" {
 		a.Name = "taskgroup"
@@ -90,6 +95,12 @@ func Run(ctx context.Context, config Config, args []string) int {
 	if a.Diagnose == nil {
 		a.Diagnose = func(s *cluster.Session) (*doctor.Cluster, error) { return doctor.Connect(s.Config, s.Namespace) }
 	}
+	return a
+}
+
+// Run runs one command and returns its exit code.
+func Run(ctx context.Context, config Config, args []string) int {
+	a := newApp(config)
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

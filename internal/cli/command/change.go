@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -17,16 +19,16 @@ import (
 // change is one field of a group that may change after its creation.
 type change struct {
 	verb, short, long string
-	// patch is the change, done what is said of it.
+	// patch is the change, done what is printed for it.
 	patch, done string
-	// pointless says why it would change nothing; empty where it would.
+	// pointless reports why it would change nothing; empty where it would.
 	pointless func(*v1alpha1.TaskGroup) string
 }
 
 func (a *app) changeCommands() []*cobra.Command {
 	ended := func(tg *v1alpha1.TaskGroup) string {
 		if tg.Status.IsFinished() {
-			return "has ended already, as " + string(tg.Status.Reason())
+			return "has finished already, as " + string(tg.Status.Reason())
 		}
 		return ""
 	}
@@ -34,7 +36,7 @@ func (a *app) changeCommands() []*cobra.Command {
 		a.changeCommand(&change{
 			verb: "cancel", short: "Cancel groups", patch: `{"spec":{"cancel":true}}`, done: "cancelling",
 			long: `Cancel groups: their pods get their grace period to end, and what they printed
-and committed up to then is kept. It cannot be taken back; retry runs a group anew.`,
+and committed up to then is kept. It cannot be taken back; retry runs a group again.`,
 			pointless: func(tg *v1alpha1.TaskGroup) string {
 				if why := ended(tg); why != "" || !tg.Spec.Cancel {
 					return why
@@ -43,8 +45,8 @@ and committed up to then is kept. It cannot be taken back; retry runs a group an
 			},
 		}),
 		a.changeCommand(&change{
-			verb: "suspend", short: "Suspend groups: stop their pods, to go on later", patch: `{"spec":{"suspend":true}}`, done: "suspending",
-			long: `Suspend groups: a pod that runs is stopped, and none is started. resume goes on at
+			verb: "suspend", short: "Suspend groups: stop their pods until they are resumed", patch: `{"spec":{"suspend":true}}`, done: "suspending",
+			long: `Suspend groups: a pod that runs is stopped, and none is started. resume continues at
 the first task that is not completed. No clock of spec.timeouts runs meanwhile.`,
 			pointless: func(tg *v1alpha1.TaskGroup) string {
 				if why := ended(tg); why != "" || !tg.Spec.Suspend {
@@ -54,8 +56,8 @@ the first task that is not completed. No clock of spec.timeouts runs meanwhile.`
 			},
 		}),
 		a.changeCommand(&change{
-			verb: "resume", short: "Let suspended groups go on", patch: `{"spec":{"suspend":false}}`, done: "resumed",
-			long: `Let suspended groups go on, at the first task that is not completed.`,
+			verb: "resume", short: "Resume suspended groups", patch: `{"spec":{"suspend":false}}`, done: "resumed",
+			long: `Resume suspended groups at the first task that is not completed.`,
 			pointless: func(tg *v1alpha1.TaskGroup) string {
 				if why := ended(tg); why != "" || tg.Spec.Suspend {
 					return why

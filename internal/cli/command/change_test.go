@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -45,11 +47,11 @@ func TestChangesThatChangeNothing(t *testing.T) {
 	cancelling := testkit.RunningSample("cancelling")
 	cancelling.Spec.Cancel = true
 	for want, args := range map[string][]string{
-		"commands has ended already, as Completed: nothing to cancel":   {"cancel", "commands"},
-		"cancelling is being cancelled already: nothing to cancel":      {"cancel", "cancelling"},
-		"demo-run is not suspended: nothing to resume":                  {"resume", "demo-run"},
-		"nothing to suspend in the namespace team-a":                    {"suspend", "-l", "no=body"},
-		"too-much-memory has ended already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
+		"commands has finished already, as Completed: nothing to cancel":   {"cancel", "commands"},
+		"cancelling is being cancelled already: nothing to cancel":         {"cancel", "cancelling"},
+		"demo-run is not suspended: nothing to resume":                     {"resume", "demo-run"},
+		"nothing to suspend in the namespace team-a":                       {"suspend", "-l", "no=body"},
+		"too-much-memory has finished already, as OOMKilled: nothing to s": {"suspend", "too-much-memory"},
 	} {
 		b := newBench(t, append(samples(), cancelling)...)
 		b.want(exitDone, args...)
@@ -74,7 +76,7 @@ func TestCancelBySelector(t *testing.T) {
 	b.want(exitFailed, "cancel", "nobody")
 }
 
-// TestCancelOfADispatcher is for those whose dispatcher is gone.
+// TestCancelOfADispatcher is for those whose dispatcher no longer exists.
 func TestCancelOfADispatcher(t *testing.T) {
 	long := strings.Repeat("d", 70)
 	one, two, three := testkit.RunningSample("one"), testkit.RunningSample("two"), testkit.RunningSample("three")

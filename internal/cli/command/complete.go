@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/internal/cli/view"
 )
 
-// completionPatience is how long somebody who pressed Tab waits for a cluster.
+// completionPatience is how long a user who pressed Tab waits for a cluster.
 const completionPatience = 3 * time.Second
 
 // completeNames offers the groups that a command can do something with.

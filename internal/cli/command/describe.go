@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -13,7 +15,7 @@ import (
 func (a *app) describeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "describe NAME...",
-		Short: "Tell all of a group: its life, attempts, tasks, events, and what to do next",
+		Short: "Show all of a group: its timeline, attempts, tasks, events, and what to do next",
 		Example: a.text(`  {cmd} describe my-group
   {cmd} describe my-group -n team-a`),
 		Args:              cobra.MinimumNArgs(1),

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -35,7 +37,7 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
-// TestDescribeOfPartialStatuses shows whatever is there.
+// TestDescribeOfPartialStatuses shows whatever exists.
 func TestDescribeOfPartialStatuses(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.TaskGroup){
 		"no status":       func(tg *v1alpha1.TaskGroup) { tg.Status = v1alpha1.TaskGroupStatus{} },
@@ -64,7 +66,7 @@ func TestDescribeOfPartialStatuses(t *testing.T) {
 	}
 }
 
-// TestDescribeWithoutPods is what a person sees who may read groups alone.
+// TestDescribeWithoutPods is what a user sees who may read groups alone.
 func TestDescribeWithoutPods(t *testing.T) {
 	b := newBenchWith(t, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
 		if _, ok := list.(*corev1.PodList); ok {

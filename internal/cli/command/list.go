@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -33,7 +35,7 @@ type listOptions struct {
 	noHeaders     bool
 	watch         bool
 
-	// printer is that of a format with an expression.
+	// printer is the printer of a format with an expression.
 	printer output.Printer
 	query   cluster.Query
 }
@@ -261,7 +263,7 @@ func (s *selector) only(label, value string) error {
 	return nil
 }
 
-// add makes the selector say one thing more.
+// add appends one requirement to the selector.
 func (s *selector) add(more ...labels.Requirement) {
 	s.given = append(s.given, more...)
 	s.labels = labels.NewSelector().Add(s.given...)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -31,7 +33,7 @@ func TestListPrintsEveryFormat(t *testing.T) {
 }
 
 // TestListOfNothing is a list for programs, and a sentence for people that is in
-// nobody's pipe.
+// not a pipe.
 func TestListOfNothing(t *testing.T) {
 	b := newBench(t)
 	b.want(exitDone, "list")

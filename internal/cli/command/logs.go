@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -62,7 +64,7 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs NAME | -l LABELS | --all",
 		Short: "Show what the tasks printed",
 		Long: `Show what the tasks printed, with the runner's marks of where each begins and
-ends. It is read from the group's pods; where they are gone, or with --stderr
+ends. It is read from the group's pods; where they were deleted, or with --stderr
 (a pod's log has both streams in one), from the store that the group's outputs
 go to, if this machine can read it. The lines of several groups begin with the name
 of their group.`,
@@ -84,7 +86,7 @@ of their group.`,
 		}),
 	}
 	flags := cmd.Flags()
-	flags.BoolVarP(&options.follow, "follow", "f", false, "wait for pods, and show what they print until the group has ended")
+	flags.BoolVarP(&options.follow, "follow", "f", false, "wait for pods, and show what they print until the group has finished")
 	flags.Int64Var(&options.task, "task", -1, "only the task with this nodeID")
 	flags.Int32Var(&options.attempt, "attempt", 0, "that attempt's; the newest by default")
 	flags.BoolVar(&options.stderr, "stderr", false, "only the standard error, from the store")
@@ -303,7 +305,7 @@ func (l *logging) prefixOf(pod *corev1.Pod) string {
 
 func (l *logging) isParallel() bool { return l.tg.Spec.Execution == v1alpha1.Parallel }
 
-// position is that of a pod's task in the group; 0 where the pod has them all, and
+// position is the position of a pod's task in the group; 0 where the pod has them all, and
 // after the last for one that is none of the group's.
 func (l *logging) position(pod *corev1.Pod) int {
 	if position, ok := view.TaskOf(l.tg, pod); ok {
@@ -312,7 +314,7 @@ func (l *logging) position(pod *corev1.Pod) int {
 	return len(l.tg.Spec.Tasks)
 }
 
-// wants says whether a pod may have something that is to be shown.
+// wants reports whether a pod may have something that is to be shown.
 func (l *logging) wants(pod *corev1.Pod) bool {
 	if l.writer.Only == nil || !l.isParallel() {
 		return true

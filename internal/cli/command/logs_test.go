@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -180,7 +182,7 @@ func TestLogsWhenThePodIsGone(t *testing.T) {
 }
 
 // TestEmptyStreamsNeedNoObject: the gateway has no object for a stream without bytes, and
-// its record says so. A stream with bytes that is missing is an error.
+// its record states that. A stream with bytes that is missing is an error.
 func TestEmptyStreamsNeedNoObject(t *testing.T) {
 	tg, folder := stored(t)
 	at := contract.AttemptURI(string(tg.Spec.Assets.Outputs), string(tg.UID), 1)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -6,10 +8,10 @@ import (
 	"time"
 )
 
-// redrawEvery is how often times on a terminal go on.
+// redrawEvery is how often times on a terminal continue.
 const redrawEvery = 250 * time.Millisecond
 
-// redraw draws again and again until ctx ends, so that the times on a terminal go on
+// redraw draws again and again until ctx ends, so that the times on a terminal continue
 // while nothing changes. What it returns waits for the last drawing.
 func (a *app) redraw(ctx context.Context, draw func()) (wait func()) {
 	var wg sync.WaitGroup

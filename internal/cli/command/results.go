@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -34,7 +36,7 @@ func (a *app) resultsCommand() *cobra.Command {
 	options := resultsOptions{mounts: a.newMounts()}
 	cmd := &cobra.Command{
 		Use:   "results NAME",
-		Short: "Show what a group left: sizes, digests, times and memory, and download it",
+		Short: "Show the results of a group: sizes, digests, times and memory, and download them",
 		Long: `Show the committed record of a group, the manifest, and download what it names to
 DIR/<nodeID>/{output,stdout,stderr,error}. The manifest is checked against the
 digest in the group's status, and every download against the manifest.
@@ -106,7 +108,7 @@ func (a *app) resultsOf(ctx context.Context, reader asset.Reader, tg *v1alpha1.T
 // noResults is no error while a group runs, nor where it keeps nothing.
 func (a *app) noResults(tg *v1alpha1.TaskGroup, options *resultsOptions) error {
 	a.printStates(tg, options.format)
-	what := "it has not ended: there is no manifest yet"
+	what := "it has not finished: there is no manifest yet"
 	if tg.Spec.Assets == nil || tg.Spec.Assets.Outputs == "" {
 		what = "it keeps nothing but its log: it has no spec.assets.outputs"
 	} else if tg.Status.IsFinished() {
@@ -119,7 +121,7 @@ func (a *app) noResults(tg *v1alpha1.TaskGroup, options *resultsOptions) error {
 	return nil
 }
 
-// printStates shows what the status alone tells.
+// printStates shows what the status alone has.
 func (a *app) printStates(tg *v1alpha1.TaskGroup, format output.Format) {
 	if format != output.Table {
 		return
@@ -132,7 +134,7 @@ func (a *app) printStates(tg *v1alpha1.TaskGroup, format output.Format) {
 	out.Fprint(a.Out)
 }
 
-// recordsOf are those of all manifests, in the order of the tasks.
+// recordsOf returns the records of all manifests, in the order of the tasks.
 func recordsOf(tg *v1alpha1.TaskGroup, manifests []contract.Manifest) []contract.TaskRecord {
 	position := map[contract.NodeID]int{}
 	for i := range tg.Spec.Tasks {
@@ -177,7 +179,7 @@ func (a *app) printRecords(records []contract.TaskRecord) {
 	out.Fprint(a.Out)
 }
 
-// download fetches all, and says where it is.
+// download fetches all, and reports where it is.
 func (a *app) download(ctx context.Context, reader asset.Reader, tg *v1alpha1.TaskGroup, records []contract.TaskRecord, options *resultsOptions) error {
 	if options.download == "" {
 		return nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -37,7 +39,7 @@ func TestResultsFromAStore(t *testing.T) {
 			b.want(exitDone, "results", "g")
 			golden(t, "results.txt", b.out.String())
 			downloads := t.TempDir()
-			// Twice, since what is there already is not fetched again.
+			// Twice, since what exists already is not fetched again.
 			for range 2 {
 				b.want(exitDone, "results", "g", "--download", downloads)
 			}
@@ -50,7 +52,7 @@ func TestResultsFromAStore(t *testing.T) {
 			if got := b.out.String(); got != "==> task 1: stdout <==\nout\n" {
 				t.Errorf("the log is %q", got)
 			}
-			// Somebody changes an object, and somebody removes the manifest.
+			// An object is changed, and the manifest is removed.
 			output := filepath.Join(folder, strings.TrimPrefix(tg.Status.Manifest.URI, place), "..", "1", "output")
 			if err := os.WriteFile(output, []byte("forged"), 0o600); err != nil {
 				t.Fatal(err)
@@ -70,7 +72,7 @@ func TestResultsFromAStore(t *testing.T) {
 	}
 }
 
-// TestResultsThatNobodySaw has a pod that was gone before its end was read: it may have
+// TestResultsThatNobodySaw has a pod that no longer existed before its end was read: it may have
 // left a manifest or none.
 func TestResultsThatNobodySaw(t *testing.T) {
 	folder := t.TempDir()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -31,7 +33,7 @@ func (a *app) retryCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retry NAME",
 		Short: "Run a group that failed once more, as a new group",
-		Long: `Run a group that failed or was cancelled once more. A group ends once: the new
+		Long: `Run a group that failed or was cancelled once more. A group finishes once: the new
 one has its spec, and its name with -r1, -r2 and so on. All its tasks run; results
 go to a folder of the new group. (spec.retries retries a group automatically.)
 
@@ -59,7 +61,7 @@ new group: use ct.redispatch, or --detach.`,
 	flags.StringVar(&options.changes.CPU, "cpu", "", "processors of the new group, such as 500m")
 	flags.BoolVar(&options.detach, "detach", false, "also for a group of a workflow: the new group has no dispatch and no callback")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
-	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
+	flags.BoolVar(&options.wait, "wait", false, "wait until it has finished; see wait for the exit codes")
 	options.waiting.bind(cmd)
 	outputFlag(cmd, &options.format, output.JSON, output.YAML, output.Name)
 	return cmd
@@ -91,7 +93,7 @@ func (a *app) retry(cmd *cobra.Command, session *cluster.Session, name string, o
 		}
 		err = session.Create(cmd.Context(), again)
 		if apierrors.IsAlreadyExists(err) {
-			// Somebody else retried it at the same moment.
+			// Another user retried it at the same moment.
 			taken[again.Name] = true
 			continue
 		}
@@ -107,7 +109,7 @@ func (a *app) refuseRetry(former *v1alpha1.TaskGroup, options *retryOptions) err
 	name := former.Name
 	if !former.Status.IsFinished() {
 		return &cluster.Problem{
-			What: fmt.Sprintf("%s has not ended: it is %s", name, former.Status.Reason()),
+			What: fmt.Sprintf("%s has not finished: it is %s", name, former.Status.Reason()),
 			Next: a.text("wait for its end with {cmd} wait " + name + ", or end it with {cmd} cancel " + name),
 		}
 	}
@@ -126,14 +128,14 @@ func (a *app) refuseRetry(former *v1alpha1.TaskGroup, options *retryOptions) err
 	return nil
 }
 
-// isPresigned says whether a group's pods have signed URLs in place of credentials.
+// isPresigned reports whether a group's pods have signed URLs in place of credentials.
 func isPresigned(tg *v1alpha1.TaskGroup) bool {
 	return tg.Spec.Pod != nil && slices.ContainsFunc(tg.Spec.Pod.VolumeMounts, func(mount v1alpha1.VolumeMount) bool {
 		return mount.MountPath == contract.SignedURLsDir
 	})
 }
 
-// retried says what was created, and waits for it where that was asked for.
+// retried reports what was created, and waits for it where that was requested.
 func (a *app) retried(cmd *cobra.Command, session *cluster.Session, former, again *v1alpha1.TaskGroup, options *retryOptions) error {
 	if options.format != output.Table {
 		if err := output.Print(a.Out, options.format, again); err != nil {

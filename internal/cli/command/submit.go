@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -60,7 +62,7 @@ imports, nothing else. What the function returns is printed.
 	flags.StringVar(&options.file, "file", "", "a manifest of one TaskGroup, or - for standard input, in place of what to run")
 	flags.BoolVar(&options.follow, "follow", false, "show what it prints, then the exit code of wait")
 	flags.BoolVar(&options.dryRun, "dry-run", false, "print what would be created")
-	flags.BoolVar(&options.wait, "wait", false, "wait until it has ended; see wait for the exit codes")
+	flags.BoolVar(&options.wait, "wait", false, "wait until it has finished; see wait for the exit codes")
 	options.waiting.bind(cmd)
 	outputFlag(cmd, &options.format, output.JSON, output.YAML, output.Name)
 	_ = cmd.RegisterFlagCompletionFunc("python", func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -33,9 +35,9 @@ func (a *app) topCommand() *cobra.Command {
 	var options topOptions
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Watch all groups: how many are in each stage, and those that have not ended",
-		Long: `Watch all groups: how many are in each stage, those that have not ended, and the
-last that have. On a terminal it goes on until Ctrl-C; elsewhere it is told once.`,
+		Short: "Watch all groups: how many are in each stage, and the unfinished ones",
+		Long: `Watch all groups: how many are in each stage, the unfinished ones, and those
+that finished last. On a terminal it continues until Ctrl-C; elsewhere it is printed once.`,
 		Example: a.text(`  {cmd} top -A
   {cmd} top -l team=a --once`),
 		Args: cobra.NoArgs,
@@ -56,7 +58,7 @@ last that have. On a terminal it goes on until Ctrl-C; elsewhere it is told once
 	}
 	options.selector.bind(cmd)
 	cmd.Flags().BoolVarP(&options.allNamespaces, "all-namespaces", "A", false, "groups of all namespaces")
-	cmd.Flags().BoolVar(&options.once, "once", false, "tell it once, on a terminal too")
+	cmd.Flags().BoolVar(&options.once, "once", false, "print it once, also on a terminal")
 	return cmd
 }
 

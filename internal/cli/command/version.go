@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -49,7 +51,7 @@ func (a *app) versionCommand() *cobra.Command {
 			return problem
 		}),
 	}
-	cmd.Flags().BoolVar(&clientOnly, "client", false, "this program's alone: no cluster is asked")
+	cmd.Flags().BoolVar(&clientOnly, "client", false, "only the version of this program; no request is sent")
 	outputFlag(cmd, &format, output.JSON, output.YAML)
 	return cmd
 }

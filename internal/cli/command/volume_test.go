@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -266,7 +268,7 @@ func TestResultsThroughABrokenStream(t *testing.T) {
 	}
 }
 
-// TestResultsThroughNoPod has what prevents the pod, and says what to do.
+// TestResultsThroughNoPod has what prevents the pod, and reports what to do.
 func TestResultsThroughNoPod(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(v *volumeBench)

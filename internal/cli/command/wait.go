@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -48,13 +50,13 @@ func (a *app) waitCommand() *cobra.Command {
 	var options waitOptions
 	cmd := &cobra.Command{
 		Use:   "wait NAME... | -l LABELS | --all",
-		Short: "Wait until groups have ended, and tell by the exit code how",
-		Long: `Wait until groups have ended, or are in the state of --for. Each has a bar on a
+		Short: "Wait until groups have finished; the exit code has the result",
+		Long: `Wait until groups have finished, or are in the state of --for. Each has a bar on a
 terminal, and elsewhere a line for each change.
 
 The exit code is for scripts:
-  0  all Completed, or as --for says
-  1  one failed, or ended in another way than --for says
+  0  all Completed, or in the state of --for
+  1  one failed, or finished in another state than --for
   2  wrong usage
   3  none failed, and one was cancelled or deleted
   4  the time of --timeout is over
@@ -87,7 +89,7 @@ func (o *waitOptions) bind(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait at most, such as 90s or 2h; for ever by default")
 }
 
-// unknown is an error that leaves open how groups ended.
+// unknown is an error that leaves open how groups finished.
 func unknown(err error) error {
 	if _, ok := errors.AsType[*exitError](err); ok || err == nil {
 		return err
@@ -151,7 +153,7 @@ func (a *app) wait(ctx context.Context, session *cluster.Session, keys []client.
 	return w.outcome(a)
 }
 
-// see notes how the groups are, and says whether none is left to wait for.
+// see notes how the groups are, and reports whether none is left to wait for.
 func (w *waiting) see(groups []v1alpha1.TaskGroup) (enough bool) {
 	here := map[client.ObjectKey]bool{}
 	left := 0
@@ -200,7 +202,7 @@ func (w *waiting) outcome(a *app) error {
 	tg := w.last[worst]
 	if next := view.WhatNext(&tg, a.Name); len(next) > 0 && !w.gone[worst] {
 		if terminal.Is(a.Err) {
-			// A bar has no room for all of the message; a line has said it already.
+			// A bar has no room for all of the message; a line has shown it already.
 			fmt.Fprintln(a.Err, progress.Line(&tg))
 		}
 		fmt.Fprintf(a.Err, "next: %s\n", next[0])

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package command
 
 import (
@@ -59,7 +61,7 @@ func TestExitCodesOfWait(t *testing.T) {
 	}
 }
 
-// onWatch does something once a watch is there.
+// onWatch does something once a watch exists.
 func onWatch(do func(client.WithWatch)) interceptor.Funcs {
 	return interceptor.Funcs{Watch: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) (w watch.Interface, err error) {
 		if w, err = c.Watch(ctx, list, opts...); err == nil {
@@ -91,7 +93,7 @@ func TestWaitSeesTheEnd(t *testing.T) {
 	}
 }
 
-// TestDeletedIsCancelled: deleting a group ends all of it.
+// TestDeletedIsCancelled: deleting a group deletes all of it.
 func TestDeletedIsCancelled(t *testing.T) {
 	b := newBenchWith(t, onWatch(func(c client.WithWatch) {
 		if err := c.Delete(context.Background(), testkit.RunningSample("g")); err != nil {
@@ -115,7 +117,7 @@ func TestWaitOutlivesAWatch(t *testing.T) {
 	b.want(exitDone, "wait", "g")
 }
 
-// TestBarsOnATerminal reads what a person would see.
+// TestBarsOnATerminal reads what a user would see.
 func TestBarsOnATerminal(t *testing.T) {
 	master, slave, err := pty.Open()
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package describe
 
 import (
@@ -25,7 +27,7 @@ type Facts struct {
 	Group  *v1alpha1.TaskGroup
 	Pods   []corev1.Pod
 	Events []corev1.Event
-	// Unknown says what could not be asked, and why.
+	// Unknown reports what could not be read, and why.
 	Unknown []string
 	Now     time.Time
 	// Command is how this program is called.
@@ -108,7 +110,7 @@ func (f *Facts) timeline(w io.Writer) {
 		}
 	}
 	if deleted := view.At(tg.DeletionTimestamp); !deleted.IsZero() {
-		moments = append(moments, moment{deleted, "deletion was asked for"})
+		moments = append(moments, moment{deleted, "deletion was requested"})
 	}
 	moments = append(moments, moment{view.At(tg.Status.CompletionTime), string(tg.Status.Reason())})
 	moments = slices.DeleteFunc(moments, func(m moment) bool { return m.at.IsZero() })
@@ -136,7 +138,7 @@ func (f *Facts) attempts(w io.Writer) {
 	f.title(w, "Attempts")
 	out := table.Table{Indent: "  ", Palette: f.Palette, Header: []string{"ATTEMPT", "JOB", "MEMORY LIMIT", "ENDED", "REASON", "MESSAGE"}}
 	for _, attempt := range attempts {
-		reason := cmp.Or(attempt.Reason, "(not ended)")
+		reason := cmp.Or(attempt.Reason, "(not finished)")
 		ended := ""
 		if !attempt.End.IsZero() {
 			ended = attempt.End.UTC().Format(time.TimeOnly)
@@ -147,7 +149,7 @@ func (f *Facts) attempts(w io.Writer) {
 	out.Fprint(w)
 }
 
-// stateColours are those of the states of tasks.
+// stateColours are the colours of the states of tasks.
 var stateColours = map[v1alpha1.TaskState]terminal.Colour{
 	v1alpha1.TaskRunning: terminal.Blue, v1alpha1.TaskCompleted: terminal.Green,
 	v1alpha1.TaskFailed: terminal.Red, v1alpha1.TaskCancelled: terminal.Dim,

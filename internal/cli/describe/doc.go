@@ -1,3 +1,5 @@
-// Package describe tells all there is to know of one group, for a person. It is
-// pure: what it tells of is handed to it.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package describe describes one group for a user. It is
+// pure: its input is passed to it.
 package describe

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package output
 
 import (
@@ -103,7 +105,7 @@ func Encode(w io.Writer, format Format, value any) error {
 	return nil
 }
 
-// PrintNew prints an object as somebody would write it, to be applied: without
+// PrintNew prints an object as a user would write it, to be applied: without
 // what only the API server fills in.
 func PrintNew(w io.Writer, format Format, tg *v1alpha1.TaskGroup) error {
 	if format == Name {

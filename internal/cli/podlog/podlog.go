@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package podlog
 
 import (
@@ -89,7 +91,7 @@ type log struct {
 	prefix string
 	// current is the task whose turn it is; nil between tasks.
 	current *v1alpha1.NodeID
-	// fresh says that a new line begins.
+	// fresh reports that a new line begins.
 	fresh bool
 	// onlyWhole omits a task without its begin, and begun is set at the begin of Only.
 	onlyWhole, begun bool
@@ -123,7 +125,7 @@ func (l *log) take(part []byte) error {
 	return l.write(part[found[0]:], &node, terminal.Dim)
 }
 
-// isEnd says whether a mark is the last one of a task. One of an upload that
+// isEnd reports whether a mark is the last one of a task. One of an upload that
 // failed may follow another.
 func isEnd(what string) bool {
 	for _, begin := range []string{"completed in ", string(v1alpha1.TaskFailed) + ": ", string(v1alpha1.TaskCancelled) + ": "} {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package podvolume
 
 import (
@@ -49,7 +51,7 @@ type Reader struct {
 	// Progress receives what the reader waits for.
 	Progress func(string)
 
-	// mount is that of the current pod.
+	// mount is the mount of the current pod.
 	mount *v1alpha1.VolumeMount
 	// holder is the TaskGroup of the current pod; nil for none.
 	holder *v1alpha1.TaskGroup

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package progress
 
 import (
@@ -12,20 +14,20 @@ import (
 )
 
 const (
-	// barWidth is that of a bar on a terminal that is wide enough.
+	// barWidth is the width of a bar on a terminal that is wide enough.
 	barWidth = 20
 	// maxName is how much of a name is shown.
 	maxName = 40
 )
 
-// Colours are those of the stages.
+// Colours are the colours of the stages.
 var Colours = map[view.Stage]terminal.Colour{
 	view.Waiting: terminal.Yellow, view.Running: terminal.Blue, view.Completed: terminal.Green,
 	view.Failed: terminal.Red, view.Cancelled: terminal.Dim,
 }
 
 // Frame is a line for each group, none wider than the terminal, and no more
-// than it is high: those that have not ended go first where all do not fit.
+// than it is high: those that have not finished go first where all do not fit.
 func Frame(groups []v1alpha1.TaskGroup, now time.Time, size terminal.Size, palette terminal.Palette) []string {
 	shown, hidden := fit(groups, size.Height-1)
 	name := 0
@@ -71,7 +73,7 @@ func line(tg *v1alpha1.TaskGroup, name int, now time.Time, width int, palette te
 	left := table.Pad(tg.Name, name) + "  "
 	room := width - table.Width(left) - barWidth
 	if room < 24 {
-		// Too narrow for a bar: the words say more.
+		// Too narrow for a bar: the text is more useful.
 		return palette.Paint(Colours[stage], strings.TrimRight(table.Cut(left+strings.TrimLeft(rest, " "), width), " "))
 	}
 	return left + palette.Paint(Colours[stage], bar) + strings.TrimRight(table.Cut(rest, room), " ")
@@ -86,7 +88,7 @@ func Bar(done, all, width int) string {
 	return strings.Repeat("█", full) + strings.Repeat("░", width-full)
 }
 
-// Line is what is said of a change where there is no terminal.
+// Line is printed for a change where there is no terminal.
 func Line(tg *v1alpha1.TaskGroup) string {
 	done, all := view.Done(tg)
 	line := fmt.Sprintf("%s: %s %d/%d", tg.Name, tg.Status.Reason(), done, all)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package progress
 
 import (
@@ -40,7 +42,7 @@ func (s *Screen) Draw(frame []string) {
 	_, _ = io.WriteString(s.w, text.String())
 }
 
-// Reporter tells of groups as they change.
+// Reporter prints groups as they change.
 type Reporter struct {
 	w       io.Writer
 	clock   clock.PassiveClock
@@ -50,23 +52,23 @@ type Reporter struct {
 	groups []v1alpha1.TaskGroup
 	// screen is nil where there is no terminal.
 	screen *Screen
-	// said is what was last said of each group.
-	said map[types.UID]string
+	// printed is the last line of each group.
+	printed map[types.UID]string
 }
 
 // NewReporter reports to w in the way that suits it.
 func NewReporter(w io.Writer, clock clock.PassiveClock) *Reporter {
-	r := &Reporter{w: w, clock: clock, palette: terminal.PaletteOf(w), said: map[types.UID]string{}}
+	r := &Reporter{w: w, clock: clock, palette: terminal.PaletteOf(w), printed: map[types.UID]string{}}
 	if terminal.Is(w) {
 		r.screen = NewScreen(w)
 	}
 	return r
 }
 
-// Live says whether Redraw does anything.
+// Live reports whether Redraw does anything.
 func (r *Reporter) Live() bool { return r.screen != nil }
 
-// Show tells of the groups as they now are.
+// Show prints the current state of the groups.
 func (r *Reporter) Show(groups []v1alpha1.TaskGroup) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,8 +81,8 @@ func (r *Reporter) Show(groups []v1alpha1.TaskGroup) {
 		tg := &groups[i]
 		done, _ := view.Done(tg)
 		now := fmt.Sprint(tg.Status.Reason(), done, tg.Status.IsFinished())
-		if r.said[tg.UID] != now {
-			r.said[tg.UID] = now
+		if r.printed[tg.UID] != now {
+			r.printed[tg.UID] = now
 			fmt.Fprintln(r.w, Line(tg))
 		}
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package submission
 
 import (
@@ -14,7 +16,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// Changes are what a new group has other than the former one. An empty one is
+// Changes are what a new group has other than the previous one. An empty one is
 // left as it was.
 type Changes struct {
 	Image, Memory, CPU string
@@ -23,7 +25,7 @@ type Changes struct {
 // suffix is what Again appends to a name.
 var suffix = regexp.MustCompile(`-r[1-9][0-9]*$`)
 
-// Again is a new group with the spec of a former one, under a name that is not
+// Again is a new group with the spec of a previous one, under a name that is not
 // taken.
 func Again(former *v1alpha1.TaskGroup, changes *Changes, taken func(name string) bool) (*v1alpha1.TaskGroup, error) {
 	again := &v1alpha1.TaskGroup{

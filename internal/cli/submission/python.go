@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package submission
 
 import (
@@ -84,7 +86,7 @@ func (r *Request) pythonCommand() (command []string, function string, err error)
 	return []string{"python3", "-c", bootstrap, filepath.Base(file), string(source), function, string(positional), string(named)}, function, nil
 }
 
-// value is what JSON says, or else the text.
+// value is the value in JSON, or else the text.
 func value(text string) any {
 	var v any
 	decoder := json.NewDecoder(strings.NewReader(text))
@@ -100,7 +102,7 @@ func isAsync(source []byte, function string) bool {
 	return regexp.MustCompile(`(?m)^(?:\x{FEFF})?async[ \t]+def[ \t]+` + regexp.QuoteMeta(function) + `[ \t]*[(\[]`).Match(source)
 }
 
-// mentions reports whether a name may be defined in a file. Only Python itself knows:
+// mentions reports whether a name may be defined in a file. Only Python itself can decide:
 // a name may also be assigned, or imported in any of several ways.
 func mentions(source []byte, name string) bool {
 	return bytes.Contains(source, []byte(name)) || bytes.Contains(source, []byte("import *"))

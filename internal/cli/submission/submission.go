@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package submission
 
 import (
@@ -21,8 +23,8 @@ import (
 // NoOutputs is the value of Request.Outputs of a group whose results are not kept.
 const NoOutputs = "none"
 
-// Request is what a person asks for. Exactly one of Command, Lines and Python
-// says what to run.
+// Request is what a user requests. Exactly one of Command, Lines and Python
+// is set.
 type Request struct {
 	Namespace string
 	// Name is the group's; where it is empty, the API server appends to a name

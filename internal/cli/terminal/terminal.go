@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package terminal
 
 import (
@@ -7,16 +9,16 @@ import (
 	"golang.org/x/term"
 )
 
-// Size is that of a terminal, in characters.
+// Size is the size of a terminal, in characters.
 type Size struct{ Width, Height int }
 
-// fallback is the size of what does not tell its own.
+// fallback is the size of outputs that report none.
 var fallback = Size{Width: 100, Height: 24}
 
 // fder is a file; it is what a terminal is.
 type fder interface{ Fd() uintptr }
 
-// Is says whether w is a terminal that can move its cursor.
+// Is reports whether w is a terminal that can move its cursor.
 func Is(w io.Writer) bool {
 	file, ok := w.(fder)
 	return ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"

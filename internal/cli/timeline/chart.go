@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package timeline
 
 import (
@@ -213,7 +215,7 @@ func (l *life) attempts(tg *v1alpha1.TaskGroup) (rows []Row) {
 		}
 		note := string(job.Reason)
 		if note == "" {
-			note = "not ended"
+			note = "not finished"
 		}
 		rows = append(rows, Row{Label: "attempt " + strconv.Itoa(int(job.Attempt)), Depth: 1, Spans: spanOf(kind, from, end), Note: note})
 		if !end.IsZero() {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package timeline
 
 import (
@@ -22,7 +24,7 @@ const (
 	svgTicks  = 5
 )
 
-// svgColours are those of the kinds, readable on white and on black.
+// svgColours are the colours of the kinds, readable on white and on black.
 var svgColours = map[Kind]string{
 	Queued: "#d9a441", Starting: "#e8c987", Turn: "#9aa4b2", Running: "#3b82f6",
 	Completed: "#2f9e5b", Failed: "#d64545", Cancelled: "#7c6f9c",

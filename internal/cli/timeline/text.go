@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package timeline
 
 import (
@@ -67,7 +69,7 @@ func (c *Chart) Text(w io.Writer, width int, palette terminal.Palette) {
 
 func indented(row *Row) string { return strings.Repeat("  ", row.Depth) + table.Clean(row.Label) }
 
-// bar draws the spans of a row; each that is there has a character at least.
+// bar draws the spans of a row; each existing one has a character at least.
 func (c *Chart) bar(out *strings.Builder, row *Row, width int, palette terminal.Palette) {
 	cells := make([]Kind, width)
 	for _, span := range row.Spans {
@@ -90,12 +92,12 @@ func (c *Chart) bar(out *strings.Builder, row *Row, width int, palette terminal.
 	}
 }
 
-// position is that of a time on an axis of this length.
+// position is the position of a time on an axis of this length.
 func (c *Chart) position(t time.Time, width int) int {
 	return int(c.share(t)*float64(width) + 0.5)
 }
 
-// share is that of the chart's time that is over at t, from 0 to 1.
+// share is the share of the chart's time that is over at t, from 0 to 1.
 func (c *Chart) share(t time.Time) float64 {
 	return min(max(float64(t.Sub(c.From))/float64(c.To.Sub(c.From)), 0), 1)
 }

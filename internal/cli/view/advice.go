@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -9,19 +11,19 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// waits say what a group that has not ended waits for; its message says the rest.
+// waits explain what an active group waits for; its message has the details.
 var waits = map[v1alpha1.Reason]string{
 	v1alpha1.ReasonPending:    "the operator has not seen it yet, or its pod is on its way",
 	v1alpha1.ReasonQueued:     "there is no room for it: a quota, a queue, or no node that takes its pod",
 	v1alpha1.ReasonStarting:   "its pod has a node and cannot run yet: an image, a volume, or the node itself",
 	v1alpha1.ReasonRetrying:   "an attempt failed, and the next begins after a pause",
 	v1alpha1.ReasonSuspending: "it is to be suspended, and its pod is ending",
-	v1alpha1.ReasonSuspended:  "it is suspended, and goes on where it was when it is resumed",
+	v1alpha1.ReasonSuspended:  "it is suspended, and continues where it was when it is resumed",
 	v1alpha1.ReasonStopping:   "an attempt failed before its pod ran, and the pod is being removed",
 	v1alpha1.ReasonCancelling: "it is being cancelled, and a pod has its grace period (30 s by default) to end",
 }
 
-// WhyItWaits says in words why a group does not run; empty where it runs or has
+// WhyItWaits returns a sentence with the reason why a group does not run; empty where it runs or has
 // ended.
 func WhyItWaits(tg *v1alpha1.TaskGroup) string {
 	if tg.Status.IsFinished() {
@@ -30,7 +32,7 @@ func WhyItWaits(tg *v1alpha1.TaskGroup) string {
 	return waits[tg.Status.Reason()]
 }
 
-// remedies say what to do about a reason. {name} and {cmd} are filled in.
+// remedies are the next steps for a reason. {name} and {cmd} are filled in.
 var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonPending:    {"if it stays so, see whether the operator runs: kubectl -n taskgroup-system get pods"},
 	v1alpha1.ReasonQueued:     {"wait, or make room as the message says; spec.timeouts.queuedSeconds bounds the wait"},
@@ -54,7 +56,7 @@ var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonContainerConfigError:  {"create what the message names, such as a Secret, then: {cmd} retry {name}"},
 	v1alpha1.ReasonContainerCreateError:  {"read the message of the node, then: {cmd} retry {name}"},
 	v1alpha1.ReasonVolumeMountFailed:     {"create or repair the volume that the message names, then: {cmd} retry {name}"},
-	v1alpha1.ReasonUnschedulable:         {"ask for what the nodes have (spec.pod.resources, nodeSelector, tolerations), then create it anew"},
+	v1alpha1.ReasonUnschedulable:         {"request what the nodes have (spec.pod.resources, nodeSelector, tolerations), then create it again"},
 	v1alpha1.ReasonQuotaExceeded:         {"make room in the quota, then: {cmd} retry {name}"},
 	v1alpha1.ReasonInputUnavailable:      {"put the object where the message says, then: {cmd} retry {name}"},
 	v1alpha1.ReasonInputInvalid:          {"use an image that has what the function imports: {cmd} retry {name} --image IMAGE"},
@@ -64,7 +66,7 @@ var remedies = map[v1alpha1.Reason][]string{
 	v1alpha1.ReasonPythonVersionMismatch: {"use an image with the Python that the message names: {cmd} retry {name} --image IMAGE"},
 	v1alpha1.ReasonPythonUnavailable:     {"use an image with Python 3.9 or newer and cloudpickle: {cmd} retry {name} --image IMAGE"},
 	v1alpha1.ReasonDeadlineExceeded:      {"see what took so long: {cmd} timeline {name}", "and raise the one of spec.timeouts that the message names"},
-	v1alpha1.ReasonJobRejected:           {"change what the message names, and create it anew"},
+	v1alpha1.ReasonJobRejected:           {"change what the message names, and create it again"},
 	v1alpha1.ReasonNameConflict:          {"delete the Job that the message names, then: {cmd} retry {name}"},
 	v1alpha1.ReasonTooLarge:              {"use fewer tasks, or shorter commands and URIs, in one group"},
 	v1alpha1.ReasonPlanInvalid:           {"use the runner image of the operator's release: see the operator's --runner-image"},

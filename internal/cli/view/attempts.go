@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -19,12 +21,12 @@ type Attempt struct {
 	Message string
 	End     time.Time
 	// Memory is the limit that the attempt had; empty where there was none, or
-	// nothing tells.
+	// unknown.
 	Memory string
 }
 
-// Attempts are those that the status tells of, oldest first. Pods that are still
-// there tell their memory; that of the others follows from the spec.
+// Attempts returns the attempts in the status, oldest first. Pods that are still
+// there have their memory; that of the others follows from the spec.
 func Attempts(tg *v1alpha1.TaskGroup, pods []corev1.Pod) []Attempt {
 	limits := map[string]string{}
 	for i := range pods {

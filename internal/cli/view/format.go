@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -11,10 +13,10 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/api/v1alpha1"
 )
 
-// maxWhat is how much of a task's command is told, in bytes.
+// maxWhat is how much of a task's command is shown, in bytes.
 const maxWhat = 60
 
-// Age is how long ago t was, as kubectl says it.
+// Age is how long ago t was, as kubectl prints it.
 func Age(t, now time.Time) string {
 	if t.IsZero() {
 		return "<unknown>"

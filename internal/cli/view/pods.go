@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -36,7 +38,7 @@ func TaskOf(tg *v1alpha1.TaskGroup, pod *corev1.Pod) (position int, ok bool) {
 	return position, position >= 0
 }
 
-// AttemptOf is the attempt that a pod is of; 0 where it does not say.
+// AttemptOf is the attempt that a pod is of; 0 without the label.
 func AttemptOf(pod *corev1.Pod) int {
 	attempt, err := strconv.Atoi(pod.Labels[v1alpha1.AttemptLabel])
 	if err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -22,7 +24,7 @@ func States() []string {
 	return states
 }
 
-// IsState says whether a word is one of States, in any case.
+// IsState reports whether a word is one of States, in any case.
 func IsState(word string) bool {
 	return slices.ContainsFunc(States(), func(s string) bool { return strings.EqualFold(s, word) })
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package view
 
 import (
@@ -76,7 +78,7 @@ func Elapsed(tg *v1alpha1.TaskGroup, now time.Time) time.Duration {
 	return max(end.Sub(created), 0)
 }
 
-// StatusOf is what became of a task; PENDING where the status does not tell.
+// StatusOf is what became of a task; PENDING where the status has none.
 func StatusOf(tg *v1alpha1.TaskGroup, node v1alpha1.NodeID) v1alpha1.TaskStatus {
 	for i := range tg.Status.Tasks {
 		if tg.Status.Tasks[i].NodeID == node {
@@ -86,7 +88,7 @@ func StatusOf(tg *v1alpha1.TaskGroup, node v1alpha1.NodeID) v1alpha1.TaskStatus 
 	return v1alpha1.TaskStatus{NodeID: node, State: v1alpha1.TaskPending}
 }
 
-// Is says whether the group is in a state that a person named: a stage, a
+// Is reports whether the group is in a state that a user named: a stage, a
 // reason, "active" or "finished", in any case.
 func Is(tg *v1alpha1.TaskGroup, state string) bool {
 	switch strings.ToLower(state) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Coredns is CoreDNS with the plugins that the configuration of a cluster's DNS uses. With all
 // plugins, it also contains the client libraries of cloud providers and takes minutes to build.
 package main
