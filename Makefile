@@ -13,6 +13,7 @@ VENV := $(CACHE)/venv
 # What a workflow of the real Covalent takes: it and the program that the plugin starts.
 COVALENT := $(VENV)-covalent/ready $(BIN)/taskgroup
 LOCKS := python/requirements
+CHART := charts/taskgroup-operator
 # The version of all programs: a tag, or a commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$(VERSION)
@@ -144,12 +145,14 @@ $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC and the plugin's schema from the Go types and markers.
+generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the chart's copies and the plugin's schema from the Go types and markers.
 	@$(BIN)/controller-gen object paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
+	@cp config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml $(CHART)/files/crd.yaml
+	@cp config/rbac/role.yaml $(CHART)/files/role.yaml
 
 .PHONY: manifests
 manifests: generate

@@ -1,0 +1,3 @@
+// Package chart packages the Helm chart of the project. Its tests require that the chart
+// renders the same objects as the kustomizations in config.
+package chart
