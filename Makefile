@@ -138,6 +138,8 @@ cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source
 
 $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/crd-ref-docs: hack/tools/go.mod hack/tools/go.sum
+	@cd hack/tools && go build -o ../../$@ github.com/elastic/crd-ref-docs
 $(BIN)/gotestsum: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ gotest.tools/gotestsum
 $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
@@ -145,7 +147,7 @@ $(BIN)/golangci-lint: hack/tools/lint/go.mod hack/tools/lint/go.sum
 	@cd hack/tools/lint && go build -o ../../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the chart's copies and the plugin's schema from the Go types and markers.
+generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs ## Deepcopy functions, CRD, RBAC, the chart's copies, the plugin's schema and docs/api.md from the Go types.
 	@$(BIN)/controller-gen object paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
@@ -153,6 +155,8 @@ generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the chart's co
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
 	@cp config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml $(CHART)/files/crd.yaml
 	@cp config/rbac/role.yaml $(CHART)/files/role.yaml
+	@$(BIN)/crd-ref-docs --source-path=api/v1alpha1 --config=hack/tools/api-templates/config.yaml --templates-dir=hack/tools/api-templates \
+		--renderer=markdown --output-path=docs/api.md --log-level=ERROR
 
 .PHONY: manifests
 manifests: generate
