@@ -134,6 +134,24 @@ $(IMAGES)/python.tar: $(BIN)/image
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
 	@$(BIN)/cluster build
 
+##@ Releases
+
+DIST := dist
+# The prefix of the images in manifests and chart, and a private key that signs the release.
+DIST_REGISTRY ?= $(REPOSITORY)
+DIST_KEY ?=
+$(BIN)/dist: hack/go.mod hack/go.sum $(shell find hack/dist hack/image -name '*.go' -not -name '*_test.go' 2>/dev/null)
+	@echo "==> building $@"
+	@cd hack && $(GO_BUILD) -o ../$@ ./dist
+
+.PHONY: dist dist-verify
+dist: $(BIN)/dist $(VENV)/ready ## All artifacts of a release, into dist: make dist VERSION=0.2.0; DIST_KEY signs. See docs/releasing.md.
+	@$(BIN)/dist build --version $(VERSION) --output $(DIST) --registry $(DIST_REGISTRY) --python $(VENV)/bin/python $(DIST_FLAGS)
+	@$(if $(DIST_KEY),$(BIN)/dist sign --key $(DIST_KEY) $(DIST))
+	@$(BIN)/dist verify $(DIST)
+dist-verify: $(BIN)/dist $(VENV)/ready ## Build a release of the commit twice, in two folders, compare them, sign and verify.
+	@hack/dist/verify.sh $(if $(filter command,$(origin VERSION)),$(VERSION),0.0.0-rc.0) $(VENV)/bin/python
+
 ##@ Code generation and verification
 
 $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum

@@ -1,0 +1,3 @@
+// Package attest describes what programs consist of (CycloneDX) and how they were built
+// (SLSA provenance).
+package attest

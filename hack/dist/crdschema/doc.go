@@ -1,0 +1,3 @@
+// Package crdschema makes a JSON schema for editors and kubeconform of a
+// CustomResourceDefinition.
+package crdschema

@@ -1,0 +1,3 @@
+// Package push copies the images and the chart of a release into a registry, with their
+// signatures and referrers.
+package push
