@@ -19,6 +19,19 @@ bin/dist build --version "$version" --output "$scratch/second" --python "$python
 bin/dist compare "$scratch/first" "$scratch/second"
 echo "==> both builds are identical"
 
+# The programs and the plugin report the version.
+tar -xzf "$scratch/first/taskgroup_$(go env GOOS)_$(go env GOARCH).tar.gz" -C "$scratch" taskgroup
+reported=$("$scratch/taskgroup" --version)
+[ "$reported" = "v$version" ] || { echo "error: taskgroup reports the version $reported" >&2; exit 1; }
+"$python" - "$scratch"/first/*.whl <<'EOF'
+import sys, zipfile
+for wheel in sys.argv[1:]:
+    name = wheel.rsplit("/", 1)[-1].split("-")
+    package = zipfile.ZipFile(wheel).read(f"{name[0]}/__init__.py").decode()
+    if f'__version__ = "{name[1]}"' not in package:
+        sys.exit(f"error: {wheel} has another version inside")
+EOF
+
 bin/dist keygen "$scratch/key" "$scratch/key.pub"
 bin/dist sign --key "$scratch/key" "$scratch/first"
 bin/dist verify --key "$scratch/key.pub" "$scratch/first"

@@ -49,6 +49,10 @@ func buildCommand(stderr io.Writer) *cobra.Command {
 			}
 			options.Build = release.GoBuilder(options.Root, options.Tag())
 			options.Wheels = release.PythonWheels(options.Root, interpreter, options.Version)
+			// Before the changelog, which has no section of a version that is none.
+			if err := options.Validate(); err != nil {
+				return err
+			}
 			if err := checkChangelog(options, stderr); err != nil {
 				return err
 			}
