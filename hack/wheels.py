@@ -53,6 +53,12 @@ def release(package: Path) -> None:
     package.write_text(text, encoding="utf-8")
 
 
+def settle(sources: Path) -> None:
+    """Set the modes, which a wheel has: those of a checkout depend on Git and on the umask."""
+    for path in sources.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def build(platform: str, output: Path) -> None:
     """Build one wheel in a folder of its own, so that nothing is left among the sources."""
     system, _, architecture = platform.partition("/")
@@ -66,6 +72,7 @@ def build(platform: str, output: Path) -> None:
                 sources.mkdir(exist_ok=True)
                 shutil.copyfile(source, sources / name)
         release(sources / "covalent_taskgroup_plugin" / "__init__.py")
+        settle(sources)
         link = f"-s -w {LINK_VERSION}{version()}"
         program = sources / "covalent_taskgroup_plugin" / "bin" / "taskgroup"
         subprocess.run(
@@ -98,6 +105,8 @@ def main() -> None:
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= PLATFORMS.keys():
         sys.exit(f"usage: wheels.py OUTPUT [{'|'.join(PLATFORMS)}]...")
     output = Path(sys.argv[1])
+    # The files that setuptools writes, too.
+    os.umask(0o022)
     for platform in sys.argv[2:] or PLATFORMS:
         print(f"==> building the wheel for {platform}", flush=True)
         build(platform, output)

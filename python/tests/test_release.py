@@ -48,3 +48,12 @@ def test_a_package_without_a_version_is_an_error(wheels, package, monkeypatch):
     package.write_text("")
     with pytest.raises(SystemExit, match="has no version"):
         wheels.release(package)
+
+
+def test_the_modes_of_a_checkout_do_not_matter(wheels, package):
+    package.chmod(0o600)
+    folder = package.parent / "folder"
+    folder.mkdir(mode=0o700)
+    wheels.settle(package.parent)
+    assert package.stat().st_mode & 0o777 == 0o644
+    assert folder.stat().st_mode & 0o777 == 0o755
