@@ -13,6 +13,7 @@ VENV := $(CACHE)/venv
 # What a workflow of the real Covalent takes: it and the program that the plugin starts.
 COVALENT := $(VENV)-covalent/ready $(BIN)/taskgroup
 LOCKS := python/requirements
+CHART := charts/taskgroup-operator
 # The version of all programs: a tag, or a commit.
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -X github.com/taskgroup-operator/taskgroup-operator/internal/version.Version=$(VERSION)
@@ -133,10 +134,30 @@ $(IMAGES)/python.tar: $(BIN)/image
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
 	@$(BIN)/cluster build
 
+##@ Releases
+
+DIST := dist
+# The prefix of the images in manifests and chart, and a private key that signs the release.
+DIST_REGISTRY ?= $(REPOSITORY)
+DIST_KEY ?=
+$(BIN)/dist: hack/go.mod hack/go.sum $(shell find hack/dist hack/image -name '*.go' -not -name '*_test.go' 2>/dev/null)
+	@echo "==> building $@"
+	@cd hack && $(GO_BUILD) -o ../$@ ./dist
+
+.PHONY: dist dist-verify
+dist: $(BIN)/dist $(VENV)/ready ## All artifacts of a release, into dist: make dist VERSION=0.2.0; DIST_KEY signs. See docs/releasing.md.
+	@$(BIN)/dist build --version $(VERSION) --output $(DIST) --registry $(DIST_REGISTRY) --python $(VENV)/bin/python $(DIST_FLAGS)
+	@$(if $(DIST_KEY),$(BIN)/dist sign --key $(DIST_KEY) $(DIST))
+	@$(BIN)/dist verify $(DIST)
+dist-verify: $(BIN)/dist $(VENV)/ready ## Build a release of the commit twice, in two folders, compare them, sign and verify.
+	@hack/dist/verify.sh $(if $(filter command,$(origin VERSION)),$(VERSION),0.0.0-rc.0) $(VENV)/bin/python
+
 ##@ Code generation and verification
 
 $(BIN)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+$(BIN)/crd-ref-docs: hack/tools/go.mod hack/tools/go.sum
+	@cd hack/tools && go build -o ../../$@ github.com/elastic/crd-ref-docs
 $(BIN)/gotestsum: hack/tools/go.mod hack/tools/go.sum
 	@cd hack/tools && go build -o ../../$@ gotest.tools/gotestsum
 # With the linters for Kubernetes APIs.
@@ -156,13 +177,17 @@ $(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
 	@cd hack/tools/prose && CGO_ENABLED=1 go build -o ../../../$@ github.com/errata-ai/vale/v3/cmd/vale
 
 .PHONY: generate
-generate: $(BIN)/controller-gen ## Deepcopy functions, CRD, RBAC, the plugin's schema and the command line reference.
+generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs ## Deepcopy functions, CRD, RBAC, the chart's copies, the plugin's schema and the references of API and command line.
 	@$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
 	@go run ./internal/clireference docs/cli-reference.md
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
+	@cp config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml $(CHART)/files/crd.yaml
+	@cp config/rbac/role.yaml $(CHART)/files/role.yaml
+	@$(BIN)/crd-ref-docs --source-path=api/v1alpha1 --config=hack/tools/api-templates/config.yaml --templates-dir=hack/tools/api-templates \
+		--renderer=markdown --output-path=docs/api.md --log-level=ERROR
 
 .PHONY: manifests
 manifests: generate

@@ -2,13 +2,15 @@
 
     wheels.py OUTPUT [PLATFORM...]     such as linux/amd64; all of PLATFORMS by default
 
-The programs report the version in the environment variable VERSION, or the commit.
+The programs report the version in the environment variable VERSION, or the commit. The version of the
+package is PLUGIN_VERSION, or that of the sources.
 Needs Go and a Python with pip and setuptools, which is the one that runs this.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,23 @@ def version() -> str:
     return found.stdout.strip() or "dev"
 
 
+def release(package: Path) -> None:
+    """Set the version of the package for a release."""
+    if not os.environ.get("PLUGIN_VERSION"):
+        return
+    line = f'__version__ = "{os.environ["PLUGIN_VERSION"]}"'
+    text, count = re.subn(r"^__version__ = .*$", line, package.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    if count != 1:
+        sys.exit(f"{package} has no version")
+    package.write_text(text, encoding="utf-8")
+
+
+def settle(sources: Path) -> None:
+    """Set the modes, which a wheel has: those of a checkout depend on Git and on the umask."""
+    for path in sources.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+
+
 def build(platform: str, output: Path) -> None:
     """Build one wheel in a folder of its own, so that nothing is left among the sources."""
     system, _, architecture = platform.partition("/")
@@ -52,10 +71,12 @@ def build(platform: str, output: Path) -> None:
             else:
                 sources.mkdir(exist_ok=True)
                 shutil.copyfile(source, sources / name)
+        release(sources / "covalent_taskgroup_plugin" / "__init__.py")
+        settle(sources)
         link = f"-s -w {LINK_VERSION}{version()}"
         program = sources / "covalent_taskgroup_plugin" / "bin" / "taskgroup"
         subprocess.run(
-            ["go", "build", "-trimpath", "-ldflags", link, "-o", str(program), "./cmd/taskgroup"],
+            ["go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", str(program), "./cmd/taskgroup"],
             cwd=ROOT,
             env={**os.environ, "CGO_ENABLED": "0", "GOOS": system, "GOARCH": architecture},
             check=True,
@@ -84,6 +105,8 @@ def main() -> None:
     if len(sys.argv) < 2 or not set(sys.argv[2:]) <= PLATFORMS.keys():
         sys.exit(f"usage: wheels.py OUTPUT [{'|'.join(PLATFORMS)}]...")
     output = Path(sys.argv[1])
+    # The files that setuptools writes, too.
+    os.umask(0o022)
     for platform in sys.argv[2:] or PLATFORMS:
         print(f"==> building the wheel for {platform}", flush=True)
         build(platform, output)

@@ -21,7 +21,7 @@ type marker struct{}
 // so that both share the build cache. The linker ignores a symbol that does not exist.
 func TestProgramsReportTheLinkedVersion(t *testing.T) {
 	const want = "v1.2.3-test"
-	for _, program := range []string{"manager", "runner", "taskgroup"} {
+	for _, program := range []string{"gateway", "manager", "runner", "taskgroup"} {
 		t.Run(program, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), program)
 			build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X "+symbol+"="+want, "-o", path, "../../cmd/"+program)
@@ -39,7 +39,7 @@ func TestProgramsReportTheLinkedVersion(t *testing.T) {
 
 // TestBuildsLinkTheVersion finds the symbol in every file that builds programs.
 func TestBuildsLinkTheVersion(t *testing.T) {
-	for _, file := range []string{"Makefile", "Dockerfile", "hack/wheels.py"} {
+	for _, file := range []string{"Makefile", "Dockerfile", "hack/wheels.py", "hack/dist/release/build.go"} {
 		raw, err := os.ReadFile("../../" + file)
 		if err != nil {
 			t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -17,6 +18,11 @@ import (
 
 // Image makes an image for this machine's architecture out of one layer.
 func Image(layer v1.Layer, config v1.Config) (v1.Image, error) {
+	return ImageFor(runtime.GOARCH, epoch, layer, config)
+}
+
+// ImageFor makes an image of Linux for an architecture out of one layer.
+func ImageFor(architecture string, created time.Time, layer v1.Layer, config v1.Config) (v1.Image, error) {
 	image, err := mutate.AppendLayers(empty.Image, layer)
 	if err != nil {
 		return nil, fmt.Errorf("adding the layer to an image: %w", err)
@@ -26,8 +32,8 @@ func Image(layer v1.Layer, config v1.Config) (v1.Image, error) {
 		return nil, fmt.Errorf("reading the configuration of an image: %w", err)
 	}
 	file = file.DeepCopy()
-	file.OS, file.Architecture = "linux", runtime.GOARCH
-	file.Created = v1.Time{Time: epoch}
+	file.OS, file.Architecture = "linux", architecture
+	file.Created = v1.Time{Time: created}
 	file.Config = config
 	image, err = mutate.ConfigFile(image, file)
 	if err != nil {

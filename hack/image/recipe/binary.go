@@ -27,6 +27,16 @@ type Binary struct {
 	CACertificates string
 }
 
+// Config is the configuration of the image.
+func (b Binary) Config() v1.Config {
+	return v1.Config{
+		Entrypoint: []string{"/" + filepath.Base(b.File)},
+		User:       b.User,
+		Env:        []string{"PATH=/"},
+		WorkingDir: "/",
+	}
+}
+
 // Write writes the image's archive.
 func (b Binary) Write(output string) error {
 	program := "/" + filepath.Base(b.File)
@@ -38,12 +48,7 @@ func (b Binary) Write(output string) error {
 	if err != nil {
 		return err
 	}
-	image, err := oci.Image(layer, v1.Config{
-		Entrypoint: []string{program},
-		User:       b.User,
-		Env:        []string{"PATH=/"},
-		WorkingDir: "/",
-	})
+	image, err := oci.Image(layer, b.Config())
 	if err != nil {
 		return err
 	}
