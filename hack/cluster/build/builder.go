@@ -3,6 +3,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -54,6 +55,9 @@ func (b Builder) Build(ctx context.Context, targets []Target) error {
 }
 
 func (b Builder) buildOne(ctx context.Context, target Target, goVersion string) error {
+	if used, err := b.useAsset(target); used || err != nil {
+		return err
+	}
 	key, err := target.key(goVersion)
 	if err != nil {
 		return err
@@ -130,5 +134,5 @@ func DefaultDir(repository workspace.Workspace) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(repository.Cache(), "cluster", version), nil
+	return filepath.Join(repository.Cache(), "cluster", cmp.Or(assetsName(), version)), nil
 }
