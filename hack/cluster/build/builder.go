@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -46,32 +47,64 @@ func (b Builder) Build(ctx context.Context, targets []Target) error {
 		return err
 	}
 	defer unlock()
-	for _, target := range targets {
-		if err := b.buildOne(ctx, target, goVersion); err != nil {
+	outdated, err := b.outdated(targets, goVersion)
+	if err != nil {
+		return err
+	}
+	estimate := newEstimate(targetsOf(outdated))
+	for i, one := range outdated {
+		if len(outdated) > 1 {
+			b.Report.Line("  building %s, %d of %d, %s", one.target.Name, i+1, len(outdated), estimate.text())
+		}
+		begun := time.Now()
+		if err := b.buildOne(ctx, one); err != nil {
 			return err
 		}
+		estimate.add(one.target, time.Since(begun))
 	}
 	return nil
 }
 
-func (b Builder) buildOne(ctx context.Context, target Target, goVersion string) error {
-	if used, err := b.useAsset(target); used || err != nil {
-		return err
+// outdatedTarget is a target that has to be built, and what its binary will be built from.
+type outdatedTarget struct {
+	target       Target
+	keyFile, key string
+}
+
+func targetsOf(outdated []outdatedTarget) []Target {
+	targets := make([]Target, 0, len(outdated))
+	for _, one := range outdated {
+		targets = append(targets, one.target)
 	}
-	key, err := target.key(goVersion)
-	if err != nil {
-		return err
+	return targets
+}
+
+// outdated returns the targets that are not current.
+func (b Builder) outdated(targets []Target, goVersion string) ([]outdatedTarget, error) {
+	var outdated []outdatedTarget
+	for _, target := range targets {
+		used, err := b.useAsset(target)
+		if err != nil {
+			return nil, err
+		}
+		key, err := target.key(goVersion)
+		if err != nil {
+			return nil, err
+		}
+		if keyFile := filepath.Join(b.Dir, "keys", target.Name); !used && !b.isCurrent(target, keyFile, key) {
+			outdated = append(outdated, outdatedTarget{target, keyFile, key})
+		}
 	}
-	keyFile := filepath.Join(b.Dir, "keys", target.Name)
-	if b.isCurrent(target, keyFile, key) {
-		return nil
-	}
-	return b.Report.Step("building "+target.Name, func() error {
-		if err := b.compile(ctx, target); err != nil {
+	return outdated, nil
+}
+
+func (b Builder) buildOne(ctx context.Context, one outdatedTarget) error {
+	return b.Report.Step("building "+one.target.Name, func() error {
+		if err := b.compile(ctx, one.target); err != nil {
 			return err
 		}
-		if err := os.WriteFile(keyFile, []byte(key), 0o644); err != nil {
-			return fmt.Errorf("recording what %s was built from: %w", target.Name, err)
+		if err := os.WriteFile(one.keyFile, []byte(one.key), 0o644); err != nil {
+			return fmt.Errorf("recording what %s was built from: %w", one.target.Name, err)
 		}
 		return nil
 	})
