@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/semver"
 )
 
 // modules is the folder of the real pinned modules.
@@ -228,6 +229,28 @@ func TestReleases(t *testing.T) {
 		}
 		if diff := cmp.Diff(names(current), names(old)); diff != "" {
 			t.Errorf("programs of %s (-newest +this):\n%s", version, diff)
+		}
+	}
+}
+
+// TestProgramsShareVersions requires that the newest Kubernetes and CoreDNS use no older
+// module than the product: the compiler builds each package once for all of them.
+func TestProgramsShareVersions(t *testing.T) {
+	product, err := parseModule("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{kubernetesDir, "coredns"} {
+		file, err := parseModule(filepath.Join(modules, dir, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, require := range product.Require {
+			own, err := requiredVersion(file, require.Mod.Path)
+			// Modules without a version are replaced.
+			if err == nil && semver.Compare(own, "v0.0.1-0") > 0 && semver.Compare(own, require.Mod.Version) < 0 {
+				t.Errorf("%s has %s %s, the product has %s: run hack/cluster/align.sh", dir, require.Mod.Path, own, require.Mod.Version)
+			}
 		}
 	}
 }
