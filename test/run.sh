@@ -120,13 +120,19 @@ lacks() {
 
 e2e() {
   local why
-  why=$(lacks)
+  why=$([ -n "${CLUSTER:-}" ] || lacks)
   if [ -n "$why" ]; then
     skip e2e "$why"
     return
   fi
-  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build || ! s3_server; then
+  if ! make --no-print-directory bin/gotestsum bin/taskgroup bin/cluster images || ! s3_server || { [ -z "${CLUSTER:-}" ] && ! bin/cluster build; }; then
     summary+=("e2e: FAILED to set up") failed=1
+    return
+  fi
+  if [ -n "${CLUSTER:-}" ]; then
+    skip "e2e: two clusters side by side" "CLUSTER=$CLUSTER"
+    part "e2e on an existing cluster" gotests -tags e2e ./test/e2e/...
+    skip "e2e: Covalent's server and plugin" "it starts a cluster of its own, and CLUSTER=$CLUSTER"
     return
   fi
   part "e2e: two clusters side by side" side_by_side

@@ -53,15 +53,9 @@ func run(m *testing.M) int {
 }
 
 func setUp(ctx context.Context) error {
-	var flags []string
-	for _, image := range []string{"manager", "runner", "gateway", "python"} {
-		flags = append(flags, "--image", filepath.Join("..", "..", ".cache", "images", image+".tar"))
-	}
-	var err error
-	if cluster, err = rig.Start(ctx, "e2e", flags...); err != nil {
+	if err := connect(ctx); err != nil {
 		return err
 	}
-	assets = filepath.Join(cluster.Dir, "assets")
 	if err := errors.Join(os.MkdirAll(assets, 0o770), os.Chown(assets, 65532, 65532)); err != nil {
 		return fmt.Errorf("making the assets' folder: %w", err)
 	}
@@ -93,11 +87,54 @@ func setUp(ctx context.Context) error {
 	return err
 }
 
+// connect starts a cluster, or uses the one that kubectl points at, whose nodes have the
+// images of .cache/images.
+func connect(ctx context.Context) error {
+	isCurrent, err := rig.UsesCurrent()
+	if err != nil {
+		return err
+	}
+	if isCurrent {
+		assets = os.Getenv(rig.AssetsVariable)
+		cluster, err = rig.Current(ctx)
+		return err
+	}
+	var flags []string
+	for _, image := range []string{"manager", "runner", "gateway", "python"} {
+		flags = append(flags, "--image", filepath.Join("..", "..", ".cache", "images", image+".tar"))
+	}
+	if cluster, err = rig.Start(ctx, "e2e", flags...); err != nil {
+		return err
+	}
+	assets = filepath.Join(cluster.Dir, "assets")
+	return nil
+}
+
 func tearDown() error {
 	if cluster == nil {
 		return nil
 	}
-	return errors.Join(recording.stop(), cluster.Stop())
+	return errors.Join(recording.stop(), uninstall(), cluster.Stop())
+}
+
+// uninstall removes what setUp created in an existing cluster.
+func uninstall() error {
+	if isCurrent, err := rig.UsesCurrent(); err != nil || !isCurrent || os.Getenv("KEEP_CLUSTER") != "" {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	var errs []error
+	for _, args := range [][]string{
+		// The TaskGroups first, while there is an operator that ends them.
+		{"delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s"},
+		{"delete", "persistentvolume", "e2e-assets", "--ignore-not-found", "--timeout=60s"},
+		{"delete", "-k", filepath.Join(cluster.Root, "config/default"), "--ignore-not-found", "--timeout=180s"},
+	} {
+		_, err := cluster.Run(ctx, args...)
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // volume is the assets' folder for a cluster without a provisioner of volumes.

@@ -43,6 +43,9 @@ type Cluster struct {
 	Client client.WithWatch `json:"-"`
 	// Config is the config of the cluster's administrator.
 	Config *rest.Config `json:"-"`
+
+	// isCurrent is set for a cluster that was not started here.
+	isCurrent bool
 }
 
 // Start brings up a cluster whose name is unique to this process, with further
@@ -71,6 +74,9 @@ func Start(ctx context.Context, purpose string, flags ...string) (*Cluster, erro
 // Stop ends the cluster and removes all of it. Set KEEP_CLUSTER to look at what
 // a failed test left.
 func (c *Cluster) Stop() error {
+	if c.isCurrent {
+		return os.RemoveAll(filepath.Dir(c.Kubeconfig))
+	}
 	if os.Getenv("KEEP_CLUSTER") != "" {
 		fmt.Fprintf(os.Stderr, "kept: export KUBECONFIG=%s; end it with bin/cluster down --name %s\n", c.Kubeconfig, c.Name)
 		return nil

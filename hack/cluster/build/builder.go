@@ -3,12 +3,14 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,29 +47,64 @@ func (b Builder) Build(ctx context.Context, targets []Target) error {
 		return err
 	}
 	defer unlock()
-	for _, target := range targets {
-		if err := b.buildOne(ctx, target, goVersion); err != nil {
+	outdated, err := b.outdated(targets, goVersion)
+	if err != nil {
+		return err
+	}
+	estimate := newEstimate(targetsOf(outdated))
+	for i, one := range outdated {
+		if len(outdated) > 1 {
+			b.Report.Line("  building %s, %d of %d, %s", one.target.Name, i+1, len(outdated), estimate.text())
+		}
+		begun := time.Now()
+		if err := b.buildOne(ctx, one); err != nil {
 			return err
 		}
+		estimate.add(one.target, time.Since(begun))
 	}
 	return nil
 }
 
-func (b Builder) buildOne(ctx context.Context, target Target, goVersion string) error {
-	key, err := target.key(goVersion)
-	if err != nil {
-		return err
+// outdatedTarget is a target that has to be built, and what its binary will be built from.
+type outdatedTarget struct {
+	target       Target
+	keyFile, key string
+}
+
+func targetsOf(outdated []outdatedTarget) []Target {
+	targets := make([]Target, 0, len(outdated))
+	for _, one := range outdated {
+		targets = append(targets, one.target)
 	}
-	keyFile := filepath.Join(b.Dir, "keys", target.Name)
-	if b.isCurrent(target, keyFile, key) {
-		return nil
+	return targets
+}
+
+// outdated returns the targets that are not current.
+func (b Builder) outdated(targets []Target, goVersion string) ([]outdatedTarget, error) {
+	var outdated []outdatedTarget
+	for _, target := range targets {
+		used, err := b.useAsset(target)
+		if err != nil {
+			return nil, err
+		}
+		key, err := target.key(goVersion)
+		if err != nil {
+			return nil, err
+		}
+		if keyFile := filepath.Join(b.Dir, "keys", target.Name); !used && !b.isCurrent(target, keyFile, key) {
+			outdated = append(outdated, outdatedTarget{target, keyFile, key})
+		}
 	}
-	return b.Report.Step("building "+target.Name, func() error {
-		if err := b.compile(ctx, target); err != nil {
+	return outdated, nil
+}
+
+func (b Builder) buildOne(ctx context.Context, one outdatedTarget) error {
+	return b.Report.Step("building "+one.target.Name, func() error {
+		if err := b.compile(ctx, one.target); err != nil {
 			return err
 		}
-		if err := os.WriteFile(keyFile, []byte(key), 0o644); err != nil {
-			return fmt.Errorf("recording what %s was built from: %w", target.Name, err)
+		if err := os.WriteFile(one.keyFile, []byte(one.key), 0o644); err != nil {
+			return fmt.Errorf("recording what %s was built from: %w", one.target.Name, err)
 		}
 		return nil
 	})
@@ -130,5 +167,5 @@ func DefaultDir(repository workspace.Workspace) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(repository.Cache(), "cluster", version), nil
+	return filepath.Join(repository.Cache(), "cluster", cmp.Or(assetsName(), version)), nil
 }

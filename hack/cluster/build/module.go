@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
 )
 
 // upstream reports how the programs of one pinned module are built.
@@ -34,6 +35,14 @@ type upstream struct {
 // kubernetesModule is the module that gives a cluster its version.
 const kubernetesModule = "k8s.io/kubernetes"
 
+// VersionVariable selects a release of Kubernetes, such as 1.34 or 1.34.4. Without it, the
+// newest one is used.
+const VersionVariable = "K8S_VERSION"
+
+// kubernetesDir is the folder of the newest release in hack/cluster/modules. Those of the
+// others have its name, a dash and their major and minor version.
+const kubernetesDir = "kubernetes"
+
 // upstreams is in the order in which a cluster needs them.
 var upstreams = []upstream{
 	{
@@ -42,7 +51,7 @@ var upstreams = []upstream{
 		names:  map[string]string{"v3": "etcd"},
 	},
 	{
-		dir:    "kubernetes",
+		dir:    kubernetesDir,
 		module: kubernetesModule,
 		versionVariables: []string{
 			"k8s.io/component-base/version.gitVersion",
@@ -102,6 +111,12 @@ type Target struct {
 func Targets(modulesDir string, controlPlaneOnly bool) ([]Target, error) {
 	var targets []Target
 	for _, up := range upstreams {
+		if up.dir == kubernetesDir {
+			var err error
+			if up.dir, err = releaseDir(modulesDir); err != nil {
+				return nil, err
+			}
+		}
 		all, err := up.targets(modulesDir)
 		if err != nil {
 			return nil, err
@@ -149,13 +164,59 @@ func PauseTarget(hackDir string) Target {
 	}
 }
 
-// KubernetesVersion reads the pinned version of Kubernetes, such as "v1.37.2".
+// KubernetesVersion reads the version of Kubernetes that VersionVariable selects, such as
+// "v1.37.2"; with AssetsVariable, that of the API server there.
 func KubernetesVersion(modulesDir string) (string, error) {
-	file, err := parseModule(filepath.Join(modulesDir, "kubernetes", "go.mod"))
+	if assets := os.Getenv(AssetsVariable); assets != "" {
+		return assetsVersion(assets)
+	}
+	dir, err := releaseDir(modulesDir)
+	if err != nil {
+		return "", err
+	}
+	return versionIn(modulesDir, dir)
+}
+
+// releaseDir returns the folder of the release that the environment selects.
+func releaseDir(modulesDir string) (string, error) {
+	wanted, err := release()
+	if err != nil {
+		return "", err
+	}
+	return selected(modulesDir, wanted)
+}
+
+func versionIn(modulesDir, dir string) (string, error) {
+	file, err := parseModule(filepath.Join(modulesDir, dir, "go.mod"))
 	if err != nil {
 		return "", err
 	}
 	return requiredVersion(file, kubernetesModule)
+}
+
+// selected returns the folder of a release: the newest one if wanted is empty, or else the
+// one whose version is wanted, or whose major and minor version are.
+func selected(modulesDir, wanted string) (string, error) {
+	if wanted == "" {
+		return kubernetesDir, nil
+	}
+	folders, err := filepath.Glob(filepath.Join(modulesDir, kubernetesDir+"*"))
+	if err != nil {
+		return "", fmt.Errorf("looking for the releases of Kubernetes: %w", err)
+	}
+	var known []string
+	for _, folder := range folders {
+		dir := filepath.Base(folder)
+		version, err := versionIn(modulesDir, dir)
+		if err != nil {
+			return "", err
+		}
+		if wanted = "v" + strings.TrimPrefix(wanted, "v"); wanted == version || wanted == semver.MajorMinor(version) {
+			return dir, nil
+		}
+		known = append(known, strings.TrimPrefix(version, "v"))
+	}
+	return "", fmt.Errorf("%s=%s: the releases of Kubernetes are %s; hack/cluster/README.md describes how to add one", VersionVariable, strings.TrimPrefix(wanted, "v"), strings.Join(known, ", "))
 }
 
 func (up upstream) target(modulesDir, pkg, version string) Target {

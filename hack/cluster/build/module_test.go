@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/mod/semver"
 )
 
 // modules is the folder of the real pinned modules.
@@ -177,5 +178,79 @@ func TestMissingPackagesNamesEachOnce(t *testing.T) {
 	got := missingPackages(programs, func(command string) bool { return command == "runc" })
 	if diff := cmp.Diff([]string{"iproute2", "nftables"}, got); diff != "" {
 		t.Errorf("missingPackages (-want +got):\n%s", diff)
+	}
+}
+
+// TestSelected: a release is selected by its version, with or without its patch.
+func TestSelected(t *testing.T) {
+	newest, err := versionIn(modules, kubernetesDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for wanted, want := range map[string]string{
+		"": "kubernetes", newest: "kubernetes", "1.34": "kubernetes-1.34", "v1.35": "kubernetes-1.35",
+	} {
+		if got, err := selected(modules, wanted); got != want || err != nil {
+			t.Errorf("%q selects %q, %v, want %q", wanted, got, err, want)
+		}
+	}
+	for _, wanted := range []string{"1.3", "1.34.99", "latest", "1"} {
+		if _, err := selected(modules, wanted); err == nil || !strings.Contains(err.Error(), "the releases of Kubernetes are") || !strings.Contains(err.Error(), strings.TrimPrefix(newest, "v")) {
+			t.Errorf("%q: error %v", wanted, err)
+		}
+	}
+}
+
+// TestReleases: the folder of a release has its version, and all releases build the same
+// programs.
+func TestReleases(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join(modules, kubernetesDir+"-*"))
+	if err != nil || len(folders) == 0 {
+		t.Fatal(folders, err)
+	}
+	for _, folder := range folders {
+		dir := filepath.Base(folder)
+		version, err := versionIn(modules, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if release := strings.TrimPrefix(dir, kubernetesDir+"-"); !strings.HasPrefix(version, "v"+release+".") {
+			t.Errorf("%s has %s", dir, version)
+		}
+		t.Setenv(VersionVariable, version)
+		old, err := Targets(modules, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(VersionVariable, "")
+		current, err := Targets(modules, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(names(current), names(old)); diff != "" {
+			t.Errorf("programs of %s (-newest +this):\n%s", version, diff)
+		}
+	}
+}
+
+// TestProgramsShareVersions requires that the newest Kubernetes and CoreDNS use no older
+// module than the product: the compiler builds each package once for all of them.
+func TestProgramsShareVersions(t *testing.T) {
+	product, err := parseModule("../../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{kubernetesDir, "coredns"} {
+		file, err := parseModule(filepath.Join(modules, dir, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, require := range product.Require {
+			own, err := requiredVersion(file, require.Mod.Path)
+			// Modules without a version are replaced.
+			if err == nil && semver.Compare(own, "v0.0.1-0") > 0 && semver.Compare(own, require.Mod.Version) < 0 {
+				t.Errorf("%s has %s %s, the product has %s: run hack/cluster/align.sh", dir, require.Mod.Path, own, require.Mod.Version)
+			}
+		}
 	}
 }

@@ -105,6 +105,10 @@ func (l Layout) AuditLog() string { return filepath.Join(l.Dir, "audit.log") }
 // Etcd is etcd's data folder.
 func (l Layout) Etcd() string { return filepath.Join(l.Dir, "etcd") }
 
+// Registries has a folder <host>:<port> with a hosts.toml for each registry that is not
+// reached over HTTPS; containerd reads it for each pull.
+func (l Layout) Registries() string { return filepath.Join(l.Config(), "registries") }
+
 // Containerd is containerd's root: images and snapshots.
 func (l Layout) Containerd() string { return filepath.Join(l.Dir, "containerd") }
 

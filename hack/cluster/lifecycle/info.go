@@ -31,6 +31,8 @@ type Info struct {
 	Ctr              string `json:"ctr,omitempty"`
 	ContainerdSocket string `json:"containerdSocket,omitempty"`
 	Cgroup           string `json:"cgroup,omitempty"`
+	// Registries takes the hosts.toml of registries that are not reached over HTTPS.
+	Registries string `json:"registries,omitempty"`
 }
 
 func (s State) info(l layout.Layout) Info {
@@ -50,6 +52,6 @@ func (s State) info(l layout.Layout) Info {
 	info.NodeIP, info.HostIP = s.Block.Node().String(), s.Block.Host().String()
 	info.PodCIDR = s.Block.Pods().String()
 	info.Ctr, info.ContainerdSocket = filepath.Join(s.Bin, "ctr"), l.ContainerdSocket()
-	info.Cgroup = l.Cgroup()
+	info.Cgroup, info.Registries = l.Cgroup(), l.Registries()
 	return info
 }

@@ -23,7 +23,7 @@ func Run(ctx context.Context, args []string, stderr io.Writer) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(binaryCommand(report), pythonCommand(report), pauseCommand(report))
+	root.AddCommand(binaryCommand(report), pythonCommand(report), pauseCommand(report), pushCommand(report))
 	root.SetArgs(args)
 	return root.ExecuteContext(ctx)
 }
