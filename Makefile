@@ -130,6 +130,16 @@ $(IMAGES)/gateway.tar: $(BIN)/gateway $(BIN)/image
 $(IMAGES)/python.tar: $(BIN)/image
 	@$(BIN)/image python --ref $(REPOSITORY)/python:$(TAG) --output $@
 
+$(BIN)/helm: hack/tools/install/go.mod hack/tools/install/go.sum
+	@echo "==> building $@ (a minute the first time)"
+	@cd hack/tools/install && CGO_ENABLED=0 go build -o ../../../$@ helm.sh/helm/v4/cmd/helm
+$(BIN)/registry: hack/tools/install/go.mod hack/tools/install/go.sum
+	@cd hack/tools/install && CGO_ENABLED=0 go build -o ../../../$@ github.com/distribution/distribution/v3/cmd/registry
+
+.PHONY: install-test
+install-test: images $(BIN)/cluster $(BIN)/image $(BIN)/dist $(BIN)/helm $(BIN)/registry $(VENV)/ready ## Install, upgrade and uninstall a release from a registry and a package index. Needs root.
+	@test/install/run.sh
+
 .PHONY: cluster-binaries
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
 	@$(BIN)/cluster build

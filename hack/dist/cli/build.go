@@ -50,7 +50,7 @@ func buildCommand(stderr io.Writer) *cobra.Command {
 				return err
 			}
 			options.Build = release.GoBuilder(options.Root, options.Tag())
-			options.Wheels = release.PythonWheels(options.Root, interpreter, options.Version)
+			options.Wheels = release.PythonWheels(options.Root, interpreter, options.Version, options.Platforms)
 			// Before the changelog, which has no section of a version that is none.
 			if err := options.Validate(); err != nil {
 				return err
@@ -66,6 +66,7 @@ func buildCommand(stderr io.Writer) *cobra.Command {
 	flags.StringVar(&options.Root, "root", ".", "checkout to build")
 	flags.StringVar(&options.Output, "output", "dist", "folder of the release; a previous release is replaced")
 	flags.StringVar(&options.Registry, "registry", "localhost/taskgroup-operator", "prefix of the images in manifests and chart")
+	flags.StringSliceVar(&options.Platforms, "platforms", nil, "platforms to build, such as linux/amd64, for a try; all by default")
 	flags.StringVar(&options.DownloadURL, "download-url", "", "address of the archives, for krew; the release on GitHub by default")
 	flags.StringVar(&python, "python", "python3", "Python with pip and setuptools, which builds the wheels")
 	flags.StringVar(&from.commit, "commit", "", "commit of the sources; that of the checkout by default")

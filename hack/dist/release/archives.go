@@ -23,7 +23,7 @@ func (b *builder) writeArchives(context.Context) error {
 		return fmt.Errorf("reading the licence: %w", err)
 	}
 	var archives []krew.Archive
-	for _, target := range targets() {
+	for _, target := range targets(b.Platforms) {
 		if target.Program != client {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -38,8 +39,17 @@ var images = []string{"gateway", "manager", "runner"}
 
 const client = "taskgroup"
 
-// targets lists what is built.
-func targets() []Target {
+// targets lists what is built for platforms, such as linux/amd64; for all of them if there
+// are none.
+func targets(platforms []string) []Target {
+	all := allTargets()
+	if len(platforms) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(t Target) bool { return !slices.Contains(platforms, t.OS+"/"+t.Arch) })
+}
+
+func allTargets() []Target {
 	var all []Target
 	for _, program := range images {
 		for _, arch := range []string{"amd64", "arm64"} {
@@ -76,14 +86,14 @@ func GoBuilder(root, version string) Builder {
 	}
 }
 
-// PythonWheels returns a WheelBuilder that uses hack/wheels.py.
-func PythonWheels(root, python, version string) WheelBuilder {
+// PythonWheels returns a WheelBuilder that uses hack/wheels.py, for platforms or all of them.
+func PythonWheels(root, python, version string, platforms []string) WheelBuilder {
 	return func(ctx context.Context, output string) error {
 		release, err := pythonVersion(version)
 		if err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, python, filepath.Join(root, "hack", "wheels.py"), output)
+		cmd := exec.CommandContext(ctx, python, append([]string{filepath.Join(root, "hack", "wheels.py"), output}, platforms...)...)
 		cmd.Dir = root
 		cmd.Env = append(append(os.Environ(), settled...), "VERSION=v"+version, "PLUGIN_VERSION="+release)
 		return run(cmd, "building the wheels")

@@ -38,7 +38,7 @@ func (b *builder) writeImage(name string) error {
 		"org.opencontainers.image.source":   "https://" + module,
 		"org.opencontainers.image.licenses": "Apache-2.0",
 	}}
-	for _, target := range targets() {
+	for _, target := range targets(b.Platforms) {
 		if target.Program == name {
 			program.Files[target.Arch] = b.program(target)
 		}

@@ -20,6 +20,9 @@ type Options struct {
 	Version string
 	// Registry is the prefix of the images, such as registry.example.com/taskgroup-operator.
 	Registry string
+	// Platforms are built, such as linux/amd64; all of them if there are none. A release
+	// of some platforms is for a try.
+	Platforms []string
 	// DownloadURL is the address that the archives will have.
 	DownloadURL string
 	// Commit is the commit of the sources, and Created its time.
@@ -46,6 +49,11 @@ func (o *Options) Validate() error {
 	}
 	if o.Registry == "" || strings.HasSuffix(o.Registry, "/") {
 		errs = append(errs, fmt.Errorf("the registry is %q, want one such as registry.example.com/taskgroup-operator", o.Registry))
+	}
+	for _, platform := range o.Platforms {
+		if len(targets([]string{platform})) == 0 {
+			errs = append(errs, fmt.Errorf("nothing is built for the platform %q; one is linux/amd64", platform))
+		}
 	}
 	if o.Commit == "" || o.Created.IsZero() {
 		errs = append(errs, errors.New("the commit and its time are required"))

@@ -97,7 +97,7 @@ func (b *builder) write(name string, data []byte) error {
 
 // buildPrograms compiles all targets, and writes what they consist of.
 func (b *builder) buildPrograms(ctx context.Context) error {
-	for _, target := range targets() {
+	for _, target := range targets(b.Platforms) {
 		b.Report("  " + target.Name())
 		if err := b.Build(ctx, target, b.program(target)); err != nil {
 			return err
