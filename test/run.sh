@@ -138,6 +138,7 @@ e2e() {
   part "e2e: two clusters side by side" side_by_side
   part e2e gotests -tags e2e ./test/e2e/...
   part "e2e: Covalent's server and plugin" make --no-print-directory plugin-e2e
+  part "e2e: installation of a release" make --no-print-directory install-test
 }
 
 [ $# -gt 0 ] || set -- unit integration e2e
