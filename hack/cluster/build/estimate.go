@@ -48,7 +48,7 @@ func (e *estimate) add(target Target, took time.Duration) {
 // remaining returns the time until the end, at the speed of the programs so far.
 func (e *estimate) remaining() time.Duration {
 	factor := 1.0
-	// A first program of a few seconds says little about the others.
+	// The time of a short first program is no measure for the others.
 	const trusted = 60
 	if e.done >= trusted {
 		factor = e.spent.Seconds() / e.done
@@ -56,7 +56,7 @@ func (e *estimate) remaining() time.Duration {
 	return time.Duration(e.left * factor * float64(time.Second))
 }
 
-// text returns how much is left in words.
+// text formats the remaining time.
 func (e *estimate) text() string {
 	left := e.remaining()
 	if left < 90*time.Second {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestEstimate: the first estimate is that of the machine where the times were measured,
-// the later ones follow the speed of this one.
+// TestEstimate: the first estimate uses the times of the machine that measured them, the later
+// ones follow the speed of this machine.
 func TestEstimate(t *testing.T) {
 	etcd, server, manager := Target{Name: "etcd"}, Target{Name: "kube-apiserver"}, Target{Name: "kube-controller-manager"}
 	e := newEstimate([]Target{etcd, server, manager})
