@@ -56,7 +56,7 @@ log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: "$home/registry"}, delete: {enabled: true}}
 http: {addr: "$registry"}
 YAML
-bin/registry serve "$home/registry.yaml" >"$home/registry.log" 2>&1 &
+OTEL_TRACES_EXPORTER=none bin/registry serve "$home/registry.yaml" >"$home/registry.log" 2>&1 &
 pids+=($!)
 until_true "the registry" 30 python3 -c "import urllib.request; urllib.request.urlopen('http://$registry/v2/')"
 registries=$(of_cluster registries)
@@ -64,9 +64,12 @@ mkdir -p "$registries/$registry"
 echo "server = \"http://$registry\"" >"$registries/$registry/hosts.toml"
 
 say "a release, $version, for this platform"
-make --no-print-directory dist VERSION="$version" DIST="$home/dist" DIST_REGISTRY="$registry/taskgroup-operator" \
+COSIGN_PASSWORD=$(head -c 16 /dev/urandom | base64)
+export COSIGN_PASSWORD
+bin/dist keygen "$home/release.key" "$home/release.pub" >/dev/null
+make --no-print-directory dist VERSION="$version" DIST="$home/dist" DIST_REGISTRY="$registry/taskgroup-operator" DIST_KEY="$home/release.key" \
   DIST_FLAGS="--allow-dirty --platforms $(go env GOOS)/$(go env GOARCH)" >"$home/dist.log" 2>&1 || { tail -n 30 "$home/dist.log"; fail "make dist"; }
-bin/dist push "$home/dist" >"$home/push.log" 2>&1 || { tail -n 30 "$home/push.log"; fail "pushing"; }
+bin/dist push --key "$home/release.pub" "$home/dist" >"$home/push.log" 2>&1 || { tail -n 30 "$home/push.log"; fail "pushing"; }
 bin/image push .cache/images/python.tar "$registry/taskgroup-operator/python:v$version"
 
 index=$home/index/simple/covalent-taskgroup-plugin

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	provenancev1 "github.com/in-toto/attestation/go/predicates/provenance/v1"
 	intotov1 "github.com/in-toto/attestation/go/v1"
@@ -42,7 +43,7 @@ func Provenance(build Build, subjects map[string]string) ([]byte, error) {
 	provenance := &provenancev1.Provenance{
 		BuildDefinition: &provenancev1.BuildDefinition{
 			BuildType: repository + "/blob/main/docs/releasing.md", ExternalParameters: external, InternalParameters: internal,
-			ResolvedDependencies: []*intotov1.ResourceDescriptor{{Uri: "git+" + repository, Digest: map[string]string{"gitCommit": build.Commit}}},
+			ResolvedDependencies: []*intotov1.ResourceDescriptor{sources(build.Commit)},
 		},
 		RunDetails: &provenancev1.RunDetails{Builder: &provenancev1.Builder{Id: repository + "/tree/main/hack/dist"}},
 	}
@@ -73,4 +74,17 @@ func Provenance(build Build, subjects map[string]string) ([]byte, error) {
 		return nil, fmt.Errorf("encoding the provenance: %w", err)
 	}
 	return append(out.Bytes(), '\n'), nil
+}
+
+// sources describes a checkout. The commit of a checkout with changes, which ends with -dirty,
+// is no digest of the sources.
+func sources(commit string) *intotov1.ResourceDescriptor {
+	descriptor := &intotov1.ResourceDescriptor{Uri: "git+" + repository}
+	if changed, isChanged := strings.CutSuffix(commit, "-dirty"); isChanged {
+		descriptor.Uri += "@" + changed
+		descriptor.Name = "a checkout with changes"
+		return descriptor
+	}
+	descriptor.Digest = map[string]string{"gitCommit": commit}
+	return descriptor
 }
