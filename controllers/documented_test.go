@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/tracing"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/testkit"
 	"github.com/taskgroup-operator/taskgroup-operator/test/docs"
 )
@@ -24,6 +25,8 @@ func TestMetricsAreDocumented(t *testing.T) {
 	if err := registerMetrics(registry, newRig(t, testkit.TaskGroup("a").Obj()).Client); err != nil {
 		t.Fatal(err)
 	}
+	exported, failed := tracing.Metrics()
+	registry.MustRegister(exported, failed)
 	libraries, ok := metrics.Registry.(prometheus.Collector)
 	if !ok {
 		t.Fatal("the registry of controller-runtime cannot be described")
