@@ -181,19 +181,26 @@ $(BIN)/actionlint: hack/tools/ci/go.mod hack/tools/ci/go.sum
 $(BIN)/kind: hack/tools/ci/go.mod hack/tools/ci/go.sum
 	@cd hack/tools/ci && CGO_ENABLED=0 go build -o ../../../$@ sigs.k8s.io/kind
 
+# Without the service discoveries, which are most of the program.
+$(BIN)/promtool: hack/tools/monitoring/go.mod hack/tools/monitoring/go.sum
+	@echo "==> building $@ (minutes the first time)"
+	@cd hack/tools/monitoring && CGO_ENABLED=0 go build -tags remove_all_sd -o ../../../$@ github.com/prometheus/prometheus/cmd/promtool
+
 # Vale reads Go's comments with a parser in C.
 $(BIN)/vale: hack/tools/prose/go.mod hack/tools/prose/go.sum
 	@echo "==> building $@ (a minute the first time)"
 	@cd hack/tools/prose && CGO_ENABLED=1 go build -o ../../../$@ github.com/errata-ai/vale/v3/cmd/vale
 
 .PHONY: generate
-generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs ## Deepcopy functions, CRD, RBAC, the chart's copies, the plugin's schema and the references of API and command line.
+generate: $(BIN)/controller-gen $(BIN)/crd-ref-docs ## Deepcopy functions, CRD, RBAC, the chart's copies, the plugin's schema, the references and the PrometheusRule.
 	@$(BIN)/controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(BIN)/controller-gen crd:generateEmbeddedObjectMeta=false paths=./api/... output:crd:dir=config/crd/bases
 	@sed -i.bak -f hack/amounts.sed config/crd/bases/*.yaml && rm config/crd/bases/*.bak
 	@go run ./internal/optionschema config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml python/covalent_taskgroup_plugin/schema.json
 	@go run ./internal/clireference docs/cli-reference.md
 	@$(BIN)/controller-gen rbac:roleName=taskgroup-operator paths=./controllers/... output:rbac:dir=config/rbac
+	@{ cat hack/prometheus-rule.yaml && sed '/^#/d; s/^./  &/' config/monitoring/alerts.yaml; } >config/monitoring/prometheus_rule.yaml
+	@cp config/monitoring/alerts.yaml $(CHART)/files/alerts.yaml
 	@cp config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml $(CHART)/files/crd.yaml
 	@cp config/rbac/role.yaml $(CHART)/files/role.yaml
 	@$(BIN)/crd-ref-docs --source-path=api/v1alpha1 --config=hack/tools/api-templates/config.yaml --templates-dir=hack/tools/api-templates \
@@ -206,6 +213,7 @@ manifests: generate
 lint: $(BIN)/golangci-lint $(VENV)/ready $(VENV)-covalent/ready ## golangci-lint, ruff and mypy.
 	@$(BIN)/golangci-lint run ./...
 	@cd hack && ../$(BIN)/golangci-lint run --config ../.golangci.yml ./...
+	@cd hack/tools/monitoring && ../../../$(BIN)/golangci-lint run --config ../../../.golangci.yml ./...
 	@$(VENV)/bin/ruff check --config python/pyproject.toml python hack test
 	@$(VENV)/bin/ruff format --check --config python/pyproject.toml python hack test
 	@cd python && ../$(VENV)/bin/mypy --python-executable ../$(VENV)-covalent/bin/python --cache-dir ../$(CACHE)/mypy
@@ -215,6 +223,12 @@ prose: $(BIN)/vale ## The vocabulary of comments and documentation, by the rules
 	@git ls-files -z '*.go' '*.md' ':!*/testdata/*' ':!*/zz_generated*' | xargs -0 $(BIN)/vale --no-wrap
 	@# The texts of flags are in code blocks, which Vale skips.
 	@sed '/^```/d; s/^ *//' docs/cli-reference.md | $(BIN)/vale --no-wrap --ext=.txt
+
+.PHONY: alerts
+alerts: $(BIN)/promtool ## The alert rules and the dashboard of config/monitoring, with the rule tests.
+	@$(BIN)/promtool check rules --lint=all --lint-fatal config/monitoring/alerts.yaml
+	@$(BIN)/promtool test rules config/monitoring/testdata/alerts.yaml
+	@cd hack/tools/monitoring && go test -count=1 ./...
 
 CRD := config/crd/bases/kubernetes.covalent.xyz_taskgroups.yaml
 .PHONY: api-compat
@@ -227,9 +241,9 @@ workflows: $(BIN)/actionlint ## The workflows of .github.
 	@$(BIN)/actionlint
 
 .PHONY: verify
-verify: generate lint prose api-compat workflows ## Generated files and locks current, modules tidy, lint and prose clean, API compatible, tree clean.
+verify: generate lint prose alerts api-compat workflows ## Generated files and locks current, modules tidy, lint, prose and alerts clean, API compatible, tree clean.
 	@hack/lock.sh --check
-	@go mod tidy -diff && cd hack && go mod tidy -diff
+	@go mod tidy -diff && cd hack && go mod tidy -diff && cd tools/monitoring && go mod tidy -diff
 	@test -z "$$(git status --porcelain)" || { git status --short; echo "error: the tree is not clean: commit what 'make generate' changed"; exit 1; }
 
 # The Python of tests and linters; the product needs none on the machine.

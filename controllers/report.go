@@ -64,6 +64,10 @@ func (r *TaskGroupReconciler) write(ctx context.Context, o *observation, status 
 	observe(o.TaskGroup, status, o.Job)
 	if status.IsFinished() {
 		r.recordFinish(tg)
+		if r.Traces != nil {
+			// The response to the update has the metadata and the spec.
+			r.Traces.Finished(tg)
+		}
 	}
 	return nil
 }

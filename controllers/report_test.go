@@ -36,6 +36,37 @@ func TestGroupDeletedWhileItIsReported(t *testing.T) {
 	}
 }
 
+// traced are the groups whose spans are exported.
+type traced struct{ groups []*v1alpha1.TaskGroup }
+
+// Finished implements Traces.
+func (t *traced) Finished(tg *v1alpha1.TaskGroup) { t.groups = append(t.groups, tg) }
+
+// TestFinishedGroupIsTraced requires one export, with the metadata and the spec of which the
+// cache may have dropped a part, and none for a status that was not written.
+func TestFinishedGroupIsTraced(t *testing.T) {
+	tg := testkit.TaskGroup("g").Commands(1).Obj()
+	tg.Annotations, tg.Spec.DispatchID = map[string]string{v1alpha1.TraceparentAnnotation: "parent"}, "dispatch"
+	r, traces := newRig(t, tg), &traced{}
+	r.Traces = traces
+	job := r.begin()
+	r.createPod(testkit.Pod(job).Ended(0, "Completed", `{"v":1,"states":"C"}`))
+	r.failWith["update"] = apierrors.NewConflict(schema.GroupResource{Resource: "taskgroups"}, "g", nil)
+	r.mustReconcile()
+	if len(traces.groups) > 0 {
+		t.Errorf("traced %d groups before the status was written", len(traces.groups))
+	}
+	r.failWith["update"] = nil
+	r.mustReconcile()
+	r.mustReconcile()
+	if len(traces.groups) != 1 {
+		t.Fatalf("traced %d times", len(traces.groups))
+	}
+	if got := traces.groups[0]; !got.Status.IsFinished() || got.Spec.DispatchID != "dispatch" || got.Annotations[v1alpha1.TraceparentAnnotation] != "parent" || got.CreationTimestamp.IsZero() {
+		t.Errorf("traced %+v", got)
+	}
+}
+
 // strippedGroups is the operator's cache of TaskGroups.
 type strippedGroups struct{ client.Client }
 

@@ -39,6 +39,8 @@ type Config struct {
 	APIReader client.Reader
 	// Recorder emits one event when a group finishes.
 	Recorder events.EventRecorder
+	// Traces exports the spans of groups that finished; nil for none.
+	Traces Traces
 	// Jobs is the operator's part of every Job.
 	Jobs jobspec.Config
 	// Gateway returns how pods reach the asset gateway: nil if the cluster has none, and an
@@ -53,6 +55,11 @@ type Config struct {
 	// Concurrency is how many groups are reconciled at once; DefaultConcurrency by
 	// default.
 	Concurrency int
+}
+
+// Traces exports the spans of a group that finished, which it must not change.
+type Traces interface {
+	Finished(tg *v1alpha1.TaskGroup)
 }
 
 // DefaultConcurrency is how many groups are reconciled at once by default.

@@ -50,6 +50,9 @@ const (
 	// GatewayAuthoritiesAnnotation has the certificates of the asset gateway's authorities,
 	// as PEM, on the pods of groups that use the gateway.
 	GatewayAuthoritiesAnnotation = GroupName + "/gateway-authorities"
+	// TraceparentAnnotation is the W3C trace context of the dispatch. The spans of the group
+	// become part of that trace.
+	TraceparentAnnotation = GroupName + "/traceparent"
 	// DefaultContainerAnnotation is kubectl's: which container `kubectl logs` shows.
 	DefaultContainerAnnotation = "kubectl.kubernetes.io/default-container"
 )

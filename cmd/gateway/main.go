@@ -98,6 +98,8 @@ type parts struct {
 	watches *access.Watches
 	keeper  *certs.Keeper
 	handler *server.Handler
+	// registry has all metrics.
+	registry *prometheus.Registry
 	// loops run until the gateway stops.
 	loops []func(context.Context)
 }
@@ -125,12 +127,13 @@ func newParts(options *Options, stored *storage, log *slog.Logger) (*parts, erro
 	registry := prometheus.NewRegistry()
 	for _, collector := range []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		server.State{Usage: stored.usage, CheckVolume: stored.check, Expiry: p.keeper.Expiry},
+		server.State{Usage: stored.usage, Quota: options.quota, Space: stored.space, CheckVolume: stored.check, Expiry: p.keeper.Expiry},
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering the metrics: %w", err)
 		}
 	}
+	p.registry = registry
 	p.loops = append(stored.loops, p.watches.Run, p.keeper.Run)
 	if stored.volume != nil {
 		collector, err := collect.New(collect.Config{

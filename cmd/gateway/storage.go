@@ -28,6 +28,8 @@ type storage struct {
 	check func() error
 	// usage is nil for a bucket.
 	usage func() map[string]int64
+	// space is nil for a bucket.
+	space func() (volume.Space, error)
 	// volume is nil for a bucket, which the garbage collection cannot list.
 	volume *volume.Volume
 	// loops run until the gateway stops.
@@ -43,7 +45,7 @@ func openStorage(options *Options, log *slog.Logger) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storage{objects: objects, check: objects.Check, usage: objects.Usage, volume: objects, close: objects.Close}, nil
+	return &storage{objects: objects, check: objects.Check, usage: objects.Usage, space: objects.Space, volume: objects, close: objects.Close}, nil
 }
 
 // openBucket does not wait for the bucket: the gateway starts, and refuses requests with a

@@ -98,10 +98,15 @@ func addReconciler(mgr ctrl.Manager, jobs jobspec.Config, options *Options, now 
 		return fmt.Errorf("reading the host name: %w", err)
 	}
 	recorder := controllers.NewRecorder(mgr.GetClient(), instance)
+	traces, err := addTraces(mgr, options, now)
+	if err != nil {
+		return err
+	}
 	reconciler, err := controllers.NewTaskGroupReconciler(controllers.Config{
 		Client:      mgr.GetClient(),
 		APIReader:   mgr.GetAPIReader(),
 		Recorder:    recorder,
+		Traces:      traces,
 		Jobs:        jobs,
 		Gateway:     options.gateway,
 		Clock:       now,

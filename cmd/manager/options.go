@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +31,7 @@ import (
 	"github.com/taskgroup-operator/taskgroup-operator/contract"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers"
 	"github.com/taskgroup-operator/taskgroup-operator/controllers/jobspec"
+	"github.com/taskgroup-operator/taskgroup-operator/controllers/tracing"
 	"github.com/taskgroup-operator/taskgroup-operator/internal/metricsauth"
 )
 
@@ -62,7 +65,13 @@ type Options struct {
 	GatewayCAFile string
 	// Namespaces are those whose TaskGroups are run; all where it is empty.
 	Namespaces []string
-	Log        zap.Options
+	// TraceEndpoint is the URL of the collector of traces. TraceEnabled is also true where
+	// the environment has it.
+	TraceEndpoint string
+	TraceEnabled  bool
+	// TraceWindow is how long before a start a group may have finished that is exported again.
+	TraceWindow time.Duration
+	Log         zap.Options
 	// Version prints the version instead of running the operator.
 	Version bool
 }
@@ -106,6 +115,8 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 		o.Namespaces = strings.Split(s, ",")
 		return nil
 	})
+	flags.StringVar(&o.TraceEndpoint, "trace-endpoint", "", "URL of an OpenTelemetry collector that receives traces over OTLP/HTTP, such as http://otel-collector.monitoring:4318; $OTEL_EXPORTER_OTLP_ENDPOINT by default, and none without it")
+	flags.DurationVar(&o.TraceWindow, "trace-window", tracing.DefaultWindow, "after a start of the operator, the traces are exported again of groups that finished within this time")
 	flags.BoolVar(&o.Version, "version", false, "print the version and exit")
 	o.Log.BindFlags(flags)
 	if err := flags.Parse(args); err != nil {
@@ -114,6 +125,7 @@ func parseOptions(args []string, stderr io.Writer) (*Options, error) {
 	if o.RunnerDelivery == "" {
 		o.RunnerDelivery = deliveryAuto
 	}
+	o.TraceEnabled = cmp.Or(o.TraceEndpoint, os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")) != ""
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: see --help", flags.Arg(0))
 	}
@@ -142,7 +154,7 @@ func (o *Options) Validate() error {
 			errs = append(errs, fmt.Errorf("--%s is %d: it must not be negative", name, value))
 		}
 	}
-	errs = append(errs, o.validateGateway())
+	errs = append(errs, o.validateGateway(), o.validateTraces())
 	if o.Concurrency < 1 {
 		errs = append(errs, fmt.Errorf("--concurrency is at least 1, not %d", o.Concurrency))
 	}
@@ -237,6 +249,19 @@ func (o *Options) manager() (ctrl.Options, error) {
 		RenewDeadline:                 new(renewDeadline),
 		RetryPeriod:                   new(retryPeriod),
 	}, nil
+}
+
+func (o *Options) validateTraces() error {
+	if o.TraceWindow <= 0 {
+		return fmt.Errorf("--trace-window is %s: it must be positive", o.TraceWindow)
+	}
+	if o.TraceEndpoint == "" {
+		return nil
+	}
+	if err := tracing.ValidateEndpoint(o.TraceEndpoint); err != nil {
+		return fmt.Errorf("--trace-endpoint: %w", err)
+	}
+	return nil
 }
 
 func (o *Options) validateGateway() error {

@@ -51,17 +51,22 @@ func FlagTable(flags []Flag) string {
 // CompareFlags returns an error if a page does not have the table of the flags of a
 // program between its markers. With update, it writes the table there.
 func CompareFlags(page, program string, flags []Flag, update bool) error {
+	return compareTable(page, "flags", program, FlagTable(flags), update)
+}
+
+// compareTable compares or replaces a table between the markers of a kind and a program.
+func compareTable(page, kind, program, table string, update bool) error {
 	raw, err := os.ReadFile(page)
 	if err != nil {
 		return fmt.Errorf("reading the page: %w", err)
 	}
-	begin, end := "<!-- flags of "+program+" -->\n", "<!-- end of flags -->\n"
+	begin, end := "<!-- "+kind+" of "+program+" -->\n", "<!-- end of "+kind+" -->\n"
 	before, rest, found := strings.Cut(string(raw), begin)
 	stored, after, ends := strings.Cut(rest, end)
 	if !found || !ends {
 		return fmt.Errorf("%s has no table between %q and %q", page, begin, end)
 	}
-	want := FlagTable(flags) + "\n"
+	want := table + "\n"
 	if stored == want {
 		return nil
 	}

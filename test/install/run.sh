@@ -126,7 +126,7 @@ say "helm uninstall"
 kubectl delete namespace $team --timeout=120s >/dev/null
 # left prints what is new, without what the keep policy names and what Kubernetes adds to each namespace.
 left() {
-  objects | comm -13 "$home/before" - | grep -vE "^(namespaces /$system|serviceaccounts $system/default|configmaps $system/kube-root-ca.crt)$|^persistentvolumeclaims $system/taskgroup-gateway|^persistentvolumes /|^customresourcedefinitions.* /taskgroups\.kubernetes\.covalent\.xyz$"
+  objects | comm -13 "$home/before" - | grep -vE "^(namespaces /$system|serviceaccounts $system/default|configmaps $system/kube-root-ca.crt)$|^persistentvolumeclaims $system/taskgroup-gateway|^persistentvolumes /|^customresourcedefinitions.* /taskgroups\.kubernetes\.covalent\.xyz$|^apiservices.* /v1alpha1\.kubernetes\.covalent\.xyz$"
 }
 uninstall() {
   helm uninstall taskgroup --namespace $system --wait >/dev/null
