@@ -129,6 +129,11 @@ $(IMAGES)/gateway.tar: $(BIN)/gateway $(BIN)/image
 $(IMAGES)/python.tar: $(BIN)/image
 	@$(BIN)/image python --ref $(REPOSITORY)/python:$(TAG) --output $@
 
+# Kueue, for the tests of queues; minutes the first time.
+.PHONY: kueue-image
+kueue-image: $(BIN)/cluster $(BIN)/image ## An image of Kueue, which hack/kueue/install.sh installs on a test cluster.
+	@$(BIN)/image binary --ref localhost/kueue/kueue:$(TAG) --file $$($(BIN)/cluster build --kueue) --output $(IMAGES)/kueue.tar
+
 .PHONY: cluster-binaries
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.
 	@$(BIN)/cluster build
