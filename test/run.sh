@@ -125,12 +125,13 @@ e2e() {
     skip e2e "$why"
     return
   fi
-  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build || ! s3_server; then
+  if ! make --no-print-directory bin/gotestsum images bin/cluster || ! bin/cluster build || ! s3_server || ! make --no-print-directory kueue-image; then
     summary+=("e2e: FAILED to set up") failed=1
     return
   fi
   part "e2e: two clusters side by side" side_by_side
   part e2e gotests -tags e2e ./test/e2e/...
+  part "e2e: queues of Kueue" gotests -tags e2e ./test/kueue
   part "e2e: Covalent's server and plugin" make --no-print-directory plugin-e2e
 }
 
