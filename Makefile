@@ -57,7 +57,7 @@ plugin-test: plugin-wheel $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready
 plugin-wheels-test: plugin-wheels $(VENV)-covalent/ready ## The plugin's wheels for every platform; not part of `make test`.
 	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
 	@cd python && TASKGROUP_TEST_WHEELS=all ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin/test_wheel.py
-plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
+plugin-e2e: images kueue-image $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
 	@python/tests/e2e/run.sh
 
 .PHONY: bench
