@@ -58,7 +58,7 @@ plugin-test: plugin-wheel $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready
 plugin-wheels-test: plugin-wheels $(VENV)-covalent/ready ## The plugin's wheels for every platform; not part of `make test`.
 	@test -x $(CACHE)/qemu/qemu-aarch64-static || hack/qemu.sh $(CACHE)/qemu || echo "without an emulator the wheel for arm64 is not run"
 	@cd python && TASKGROUP_TEST_WHEELS=all ../$(VENV)-covalent/bin/python -m pytest -q -rs --override-ini norecursedirs= tests/plugin/test_wheel.py
-plugin-e2e: images $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
+plugin-e2e: images kueue-image $(BIN)/taskgroup $(BIN)/cluster $(VENV)-covalent/ready ## A real Covalent server, a real cluster, and the plugin between them. Needs root.
 	@python/tests/e2e/run.sh
 
 .PHONY: bench
@@ -139,6 +139,11 @@ $(BIN)/registry: hack/tools/install/go.mod hack/tools/install/go.sum
 .PHONY: install-test
 install-test: images $(BIN)/cluster $(BIN)/image $(BIN)/dist $(BIN)/helm $(BIN)/registry $(VENV)/ready ## Install, upgrade and uninstall a release from a registry and a package index. Needs root.
 	@test/install/run.sh
+
+# Kueue, for the tests of queues; minutes the first time.
+.PHONY: kueue-image
+kueue-image: $(BIN)/cluster $(BIN)/image ## An image of Kueue, which hack/kueue/install.sh installs on a test cluster.
+	@$(BIN)/image binary --ref localhost/kueue/kueue:$(TAG) --file $$($(BIN)/cluster build --kueue) --output $(IMAGES)/kueue.tar
 
 .PHONY: cluster-binaries
 cluster-binaries: $(BIN)/cluster ## Kubernetes, etcd and containerd, from source; minutes the first time.

@@ -120,24 +120,27 @@ lacks() {
 }
 
 e2e() {
-  local why
+  local why part
   why=$([ -n "${CLUSTER:-}" ] || lacks)
   if [ -n "$why" ]; then
     skip e2e "$why"
     return
   fi
-  if ! make --no-print-directory bin/gotestsum bin/taskgroup bin/cluster images || ! s3_server || { [ -z "${CLUSTER:-}" ] && ! bin/cluster build; }; then
+  if ! make --no-print-directory bin/gotestsum bin/taskgroup bin/cluster images || ! s3_server || { [ -z "${CLUSTER:-}" ] && ! { bin/cluster build && make --no-print-directory kueue-image; }; }; then
     summary+=("e2e: FAILED to set up") failed=1
     return
   fi
   if [ -n "${CLUSTER:-}" ]; then
     skip "e2e: two clusters side by side" "CLUSTER=$CLUSTER"
     part "e2e on an existing cluster" gotests -tags e2e ./test/e2e/...
-    skip "e2e: Covalent's server and plugin" "it starts a cluster of its own, and CLUSTER=$CLUSTER"
+    for part in "queues of Kueue" "Covalent's server and plugin" "installation of a release"; do
+      skip "e2e: $part" "it starts a cluster of its own, and CLUSTER=$CLUSTER"
+    done
     return
   fi
   part "e2e: two clusters side by side" side_by_side
   part e2e gotests -tags e2e ./test/e2e/...
+  part "e2e: queues of Kueue" gotests -tags e2e ./test/kueue
   part "e2e: Covalent's server and plugin" make --no-print-directory plugin-e2e
   part "e2e: installation of a release" make --no-print-directory install-test
 }

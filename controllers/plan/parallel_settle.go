@@ -13,10 +13,11 @@ import (
 )
 
 // result settles the attempt when every task has a result and every pod has
-// terminated, or when the Job has finished.
+// terminated, when the Job has finished, or when a queue stopped the pods.
 func (p parallel) result(o *Observed, now time.Time) *Plan {
 	view := p.view(o)
-	if view.open > 0 && !jobFinished(o.Job) {
+	preempted := view.preempted() && o.livePod() == nil
+	if view.open > 0 && !jobFinished(o.Job) && !preempted {
 		return nil
 	}
 	if o.livePod() != nil {
@@ -31,10 +32,14 @@ func (p parallel) result(o *Observed, now time.Time) *Plan {
 		if t.verdict != nil || isSettled(&t.status, o.Attempt) {
 			continue
 		}
+		claim = ClaimPods
+		if preempted {
+			// The task is run in the next attempt.
+			continue
+		}
 		// The pod was never created, or deleted before its result was read.
 		v := jobVerdict(o)
 		t.verdict, t.status = &v, taskOfVerdict(&t.status, o.Attempt, v)
-		claim = ClaimPods
 	}
 	return withClaim(p.settle(o, view, now), claim)
 }
@@ -273,6 +278,11 @@ func taskSpent(task *v1alpha1.TaskStatus) v1alpha1.RetryCounts {
 func (parallel) again(o *Observed, view *parallelView, spent v1alpha1.RetryCounts, v verdict, now time.Time) *v1alpha1.TaskGroupStatus {
 	status := progressed(o, o.attemptPod())
 	closeAttempt(status, v, now)
+	if jobIsHeld(o.Job) {
+		// The Job does not finish while it is suspended: without a deletion the next
+		// attempt would wait for it, and its queue would resume it.
+		LastJob(status).Stopped = true
+	}
 	if spent != (v1alpha1.RetryCounts{}) {
 		// The group counts attempts, whatever the number of tasks that failed in one.
 		counts := spentBy(status)

@@ -66,7 +66,7 @@ func (p parallel) derive(o *Observed) *parallelView {
 			}
 		case recordedStatus(o, i) != nil:
 			t.status = *recordedStatus(o, i)
-			t.verdict = recordedTask(&t.status)
+			t.verdict = unseenTask(o, &t.status)
 		default:
 			view.open++
 			if t.pod != nil && t.pod.Status.Phase == corev1.PodRunning {
@@ -76,6 +76,15 @@ func (p parallel) derive(o *Observed) *parallelView {
 		view.tasks = append(view.tasks, t)
 	}
 	return view
+}
+
+// preempted reports whether a queue stopped a task of the attempt. The tasks of the
+// suspended Job that have had no pod run in the next attempt, with those that were
+// stopped: the Job controller may count the pods that it deleted as failures.
+func (v *parallelView) preempted() bool {
+	return slices.ContainsFunc(v.tasks, func(t taskView) bool {
+		return t.verdict != nil && t.verdict.unspent && t.verdict.reason == v1alpha1.ReasonPreempted
+	})
 }
 
 // recordedStatus is the result of a task in the status; nil if it has none.
@@ -145,6 +154,14 @@ func taskOfVerdict(task *v1alpha1.TaskStatus, attempt int32, v verdict) v1alpha1
 		}
 	}
 	return result
+}
+
+// unseenTask is recordedTask for a task of the attempt. If a queue stopped the task,
+// its retry spends no budget, as if its pod still existed.
+func unseenTask(o *Observed, task *v1alpha1.TaskStatus) *verdict {
+	v := recordedTask(task)
+	v.unspent = v.reason == v1alpha1.ReasonPreempted && jobIsHeld(o.Job)
+	return v
 }
 
 const (

@@ -118,3 +118,40 @@ func TestQueueSuspensionComesTooLate(t *testing.T) {
 		t.Errorf("the group is %s, want %s: the pod was not being deleted", p.Status.Reason(), v1alpha1.ReasonOOMKilled)
 	}
 }
+
+// TestQueuePreemptsAParallelGroup: the queue suspends the Job while one task has no pod
+// yet. The completed task is kept, the others run in the next attempt without spending
+// a budget, and the suspended Job is deleted.
+func TestQueuePreemptsAParallelGroup(t *testing.T) {
+	for name, recorded := range map[string]bool{"the pods remain": false, "a recorded pod was deleted": true} {
+		t.Run(name, func(t *testing.T) {
+			l := newLife(t, testkit.TaskGroup("g").Commands(4).Parallel().Retries(0, 0).Obj())
+			l.begin(1)
+			l.pods = []*corev1.Pod{l.completed(1, 0), l.taskPod(1, 1).Running().Obj(), l.taskPod(1, 2).Running().Obj()}
+			l.decide()
+			l.jobs[1].Spec.Suspend = new(true)
+			l.pods[1] = deleting(l.interrupted(1, 1))
+			l.decide()
+			l.wantReason(v1alpha1.ReasonRunning)
+			l.pods[2] = deleting(l.interrupted(1, 2))
+			if recorded {
+				l.wantTasks("COMPLETED a1", "CANCELLED Preempted a1", "RUNNING", "PENDING")
+				l.pods = []*corev1.Pod{l.pods[0], l.pods[2]}
+			}
+			l.decide()
+			l.wantReason(v1alpha1.ReasonRetrying)
+			l.wantTasks("COMPLETED a1", "PENDING", "PENDING", "PENDING")
+			for _, task := range l.tg.Status.Tasks {
+				if task.Retries != nil {
+					t.Errorf("task %s spent %+v", task.NodeID, task.Retries)
+				}
+			}
+			if l.tg.Status.Retries != nil {
+				t.Errorf("the group spent %+v", l.tg.Status.Retries)
+			}
+			if p := l.decide(); p.DeleteJob == nil {
+				t.Fatal("the suspended Job is not deleted: the next attempt would wait for it forever")
+			}
+		})
+	}
+}

@@ -184,7 +184,7 @@ func obstacle(o *Observed, pod *corev1.Pod) string {
 	if pod == nil {
 		switch {
 		case jobIsHeld(o.Job):
-			return fmt.Sprintf("Job %s is held by %s", o.JobName, queueOf(o))
+			return heldMessage(o)
 		case o.PodRefusal != "":
 			return fmt.Sprintf("Job %s cannot create its pod: %s", o.JobName, o.PodRefusal)
 		}
@@ -232,6 +232,15 @@ func claimsOf(o *Observed) string {
 		return ""
 	}
 	return "; check that these exist: " + strings.Join(claims, ", ")
+}
+
+// heldMessage states what a suspended Job waits for. The Job is all that the operator
+// reads of a queue: the cause, such as a full quota, is in the Workload.
+func heldMessage(o *Observed) string {
+	if queue := o.TaskGroup.Labels[v1alpha1.QueueLabel]; queue != "" {
+		return fmt.Sprintf("Waits for the queue %s (kueue.x-k8s.io) to admit Job %s", queue, o.JobName)
+	}
+	return fmt.Sprintf("Job %s is held by its queue", o.JobName)
 }
 
 // queueOf names the queue that holds the group's Jobs.

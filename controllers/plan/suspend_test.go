@@ -128,6 +128,23 @@ func TestAQueueIsNotFoughtOver(t *testing.T) {
 	}
 }
 
+// TestMessageOfAHeldJob: the message names the queue of Kueue, if the group has one.
+func TestMessageOfAHeldJob(t *testing.T) {
+	for queue, want := range map[string]string{
+		"":       "Job g-cd9e61d612c8-1 is held by its queue",
+		"team-a": "Waits for the queue team-a (kueue.x-k8s.io) to admit Job g-cd9e61d612c8-1",
+	} {
+		tg := testkit.TaskGroup("g").Commands(1).Obj()
+		if queue != "" {
+			tg.Labels = map[string]string{v1alpha1.QueueLabel: queue}
+		}
+		p := plan.Decide(observe(tg, testkit.Job(tg).Held().Obj()), now.Add(time.Hour))
+		if got := p.Status.Message(); got != want {
+			t.Errorf("with the queue %q the message is %q, want %q", queue, got, want)
+		}
+	}
+}
+
 func TestTimeToLive(t *testing.T) {
 	l := newLife(t, testkit.TaskGroup("g").Commands(1).TTL(60).Obj())
 	l.begin(1)

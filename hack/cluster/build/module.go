@@ -85,6 +85,14 @@ var s3Server = upstream{dir: "s3", module: "github.com/versity/versitygw", versi
 // kwok plays the nodes of the benchmarks; a cluster does not need it.
 var kwok = upstream{dir: "kwok", module: "sigs.k8s.io/kwok", versionVariables: []string{"sigs.k8s.io/kwok/pkg/consts.Version"}}
 
+// kueue is the queueing system that the tests of queues install; a cluster does not
+// need it.
+var kueue = upstream{
+	dir:              "kueue",
+	module:           "sigs.k8s.io/kueue",
+	versionVariables: []string{"sigs.k8s.io/kueue/pkg/version.GitVersion"},
+}
+
 // controlPlane holds the programs that a cluster without a node needs.
 var controlPlane = map[string]bool{
 	"etcd": true, "kube-apiserver": true, "kube-controller-manager": true, "kube-scheduler": true, "kubectl": true,
@@ -135,6 +143,9 @@ func S3Targets(modulesDir string) ([]Target, error) { return s3Server.targets(mo
 
 // KwokTargets lists the programs that play the nodes of the benchmarks.
 func KwokTargets(modulesDir string) ([]Target, error) { return kwok.targets(modulesDir) }
+
+// KueueTargets lists the programs of Kueue.
+func KueueTargets(modulesDir string) ([]Target, error) { return kueue.targets(modulesDir) }
 
 // targets reads a pinned module and lists its programs.
 func (up upstream) targets(modulesDir string) ([]Target, error) {

@@ -56,6 +56,7 @@ func TestTargetsOutsideOfACluster(t *testing.T) {
 	}{
 		"the S3 server": {S3Targets, []string{"versitygw"}},
 		"kwok":          {KwokTargets, []string{"kwok"}},
+		"Kueue":         {KueueTargets, []string{"kueue"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 )
 
 func (a *app) buildCommand() *cobra.Command {
-	var controlPlaneOnly, s3Server, kwok bool
+	var controlPlaneOnly, s3Server, kwok, kueue bool
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build the programs of a cluster that are not current",
@@ -36,6 +36,9 @@ the same first. The first build takes several minutes.`,
 			if kwok {
 				return a.buildAside(cmd.Context(), builder, repository, build.KwokTargets)
 			}
+			if kueue {
+				return a.buildAside(cmd.Context(), builder, repository, build.KueueTargets)
+			}
 			if !controlPlaneOnly {
 				if err := build.Install(cmd.Context(), a.report, build.NodePrograms); err != nil {
 					return err
@@ -57,7 +60,8 @@ the same first. The first build takes several minutes.`,
 		"only etcd, the API server, the controller manager, the scheduler and kubectl")
 	cmd.Flags().BoolVar(&s3Server, "s3-server", false, "only the S3 server of the stores' tests, and print its path")
 	cmd.Flags().BoolVar(&kwok, "kwok", false, "only kwok, which plays the nodes of the benchmarks, and print its path")
-	cmd.MarkFlagsMutuallyExclusive("control-plane-only", "s3-server", "kwok")
+	cmd.Flags().BoolVar(&kueue, "kueue", false, "only Kueue, which the tests of queues install, and print its path")
+	cmd.MarkFlagsMutuallyExclusive("control-plane-only", "s3-server", "kwok", "kueue")
 	return cmd
 }
 

@@ -37,6 +37,27 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// TestDescribeNamesTheQueue of a group that Kueue queues, with its priority class.
+func TestDescribeNamesTheQueue(t *testing.T) {
+	tg := testkit.QueuedSample("held")
+	for want, labels := range map[string]map[string]string{
+		"Queue:         team-a (kueue.x-k8s.io)\n": {v1alpha1.QueueLabel: "team-a"},
+		"Queue:         team-a (kueue.x-k8s.io), priority class high\n": {
+			v1alpha1.QueueLabel: "team-a", v1alpha1.QueuePriorityLabel: "high"},
+	} {
+		tg.Labels = labels
+		b := newBench(t, tg.DeepCopy())
+		b.want(exitDone, "describe", "held")
+		if !strings.Contains(b.out.String(), want) {
+			t.Errorf("no %q in:\n%s", want, &b.out)
+		}
+		b.want(exitDone, "list", "-o", "wide")
+		if !strings.Contains(b.out.String(), "   team-a   ") {
+			t.Errorf("the wide list does not show the queue:\n%s", &b.out)
+		}
+	}
+}
+
 // TestDescribeOfPartialStatuses shows whatever exists.
 func TestDescribeOfPartialStatuses(t *testing.T) {
 	for name, change := range map[string]func(*v1alpha1.TaskGroup){

@@ -202,7 +202,7 @@ func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool, ou
 	}
 	out.Header = append(out.Header, "NAME", "STATUS", "DONE", "ATTEMPT")
 	if wide {
-		out.Header = append(out.Header, "MESSAGE", "DISPATCH", "NODE")
+		out.Header = append(out.Header, "MESSAGE", "QUEUE", "DISPATCH", "NODE")
 	}
 	out.Header = append(out.Header, "AGE")
 	now := a.Clock.Now()
@@ -220,7 +220,8 @@ func (a *app) printGroups(groups []v1alpha1.TaskGroup, namespaces, wide bool, ou
 			table.Cell{Text: string(tg.Status.Reason()), Colour: progress.Colours[view.StageOf(tg)]},
 			table.Blank(tg.Status.Summary), table.Blank(attempt))
 		if wide {
-			row = append(row, table.Blank(tg.Status.Message()), table.Blank(tg.Spec.DispatchID), table.Blank(tg.Status.NodeName))
+			row = append(row, table.Blank(tg.Status.Message()), table.Blank(tg.Labels[v1alpha1.QueueLabel]),
+				table.Blank(tg.Spec.DispatchID), table.Blank(tg.Status.NodeName))
 		}
 		out.Add(append(row, table.Text(view.Age(view.CreatedAt(tg), now)))...)
 	}

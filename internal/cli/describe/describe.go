@@ -57,6 +57,7 @@ func (f *Facts) head(w io.Writer) {
 		field(w, "Why it waits", why)
 	}
 	field(w, "Labels", labels.FormatLabels(tg.Labels))
+	field(w, "Queue", queue(tg))
 	field(w, "Dispatch", tg.Spec.DispatchID)
 	field(w, "Execution", execution(tg))
 	if tg.Spec.Pod != nil {
@@ -72,6 +73,17 @@ func (f *Facts) head(w io.Writer) {
 	if manifest := tg.Status.Manifest; manifest != nil {
 		field(w, "Manifest", store.RedactURI(manifest.URI))
 	}
+}
+
+// queue names the local queue of Kueue, and its priority class.
+func queue(tg *v1alpha1.TaskGroup) string {
+	name := tg.Labels[v1alpha1.QueueLabel]
+	if class := tg.Labels[v1alpha1.QueuePriorityLabel]; name != "" && class != "" {
+		return fmt.Sprintf("%s (kueue.x-k8s.io), priority class %s", name, class)
+	} else if name != "" {
+		return name + " (kueue.x-k8s.io)"
+	}
+	return ""
 }
 
 func execution(tg *v1alpha1.TaskGroup) string {
