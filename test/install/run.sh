@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 readonly root=$PWD name=install-$$ version=${VERSION:-0.2.0} previous=${PREVIOUS:-2e34668} groups=${GROUPS_RUNNING:-100}
 readonly system=taskgroup-system team=team-a
 
-say() { printf '==> %s\n' "$*"; }
+say() { printf "==> %s (%d s)\n" "$*" "$SECONDS"; }
 fail() { echo "error: $*" >&2; exit 1; }
 # until_true WHAT SECONDS COMMAND... waits for a condition.
 until_true() {
@@ -150,12 +150,12 @@ for program in manager runner; do
   (cd "$home/previous" && CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$home/$program" "./cmd/$program")
   bin/image binary --ref "localhost/taskgroup-operator/$program:dev" --file "$home/$program" --output "$home/$program.tar" 2>/dev/null
 done
-bin/cluster load-image --name "$name" "$home/manager.tar" "$home/runner.tar" .cache/images/python.tar 2>/dev/null
+bin/cluster load-image --name "$name" "$home/manager.tar" "$home/runner.tar" 2>/dev/null
 kubectl apply -k "$home/previous/config/default" >/dev/null
 kubectl -n $system rollout status --timeout=180s deployment/taskgroup-operator >/dev/null
 kubectl create namespace $team >/dev/null
 for ((i = 0; i < groups; i++)); do
-  # A task ends when its group has the annotation go, which the test sets after the upgrade.
+  # A task ends when there is a ConfigMap, which the test creates after the upgrade.
   cat <<YAML
 ---
 apiVersion: kubernetes.covalent.xyz/v1alpha1
@@ -165,6 +165,8 @@ spec:
   tasks:
   - {nodeID: 0, command: [python3, -c, "import os, time\nwhile not os.path.exists('/go/now'): time.sleep(0.5)"]}
   pod:
+    # Not the same image by another name: the kubelet verifies what it has pulled by pulling again.
+    image: $registry/taskgroup-operator/python:v$version
     volumes: [{name: go, configMap: {name: go, optional: true}}]
     volumeMounts: [{name: go, mountPath: /go}]
 YAML
