@@ -24,7 +24,7 @@ func TestWhatKubectlShows(t *testing.T) {
 	awaitReason(t, key, v1alpha1.ReasonTaskError)
 	for args, want := range map[string]string{
 		"get tg shown":         `^NAME +STATUS +DONE +ATTEMPT +AGE\nshown +TaskError +1/2 +1 +\d+s\n$`,
-		"get tg shown -o wide": `^NAME +STATUS +DONE +ATTEMPT +MESSAGE +DISPATCH +NODE +AGE\nshown +TaskError +1/2 +1 +Task 1: ValueError: böse.* +dispatch-1 +\S+ +\d+s\n`,
+		"get tg shown -o wide": `^NAME +STATUS +DONE +ATTEMPT +MESSAGE +QUEUE +DISPATCH +NODE +AGE\nshown +TaskError +1/2 +1 +Task 1: ValueError: böse.* +dispatch-1 +\S+ +\d+s\n`,
 		"get covalent":         `(?m)^shown +TaskError`,
 		"get tg --field-selector spec.dispatchID=dispatch-1 -o name": `^taskgroup.kubernetes.covalent.xyz/shown\n$`,
 		"describe tg shown": `(?s)Warning +TaskError +\S+ +taskgroup-operator +Task 1: ValueError: böse`,
