@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from server import Server
@@ -29,9 +30,12 @@ def blocks() -> list[object]:
 
 
 @pytest.fixture(scope="module")
-def namespace() -> None:
+def namespace() -> Iterator[None]:
     kubectl("create", "namespace", NAMESPACE)
     kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    yield
+    # Other tests follow the documentation, too.
+    kubectl("delete", "namespace", NAMESPACE, "--timeout=120s")
 
 
 def test_there_are_blocks_that_run() -> None:
