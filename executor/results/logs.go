@@ -53,17 +53,17 @@ func (r *Reader) CopyStreams(ctx context.Context, tg *v1alpha1.TaskGroup, logs L
 		}
 		for _, update := range updates {
 			asset, ok := update.Assets[key]
-			if !ok || asset.Size == 0 {
+			if !ok {
 				continue
 			}
-			if err := r.copyStream(ctx, tg, logs.DispatchID, path, asset.RemoteURI); err != nil {
+			if err := r.copyStream(ctx, tg, logs.DispatchID, path, asset); err != nil {
 				r.Warn(fmt.Errorf("copying the %s of node %d to %s: %w", key, update.NodeID, path, err))
 			}
 		}
 	}
 }
 
-func (r *Reader) copyStream(ctx context.Context, tg *v1alpha1.TaskGroup, dispatchID, path, uri string) error {
+func (r *Reader) copyStream(ctx context.Context, tg *v1alpha1.TaskGroup, dispatchID, path string, asset contract.AssetUpdate) error {
 	var dir string
 	if !filepath.IsAbs(path) {
 		var err error
@@ -75,7 +75,11 @@ func (r *Reader) copyStream(ctx context.Context, tg *v1alpha1.TaskGroup, dispatc
 	if err != nil {
 		return err
 	}
-	return errors.Join(r.appendObject(ctx, log, tg, uri), log.Close())
+	if asset.Size == 0 {
+		// The gateway has no object of it. The log exists all the same.
+		return log.Close()
+	}
+	return errors.Join(r.appendObject(ctx, log, tg, asset.RemoteURI), log.Close())
 }
 
 func (r *Reader) appendObject(ctx context.Context, log io.Writer, tg *v1alpha1.TaskGroup, uri string) error {
