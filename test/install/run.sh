@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs a release as a stranger would: from a registry and a package index, with Helm and
 # pip. Then upgrades an installation of an earlier tree with running groups, and uninstalls.
-# Needs root, as the cluster does. PREVIOUS is the commit of the earlier tree; GROUPS is how
+# Needs root, as the cluster does. PREVIOUS is the commit of the earlier tree; GROUPS_RUNNING is how
 # many groups run during the upgrade.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
